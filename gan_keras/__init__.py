@@ -1,0 +1,26 @@
+"""Generative adversarial networks for Keras 3 on TensorFlow."""
+
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        f"gan_keras trains with tf.GradientTape and needs the TensorFlow backend of Keras. Received: {keras.backend.backend()!r}. "
+        "Set the environment variable KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json."
+    )
+
+from gan_keras import callbacks, data, layers, losses, networks, plots, recipes, regularizers, schedules
+from gan_keras._version import __version__
+from gan_keras.gan import GAN
+
+__all__ = [
+    "GAN",
+    "callbacks",
+    "data",
+    "layers",
+    "losses",
+    "networks",
+    "plots",
+    "recipes",
+    "regularizers",
+    "schedules",
+]

@@ -1,0 +1,248 @@
+"""Callbacks for `fit` that count in steps and know both optimizers.
+
+A long run is one `fit` call: `gan.fit(stream, steps_per_epoch=remaining_steps, callbacks=[...])`. In epochs they work as well.
+"""
+
+import csv
+import pathlib
+import shutil
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_keras import plots
+
+
+class EverySteps(keras.callbacks.Callback):
+    """Base of the callbacks that act every so many training steps, and once more at the end of training.
+
+    Steps are the GAN's own count, so that a resumed run acts at the steps where an uninterrupted one does.
+
+    Args:
+        every: Steps between two actions.
+    """
+
+    def __init__(self, every):
+        super().__init__()
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"every must be a number of steps, 1 or more. Received: every={every!r}")
+        self.every = every
+
+    def act(self, step, logs):
+        """What to do after `step` steps. `logs` are the metrics' current means."""
+        raise NotImplementedError
+
+    def on_train_begin(self, logs=None):
+        self._acted = int(self.model.step.numpy())
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before_epoch = int(self.model.step.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        # With steps_per_execution above 1 this is called less often than once a step, and may miss the exact multiple.
+        step = self._before_epoch + batch + 1
+        if step // self.every > self._acted // self.every:
+            self._act(logs)
+
+    def on_train_end(self, logs=None):
+        if int(self.model.step.numpy()) > self._acted:
+            self._act(logs)
+
+    def _act(self, logs):
+        self._acted = int(self.model.step.numpy())
+        self.act(self._acted, logs or {})
+
+
+class NonFiniteGuard(keras.callbacks.Callback):
+    """Stops training with an error as soon as a logged value is NaN or infinite. Put it first in the list.
+
+    Because it raises, callbacks after it do not act on the broken model: no checkpoint is overwritten. `Checkpoint` looks at
+    the weights themselves besides.
+
+    Raises:
+        FloatingPointError: Names the step and the values.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before_epoch = int(self.model.step.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        broken = [name for name, value in (logs or {}).items() if not np.isfinite(float(value))]
+        if broken:
+            raise FloatingPointError(
+                f"Step {self._before_epoch + batch + 1}: {', '.join(broken)} is not finite. The run is stopped and its checkpoints "
+                "are whole. Lower the learning rates, add a regularizer, or look for NaN in the data; then resume."
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        check_finite(self.model)
+
+
+def check_finite(gan):
+    """Raise FloatingPointError unless all weights of the GAN and of its optimizers are finite."""
+    for variable in [*gan.weights, *gan.d_optimizer.variables, *gan.g_optimizer.variables]:
+        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+            raise FloatingPointError(
+                f"The weight {variable.path} is not finite after step {int(gan.step.numpy())}. Nothing was saved; resume from the "
+                "last checkpoint with lower learning rates or a regularizer."
+            )
+
+
+class Checkpoint(EverySteps):
+    """Saves everything a run needs to go on, and takes it up again to the bit, at any step.
+
+    Writes by `tf.train.CheckpointManager`: to temporary files that are then renamed, with checksums. A process killed at any
+    moment leaves whole checkpoints behind. A GAN with non-finite weights is not saved.
+
+    Args:
+        directory: Where the checkpoints lie: `ckpt-STEP.index` and `ckpt-STEP.data-*`.
+        every: Steps between two checkpoints. One more is written when training ends.
+        keep: How many of the newest are kept.
+
+    Example:
+
+    ```python
+    checkpoint = gan_keras.callbacks.Checkpoint("run/checkpoints", every=500)
+    step = checkpoint.restore(gan)  # 0 where there is none
+    stream = gan_keras.data.batches(images, batch_size=64, start=step)
+    gan.fit(stream, steps_per_epoch=10_000 - step, callbacks=[checkpoint])
+    ```
+    """
+
+    def __init__(self, directory, every=500, keep=3):
+        super().__init__(every)
+        if not isinstance(keep, int) or keep < 1:
+            raise ValueError(f"keep must be a number of checkpoints, 1 or more. Received: keep={keep!r}")
+        self.directory = pathlib.Path(directory)
+        self.keep = keep
+        self._manager = None
+
+    def steps(self):
+        """The steps of the checkpoints in the directory, newest first."""
+        found = [path.name for path in self.directory.glob("ckpt-*.index")]
+        return sorted((int(name[len("ckpt-") : -len(".index")]) for name in found), reverse=True)
+
+    def restore(self, gan, report=print):
+        """Put the newest whole checkpoint into the compiled `gan` and return its step, or 0 where there is none.
+
+        Args:
+            gan: The GAN as the run built it.
+            report: Function of a line of text, told when a damaged checkpoint is passed over.
+
+        Raises:
+            ValueError: The checkpoint is of other networks or optimizers, or all of them are damaged.
+        """
+        steps = self.steps()
+        for step in steps:
+            path = str(self.directory / f"ckpt-{step}")
+            try:
+                tf.train.Checkpoint(gan=gan).restore(path).assert_existing_objects_matched()
+                return int(gan.step.numpy())
+            except (AssertionError, ValueError) as error:
+                raise ValueError(
+                    f"The checkpoint {path} belongs to another GAN: {str(error).splitlines()[0]} Build the GAN that wrote it, or "
+                    "use another directory."
+                ) from error
+            except (tf.errors.OpError, IndexError) as error:  # IndexError: TensorFlow's word for a short read
+                report(f"The checkpoint {path} is damaged ({type(error).__name__}); trying the one before it.")
+        if steps:
+            raise ValueError(f"All {len(steps)} checkpoints in {self.directory} are damaged. Start the run anew in another directory.")
+        return 0
+
+    def save(self):
+        """Write a checkpoint now."""
+        check_finite(self.model)
+        self._manager.save(checkpoint_number=int(self.model.step.numpy()))
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        for leftover in self.directory.glob("ckpt-*_temp"):  # of a process killed while it wrote
+            shutil.rmtree(leftover)
+        self._manager = tf.train.CheckpointManager(tf.train.Checkpoint(gan=self.model), str(self.directory), self.keep)
+
+    def act(self, step, logs):
+        self.save()
+
+
+class SampleGrid(EverySteps):
+    """A picture of samples every so many steps, always of the same latents, and an animation of them at the end.
+
+    Args:
+        directory: Where `step-0001000.png` and so on are written.
+        every: Steps between two pictures. One more shows the end.
+        n: Number of samples in a picture.
+        seed: Seed of the latents. A conditional GAN shows its labels in turn.
+        animation: Path of an animated GIF of all pictures in the directory, written when training ends; `None`: none.
+    """
+
+    def __init__(self, directory, every=500, n=100, seed=0, animation=None):
+        super().__init__(every)
+        self.directory = pathlib.Path(directory)
+        self.n, self.seed, self.animation = n, seed, animation
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def act(self, step, logs):
+        images = self.model.sample(self.n, seed=self.seed)
+        picture = plots.grid(plots.to_uint8(images, self.model.value_range or (images.min(), images.max())))
+        picture.save(self.directory / f"step-{step:07d}.png")
+
+    def on_train_end(self, logs=None):
+        super().on_train_end(logs)
+        pictures = sorted(self.directory.glob("step-*.png"))
+        if self.animation and pictures:
+            plots.animation(pictures, self.animation)
+
+
+class HistoryFile(EverySteps):
+    """Appends the metrics' means since the last row to a CSV file: step, seconds, and one column for each metric.
+
+    A run that goes on from a checkpoint drops the rows beyond it, so that no step is told twice. Put it last in the list: after
+    each row it resets the metrics, so that every row is the mean of its own steps.
+
+    Args:
+        path: The file.
+        every: Steps between two rows.
+    """
+
+    def __init__(self, path, every=100):
+        super().__init__(every)
+        self.path = pathlib.Path(path)
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        rows = []
+        if self.path.exists():
+            with open(self.path, newline="") as file:
+                rows = [row for row in csv.DictReader(file) if _number(row["step"]) <= self._acted]
+        self._earlier = _number(rows[-1]["seconds"]) if rows else 0.0
+        self._started = time.perf_counter()
+        if rows:
+            self._write(rows, "w")
+        elif self.path.exists():
+            self.path.unlink()
+
+    def act(self, step, logs):
+        seconds = self._earlier + time.perf_counter() - self._started
+        values = {name: f"{float(value):.6g}" for name, value in self.model.get_metrics_result().items()}
+        self._write([{"step": step, "seconds": f"{seconds:.1f}", **values}], "a")
+        self.model.reset_metrics()
+
+    def _write(self, rows, mode):
+        with open(self.path, mode, newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerows(rows)
+
+
+def _number(text):
+    """The number in a field of a file that a killed process may have left incomplete."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return float("inf")

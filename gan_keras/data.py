@@ -1,0 +1,261 @@
+"""Images from disk to the training step: `load` reads them, `batches` streams them.
+
+The stream is a pure function: batch t depends on (seed, t) and on nothing else. A run that stops at step t goes on with
+`batches(..., start=t)` and sees what it would have seen.
+"""
+
+import gzip
+import hashlib
+import pathlib
+import re
+import struct
+import zipfile
+import zlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_MNIST = pathlib.Path(__file__).with_name("mnist.npz")
+
+# MD5 of the four files of the original distribution, unzipped.
+_MNIST_MD5 = {
+    "x_train": "6bbc9ace898e44ae57da46a324031adb",
+    "y_train": "a25bea736e30d166cdddb491f175f624",
+    "x_test": "2646ac647ad5339dbf082846283269ea",
+    "y_test": "27ae3e4e09519cfbb04c329615203637",
+}
+
+_VALIDATION_SIZE = 10_000
+
+
+def load(source="mnist", split="train", image_size=(28, 28), channels=1):
+    """Images and labels of a data set on disk, as arrays.
+
+    Args:
+        source: "mnist" for the MNIST that comes with the package, or the path of
+            an .npz file in Keras' layout (x_train, y_train, x_test, y_test; labels may be missing);
+            a folder of IDX files, gzipped or not (MNIST, Fashion-MNIST, KMNIST, EMNIST);
+            a folder of images (.png, .jpg, .bmp, .gif), resized to `image_size`; a subfolder for each class gives labels,
+            subfolders named train and test give the split.
+        split: "train" (60,000 for MNIST), "test" (10,000), "validation" (the last 10,000 of train), or a slice such as
+            "train[:50000]" or "test[:1000]". For model selection train on "train[:-10000]" and look at "validation". Nothing
+            but "test" reads test images.
+        image_size, channels: Height and width, and 1 (grey) or 3 (colour), of a folder of images; ignored elsewhere.
+
+    Returns:
+        images: uint8 array (n, height, width, channels), 0 to 255.
+        labels: int32 array (n,), or `None` where there are none.
+
+    Raises:
+        ValueError: The file is damaged, of another layout, or not what the original distribution's checksums say.
+        FileNotFoundError: There is nothing at the path.
+    """
+    side, part = _parse_split(split)
+    if source == "mnist":
+        images, labels = _read_mnist(side)
+    else:
+        path = pathlib.Path(source)
+        if not path.exists():
+            raise FileNotFoundError(f"No data at {path}. Expected 'mnist', an .npz file, a folder of IDX files or of images.")
+        if path.is_file():
+            images, labels = _read_npz(path, side)
+        elif any(path.glob("*idx?-ubyte*")):
+            images, labels = _read_idx_folder(path, side)
+        else:
+            images, labels = _read_image_folder(path, side, image_size, channels)
+    images, labels = _check_arrays(images, labels, source)
+    images, labels = images[part], None if labels is None else labels[part]
+    if not len(images):
+        raise ValueError(f"The split {split!r} of {source} is empty.")
+    return images, labels
+
+
+def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0, start=0, shard=(0, 1)):
+    """An endless, shuffled stream of batches, as `fit(stream, steps_per_epoch=...)` takes it.
+
+    Every epoch is a new permutation that depends on (seed, epoch); the `n % batch_size` examples at its end are left out.
+
+    Args:
+        images: uint8 array (n, height, width, channels), scaled to `value_range`; or floats that lie there already.
+        labels: Integers (n,), or `None` for batches of images alone.
+        batch_size: Examples in a batch. With a schedule that takes several minibatches in a step, a multiple of their number.
+        value_range: (low, high) that the generator emits: `gan.value_range`; (-1, 1) for tanh, (0, 1) for sigmoid.
+        seed: Integer; decides the order.
+        start: The first batch of the stream: 0, or the step a run goes on from.
+        shard: (index, number): this worker's part of each batch, for several hosts. Parts do not overlap, and together they
+            are the batch of one host; `batch_size` stays that of all together.
+
+    Returns:
+        `tf.data.Dataset` of float32 images (batch, height, width, channels), or of (images, int32 labels).
+
+    Raises:
+        ValueError: Arrays of the wrong rank, type, range or length; fewer images than a batch.
+    """
+    images, labels = _check_arrays(images, labels, "images")
+    low, high = value_range
+    index, number = shard
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"batch_size must be an integer of 1 or more. Received: batch_size={batch_size!r}")
+    if len(images) < batch_size:
+        raise ValueError(f"A batch of {batch_size} needs at least as many images. Received: {len(images)}; use a smaller batch.")
+    if not 0 <= index < number or batch_size % number:
+        raise ValueError(
+            f"shard is (index, number) with 0 <= index < number, and number must divide the batch size. "
+            f"Received: shard={shard}, batch_size={batch_size}"
+        )
+    if images.dtype != np.uint8 and (images.min() < low - 1e-3 or images.max() > high + 1e-3):
+        raise ValueError(
+            f"Float images must lie in value_range={value_range} already. Received: values from {images.min():g} to "
+            f"{images.max():g}. Rescale them, or pass uint8 from 0 to 255."
+        )
+    n = len(images)
+    per_epoch = n // batch_size
+    share = batch_size // number
+    scale = (high - low) / 255.0
+
+    # Captured tensors, not constants: a constant would be copied into the graph.
+    pixels = tf.convert_to_tensor(images)
+    classes = None if labels is None else tf.convert_to_tensor(labels)
+
+    def epoch(number_of_epoch):
+        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=tf.stack([tf.cast(seed, tf.int64), number_of_epoch]))
+        first = tf.where(number_of_epoch == start // per_epoch, tf.cast(start % per_epoch, tf.int64), 0)
+        whole = tf.data.Dataset.range(first, per_epoch)
+        return whole.map(lambda k: order[k * batch_size + index * share :][:share])
+
+    def fetch(indices):
+        x = tf.ensure_shape(tf.gather(pixels, indices), (share, *images.shape[1:]))
+        if images.dtype == np.uint8:
+            x = tf.cast(x, tf.float32) * scale + low
+        return x if classes is None else (x, tf.gather(classes, indices))
+
+    stream = tf.data.Dataset.counter(start // per_epoch).flat_map(epoch)
+    return stream.map(fetch, num_parallel_calls=1, deterministic=True).prefetch(4)
+
+
+def _parse_split(split):
+    match = re.fullmatch(r"(train|test)(?:\[(-?\d*):(-?\d*)\])?", "train[-10000:]" if split == "validation" else split)
+    if not match:
+        raise ValueError(
+            f"Unknown split: {split!r}. Expected 'train', 'test', 'validation' or a slice such as 'train[:50000]'."
+        )
+    side, low, high = match.groups()
+    return side, slice(int(low) if low else None, int(high) if high else None)
+
+
+def _check_arrays(images, labels, source):
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4 or not len(images):
+        raise ValueError(
+            f"{source}: expected images of shape (n, height, width) or (n, height, width, channels), n at least 1. "
+            f"Received: shape {images.shape}."
+        )
+    if images.dtype != np.uint8:
+        if images.dtype.kind != "f":
+            raise ValueError(f"{source}: images must be uint8 (0 to 255) or floats. Received: {images.dtype}.")
+        if not np.isfinite(images).all():
+            raise ValueError(f"{source}: the images contain NaN or infinite pixels. Clean the data first.")
+        images = images.astype("float32", copy=False)
+    if labels is not None:
+        labels = np.asarray(labels)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        if labels.shape != (len(images),):
+            raise ValueError(
+                f"{source}: there must be one label for each image. Received: {len(images)} images, labels of shape {labels.shape}."
+            )
+        if labels.dtype.kind not in "iu" or labels.min() < 0:
+            raise ValueError(f"{source}: labels must be integers of 0 or more. Received: {labels.dtype}, from {labels.min()}.")
+        labels = labels.astype("int32")
+    return images, labels
+
+
+def _read_mnist(side):
+    arrays = _open_npz(_MNIST, ["x_" + side, "y_" + side])
+    for name, array in arrays.items():
+        digest = hashlib.md5(_idx_header(array) + array.tobytes(), usedforsecurity=False).hexdigest()
+        if digest != _MNIST_MD5[name]:
+            raise ValueError(f"{_MNIST.name}: {name} is not the original MNIST (MD5 {digest}). Install the package anew.")
+    return arrays["x_" + side], arrays["y_" + side]
+
+
+def _read_npz(path, side):
+    arrays = _open_npz(path, ["x_" + side], optional=["y_" + side])
+    return arrays["x_" + side], arrays.get("y_" + side)
+
+
+def _open_npz(path, names, optional=()):
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
+            missing = [name for name in names if name not in archive]
+            if missing:
+                raise ValueError(f"it has no array {missing[0]!r}, only {', '.join(archive.files) or 'none'}")
+            return {name: archive[name] for name in [*names, *optional] if name in archive}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise ValueError(
+            f"{path} cannot be read as an .npz file in Keras' layout (x_train, y_train, x_test, y_test): {error}. "
+            "It may be truncated or hold pickled objects; write it anew with numpy.savez_compressed."
+        ) from error
+
+
+def _idx_header(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+
+
+def _read_idx_folder(folder, side):
+    names = "train" if side == "train" else "(t10k|test)"
+    images = _read_idx(_find_one(folder, rf"(.*-)?{names}-images[-.]idx3-ubyte(\.gz)?"))
+    labels = _read_idx(_find_one(folder, rf"(.*-)?{names}-labels[-.]idx1-ubyte(\.gz)?"))
+    if any(folder.glob("emnist-*")):
+        images = images.transpose(0, 2, 1)  # EMNIST stores its images by columns
+    return images, labels
+
+
+def _find_one(folder, pattern):
+    found = [path for path in sorted(folder.iterdir()) if re.fullmatch(pattern, path.name)]
+    if len(found) != 1:
+        what = "several of them: " + ", ".join(path.name for path in found) if found else "none"
+        raise ValueError(f"{folder} should hold one file {pattern!r}. Received: {what}. Put one data set into a folder of its own.")
+    return found[0]
+
+
+def _read_idx(path):
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            content = file.read()
+        zeros, kind, rank = struct.unpack(">HBB", content[:4])
+        shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
+        if zeros or kind != 8:
+            raise ValueError(f"it starts with {content[:4].hex()}, not with the mark of unsigned bytes")
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
+    except (ValueError, OSError, EOFError, struct.error, zlib.error) as error:
+        raise ValueError(f"{path} is not a whole IDX file of unsigned bytes: {error}. Fetch it again.") from error
+
+
+def _read_image_folder(folder, side, image_size, channels):
+    if (folder / side).is_dir():
+        folder = folder / side
+    elif side == "test":
+        raise ValueError(f"{folder} has no subfolder 'test', so it has no test images.")
+    classes = any(path.is_dir() for path in folder.iterdir())
+    try:
+        dataset = keras.utils.image_dataset_from_directory(
+            folder,
+            labels="inferred" if classes else None,
+            color_mode={1: "grayscale", 3: "rgb"}[channels],
+            image_size=image_size,
+            batch_size=None,
+            shuffle=False,
+            verbose=False,
+        )
+        pairs = list(dataset.as_numpy_iterator())
+    except (ValueError, tf.errors.OpError) as error:
+        raise ValueError(f"{folder} cannot be read as a folder of images: {error}") from error
+    images = np.stack([pair[0] if classes else pair for pair in pairs])
+    labels = np.array([pair[1] for pair in pairs]) if classes else None
+    return np.rint(images).astype("uint8"), labels

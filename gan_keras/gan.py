@@ -1,0 +1,589 @@
+"""The GAN: a generator and a discriminator as one `keras.Model`, and the game between them."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_keras import losses, regularizers, schedules
+from gan_keras.random import EVALUATION, SAMPLING, TRAINING, Random, normal, stateless_seed
+
+# Latents are drawn in blocks of this many, so that latent i of a seed does not depend on how many are asked for at a time.
+_LATENT_BLOCK = 256
+
+
+class Batch(NamedTuple):
+    """The data of one step, or of a part of it, and the random draws that go with it."""
+
+    images: tf.Tensor
+    labels: tf.Tensor | None
+    random: Random
+
+    def split(self, number):
+        """`number` minibatches of equal size.
+
+        Minibatch k takes the examples k, k + number, k + 2 number, ...: the same ones whether the batch lies on one replica or
+        is shared out over several.
+        """
+        if number == 1:
+            return [self]
+        size = self.images.shape[0]
+        if size is not None and size % number:
+            raise ValueError(
+                f"A batch of {size} cannot be split into the {number} minibatches that the schedule takes in a step. "
+                f"Use a batch size that is a multiple of {number}, such as {max(1, size // number) * number}, and drop_remainder."
+            )
+        return [
+            Batch(self.images[k::number], None if self.labels is None else self.labels[k::number], self.random)
+            for k in range(number)
+        ]
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class GAN(keras.Model):
+    """A generative adversarial network: build, `compile`, `fit`, `evaluate`, `predict`, `save`, `sample`.
+
+    `gan(z)` is the generator (its moving average where `ema` is set), so `predict`, `summary` and `export` mean what they
+    say. Goodfellow et al. 2014, "Generative Adversarial Networks".
+
+    Args:
+        generator: Functional `keras.Model` from latents (batch, latent_dim) to images; for a conditional GAN from
+            [latents, integer labels (batch,)].
+        discriminator: Functional `keras.Model` from images, or [images, labels], to scores (logits).
+        num_classes: Number of labels of a conditional GAN; `None` for an unconditional one.
+        ema: Decay in (0, 1) of a moving average of the generator's weights, BatchNorm statistics included, which samples and
+            evaluates in the generator's place: `average += (1 - d) (weight - average)` after each step, with
+            `d = min(ema, (1 + step) / (10 + step))` so that early averages are not those of the initial weights. `None`: none.
+        seed: Integer from 0 to 2^31 - 1. Everything random in training is a pure function of (seed, step, replica).
+
+    Attributes:
+        step: Training steps made so far, a weight: saved, and the place from which training and its data go on.
+        latent_dim: Size of a latent.
+        value_range: (low, high) of the images: (-1, 1) where the generator ends in tanh, (0, 1) for sigmoid, else `None`.
+
+    Logged (means over the epoch, in `fit` and, with the prefix `val_`, on validation data):
+        d_loss, g_loss: What the players minimise; d_loss contains the penalties.
+        d_acc_real, d_acc_fake: Share of real and of generated examples that the discriminator tells rightly; 0.5 is the ideal.
+        wasserstein: `mean D(real) - mean D(fake)`, for the Wasserstein loss only.
+        One key for each penalty, such as gradient_penalty: the weighted term.
+
+    Example:
+
+    ```python
+    gan = gan_keras.GAN(generator, discriminator, ema=0.99)
+    gan.compile("adam", "adam", loss="non_saturating", regularizers="r1")
+    gan.fit(images, batch_size=64, epochs=5)
+    images = gan.sample(16, seed=1)
+    ```
+    """
+
+    def __init__(self, generator, discriminator, num_classes=None, ema=None, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        _check_players(generator, discriminator, num_classes)
+        if ema is not None and not 0.0 < ema < 1.0:
+            raise ValueError(f"ema is a decay between 0 and 1, such as 0.999, or None. Received: ema={ema}")
+        if not isinstance(seed, int) or not 0 <= seed < 2**31:
+            raise ValueError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
+        self.generator = generator
+        self.discriminator = discriminator
+        self.num_classes = num_classes
+        self.ema = ema
+        self.seed = seed
+        self.ema_generator = None
+        if ema is not None:
+            self.ema_generator = type(generator).from_config({**generator.get_config(), "name": "ema_generator"})
+            self.ema_generator.set_weights(generator.get_weights())
+            self.ema_generator.trainable = False
+        self.latent_dim = generator.inputs[0].shape[-1]
+        self.value_range = _output_range(generator)
+        self.step = self.add_weight(
+            shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
+        )
+        # A symbolic call builds the model and tells Keras its inputs, which `export` and `summary` ask for.
+        self(generator.inputs if self.conditional else generator.inputs[0])
+
+    @property
+    def conditional(self):
+        """Whether the players see labels."""
+        return self.num_classes is not None
+
+    def build(self, input_shape=None):
+        pass  # Both players are Functional models, built when they were made.
+
+    def call(self, inputs, training=False):
+        """Images for latents (or [latents, labels]); with `training=True` from the generator itself, not its average."""
+        averaged = self.ema_generator is not None and not training
+        return (self.ema_generator if averaged else self.generator)(inputs, training=training)
+
+    def sample(self, n, seed=0, labels=None):
+        """`n` images, a pure function of the weights, `seed` and `labels`.
+
+        Args:
+            n: Number of images, 1 or more.
+            seed: Integer. The i-th latent of a seed is the same for every n.
+            labels: Conditional GANs only: an integer for all images, n integers, or `None` for 0, 1, 2, ... in turn.
+
+        Returns:
+            NumPy array (n, height, width, channels), float32 in `value_range`.
+        """
+        return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels)])
+
+    def sample_batches(self, n, seed=0, labels=None, batch_size=_LATENT_BLOCK):
+        """Yield what `sample` returns piece by piece, as (images, labels or None): a million samples in bounded memory.
+
+        Args:
+            n, seed, labels: As in `sample`.
+            batch_size: A multiple of 256; bounds the memory in use.
+        """
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(f"n, the number of samples, must be an integer of 1 or more. Received: n={n!r}")
+        if batch_size < 1 or batch_size % _LATENT_BLOCK:
+            raise ValueError(f"batch_size must be a multiple of {_LATENT_BLOCK}. Received: batch_size={batch_size}")
+        labels = self._sample_labels(n, labels)
+        return self._sample_pieces(n, seed, labels, batch_size)
+
+    def _sample_pieces(self, n, seed, labels, batch_size):
+        for start in range(0, n, batch_size):
+            stop = min(start + batch_size, n)
+            z = self.latents(stop - start, seed, start)
+            piece = labels[start:stop] if self.conditional else None
+            yield self.predict_on_batch([z, piece] if self.conditional else z), piece
+
+    def latents(self, n, seed=0, start=0):
+        """Latents `start` to `start + n` of a seed: tensor (n, latent_dim), standard normal."""
+        first, last = start // _LATENT_BLOCK, (start + n - 1) // _LATENT_BLOCK
+        blocks = [
+            normal((_LATENT_BLOCK, self.latent_dim), stateless_seed(seed, SAMPLING, block))
+            for block in range(first, last + 1)
+        ]
+        offset = start - first * _LATENT_BLOCK
+        return tf.concat(blocks, axis=0)[offset : offset + n]
+
+    def _sample_labels(self, n, labels):
+        if not self.conditional:
+            if labels is not None:
+                raise ValueError("labels were passed to a GAN that was made without num_classes. Leave labels out.")
+            return None
+        if labels is None:
+            return np.arange(n, dtype="int32") % self.num_classes
+        labels = np.asarray(labels)
+        if labels.ndim == 0:
+            labels = np.full(n, labels)
+        if labels.shape != (n,):
+            raise ValueError(f"labels must be one integer or {n} of them. Received: shape {labels.shape}")
+        self._check_labels(labels)
+        return labels.astype("int32")
+
+    # The game: compile, and the two steps that Keras calls.
+
+    def compile(
+        self,
+        d_optimizer,
+        g_optimizer,
+        loss="non_saturating",
+        regularizers=(),
+        schedule="alternating",
+        jit_compile="auto",
+        steps_per_execution=1,
+        run_eagerly=False,
+    ):
+        """Choose how the game is played. Every part is a name, an instance, or a saved config.
+
+        Args:
+            d_optimizer, g_optimizer: Keras optimizers, one for each player; learning-rate schedules are welcome.
+            loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys" or an `AdversarialLoss`.
+            regularizers: One or several of "gradient_penalty", "r1", "dragan", "weight_clipping" or `Regularizer` objects.
+            schedule: "alternating", "simultaneous", "three_phase", "three_step" or a `Schedule`.
+            jit_compile, steps_per_execution, run_eagerly: As in `keras.Model.compile`.
+
+        Raises:
+            ValueError: The parts contradict each other; the message says which and what to change.
+        """
+        parts = {
+            "d_optimizer": keras.optimizers.get(d_optimizer),
+            "g_optimizer": keras.optimizers.get(g_optimizer),
+            "loss": losses.get(loss),
+            "regularizers": _get_regularizers(regularizers),
+            "schedule": schedules.get(schedule),
+        }
+        _check_game(self.discriminator, **parts)
+        super().compile(
+            optimizer=None,
+            loss=None,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            run_eagerly=run_eagerly,
+        )
+        self._execution = {
+            "jit_compile": jit_compile,
+            "steps_per_execution": steps_per_execution,
+            "run_eagerly": run_eagerly,
+        }
+        self.d_optimizer, self.g_optimizer = parts["d_optimizer"], parts["g_optimizer"]
+        # `loss` and `regularizers` are names that Keras uses itself.
+        self.adversarial_loss = parts["loss"]
+        self.discriminator_regularizers = parts["regularizers"]
+        self.schedule = parts["schedule"]
+        # Built here, so that loading finds variables to put the saved state in.
+        self.d_optimizer.build(self.discriminator.trainable_variables)
+        self.g_optimizer.build(self.generator.trainable_variables)
+        names = ["d_loss", "g_loss", "d_acc_real", "d_acc_fake", *(p.name for p in self._penalties)]
+        if self.adversarial_loss.distance:
+            names.append(self.adversarial_loss.distance)
+        # Past Keras' attribute tracking: means of the running epoch are no state of the model.
+        object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
+
+    @property
+    def metrics(self):
+        return list(self._means.values()) if self.compiled else []
+
+    @property
+    def _penalties(self):
+        return [r for r in self.discriminator_regularizers if isinstance(r, regularizers.Penalty)]
+
+    @property
+    def _projections(self):
+        return [r for r in self.discriminator_regularizers if isinstance(r, regularizers.Projection)]
+
+    def train_step(self, data):
+        """One step of the schedule."""
+        images, labels = self._unpack(data)
+        logs = self.schedule.step(self, Batch(images, labels, Random(self.seed, TRAINING, self.step.value)))
+        if self.ema_generator is not None:
+            self._update_average()
+        self.step.assign_add(1)
+        return self._report(logs)
+
+    def test_step(self, data):
+        """The game on held-out data, between the sampling generator and the discriminator, with nothing updated."""
+        images, labels = self._unpack(data)
+        # Evaluations start by resetting their means: the count is the number of batches seen.
+        random = Random(self.seed, EVALUATION, self._means["d_loss"].count)
+        batch = Batch(images, labels, random)
+        fake = self(self._latents(batch), training=False)
+        _, logs = self._discriminator_loss(batch, fake, on=("real", "fake"), training=False)
+        g_loss = self.adversarial_loss.generator_loss(self._scores(fake, labels, training=False))
+        return self._report({**logs, "g_loss": g_loss})
+
+    # The moves, which schedules call.
+
+    def update_discriminator(self, batch, on=("real", "fake")):
+        """One update of the discriminator. `on="real"` or `on="fake"` takes one half of its loss. Returns logs."""
+        gradients, logs = self._discriminator_gradients(batch, on)
+        with _after(gradients, logs):
+            self._apply_to_discriminator(gradients)
+        return logs
+
+    def update_generator(self, batch):
+        """One update of the generator against the scores of as many examples as `batch` has. Returns logs."""
+        gradients, logs = self._generator_gradients(batch)
+        with _after(gradients, logs):
+            self._apply_to_generator(gradients)
+        return logs
+
+    def update_both(self, batch):
+        """Both gradients at the same point, then both updates. Returns logs."""
+        d_gradients, d_logs = self._discriminator_gradients(batch)
+        g_gradients, g_logs = self._generator_gradients(batch)
+        logs = {**d_logs, **g_logs}
+        with _after(d_gradients + g_gradients, logs):
+            self._apply_to_discriminator(d_gradients)
+            self._apply_to_generator(g_gradients)
+        return logs
+
+    def _discriminator_gradients(self, batch, on=("real", "fake")):
+        self._seed_layers(batch.random)
+        # A scope that keeps what a model assigns: the generator plays, but its BatchNorm statistics stay.
+        with keras.StatelessScope():
+            fake = self.generator(self._latents(batch), training=True)
+        with tf.GradientTape() as tape:
+            loss, logs = self._discriminator_loss(batch, fake, on, training=True)
+            scaled = self.d_optimizer.scale_loss(_share_of_replica(loss))
+        return tape.gradient(scaled, self.discriminator.trainable_variables), logs
+
+    def _generator_gradients(self, batch):
+        self._seed_layers(batch.random)
+        z = self._latents(batch)
+        with tf.GradientTape() as tape:
+            fake = self.generator(z, training=True)
+            with keras.StatelessScope():  # the discriminator plays
+                scores = self._scores(fake, batch.labels, training=True)
+            loss = self.adversarial_loss.generator_loss(scores)
+            scaled = self.g_optimizer.scale_loss(_share_of_replica(loss))
+        return tape.gradient(scaled, self.generator.trainable_variables), {"g_loss": loss}
+
+    def _apply_to_discriminator(self, gradients):
+        variables = self.discriminator.trainable_variables
+        self.d_optimizer.apply_gradients(zip(gradients, variables))
+        for projection in self._projections:
+            projection.project(variables)
+
+    def _apply_to_generator(self, gradients):
+        self.g_optimizer.apply_gradients(zip(gradients, self.generator.trainable_variables))
+
+    def _discriminator_loss(self, batch, fake, on, training):
+        """The discriminator's loss on a batch and generated images, and its logs. `on` names the halves that count."""
+        loss, logs, scores = 0.0, {}, {}
+        if "real" in on:
+            scores["real"] = self._scores(batch.images, batch.labels, training)
+            loss += self.adversarial_loss.real(scores["real"])
+        if "fake" in on:
+            scores["fake"] = self._scores(fake, batch.labels, training)
+            loss += self.adversarial_loss.fake(scores["fake"])
+
+            def discriminator(images):
+                return self._scores(images, batch.labels, training)
+
+            for penalty in self._penalties:
+                logs[penalty.name] = penalty(discriminator, batch.images, fake, batch.random)
+                loss += logs[penalty.name]
+        means = {side: tf.reduce_mean(s) for side, s in scores.items()}
+        threshold = self.adversarial_loss.threshold
+        if threshold is None:
+            threshold = (means["real"] + means["fake"]) / 2
+        if "real" in on:
+            logs["d_acc_real"] = tf.reduce_mean(tf.cast(scores["real"] > threshold, tf.float32))
+        if "fake" in on:
+            logs["d_acc_fake"] = tf.reduce_mean(tf.cast(scores["fake"] < threshold, tf.float32))
+        if self.adversarial_loss.distance:
+            logs[self.adversarial_loss.distance] = means["real"] - means["fake"]
+        return loss, {"d_loss": loss, **logs}
+
+    def _scores(self, images, labels, training):
+        return self.discriminator([images, labels] if self.conditional else images, training=training)
+
+    def _latents(self, batch):
+        """Fresh inputs of the generator for each example of a batch: latents, with the batch's labels where it has them."""
+        z = batch.random.normal((tf.shape(batch.images)[0], self.latent_dim))
+        return [z, batch.labels] if self.conditional else z
+
+    def _seed_layers(self, random):
+        """Give Dropout and its like their seeds for this move; Keras would count them on in state that it does not save."""
+        states = [
+            v
+            for player in (self.generator, self.discriminator)
+            for v in player.variables
+            if v.name == "seed_generator_state"
+        ]
+        if states:
+            for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
+                state.assign(seed)
+
+    def _update_average(self):
+        step = tf.cast(self.step.value, tf.float32)
+        decay = tf.minimum(self.ema, (1.0 + step) / (10.0 + step))
+        for average, weight in zip(self.ema_generator.weights, self.generator.weights):
+            average.assign_add(tf.cast(1.0 - decay, average.dtype) * (weight - average))
+
+    def _report(self, logs):
+        for name, value in logs.items():
+            self._means[name].update_state(value)
+        return {name: self._means[name].result() for name in logs}
+
+    # What comes in: refused early, with a message that says how to put it right.
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`. The first batch is looked at before anything else happens.
+
+        Args:
+            x: Images in `value_range`, (batch, height, width, channels): an array, or a dataset of images or (images, labels).
+            y: Integer labels, for a conditional GAN with `x` an array; ignored by an unconditional one.
+        """
+        self.check_data(x, y, kwargs.get("batch_size") or 32)
+        if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
+            kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the dataset
+        return super().fit(x, y, *args, **kwargs)
+
+    def check_data(self, x, y=None, batch_size=32):
+        """Raise ValueError if the first batch is not what this GAN can train on. `fit` begins with it."""
+        if isinstance(x, tf.data.Dataset):
+            first = next(iter(x.take(1)), None)
+            if first is None:
+                raise ValueError("The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?")
+            self._check_images(*self._unpack(first))
+        elif isinstance(x, (np.ndarray, tf.Tensor)):
+            if not len(x):
+                raise ValueError("The data set is empty: x has no images.")
+            if self.conditional and y is not None and len(y) != len(x):
+                raise ValueError(f"There must be one label for each image. Received: {len(x)} images, {len(y)} labels.")
+            images, labels = self._unpack((x, y) if self.conditional else x)
+            self._check_images(images, labels)
+            for size in {min(batch_size, len(x)), len(x) % batch_size} - {0}:
+                Batch(images[:size], None, None).split(self.schedule.batches_per_step)
+
+    def _unpack(self, data):
+        """(images, labels or None) of what Keras or a data set delivers; checks what the shapes and types tell."""
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if weights is not None:
+            raise ValueError("A GAN takes images, or (images, labels). Received a third part (sample weights); leave it out.")
+        expected = tuple(self.discriminator.inputs[0].shape[1:])
+        if tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"The discriminator takes images of shape (batch, {', '.join(map(str, expected))}). Received: shape "
+                f"{tuple(images.shape)}. Reshape or resize them; grey images need a last axis of 1."
+            )
+        if not images.dtype == "float32" and not tf.as_dtype(images.dtype).is_floating:
+            raise ValueError(
+                f"Images must be floats{self._in_range()}. Received: {tf.as_dtype(images.dtype).name}. "
+                "gan_keras.data.batches converts bytes."
+            )
+        if not self.conditional:
+            return images, None
+        if labels is None:
+            raise ValueError(
+                "A conditional GAN needs labels: fit(images, labels), or a data set of (images, labels). Received images alone."
+            )
+        if len(labels.shape) == 2 and labels.shape[-1] == 1:
+            labels = labels[:, 0]
+        if len(labels.shape) != 1:
+            raise ValueError(f"Labels must be integers of shape (batch,). Received: shape {tuple(labels.shape)}.")
+        return images, labels
+
+    def _check_images(self, images, labels):
+        low, high = float(tf.reduce_min(images)), float(tf.reduce_max(images))
+        if not tf.reduce_all(tf.math.is_finite(images)):
+            raise ValueError("The images contain NaN or infinite pixels. Clean the data first.")
+        if self.value_range is not None:
+            bottom, top = self.value_range
+            if low < bottom - 1e-3 or high > top + 1e-3 or (low >= 0 > bottom):
+                raise ValueError(
+                    f"The generator makes images{self._in_range()}, and the data must lie there too. Received: values from "
+                    f"{low:g} to {high:g}. Rescale them, for instance by gan_keras.data.batches(value_range={self.value_range})."
+                )
+        if self.conditional:
+            self._check_labels(np.asarray(labels))
+        Batch(images, None, None).split(self.schedule.batches_per_step if images.shape[0] else 1)
+
+    def _check_labels(self, labels):
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= self.num_classes:
+            raise ValueError(
+                f"Labels must be integers from 0 to {self.num_classes - 1}. Received: {labels.dtype} from {labels.min()} to "
+                f"{labels.max()}."
+            )
+
+    def _in_range(self):
+        return "" if self.value_range is None else " in [{:g}, {:g}]".format(*self.value_range)
+
+    # Saving: everything that a run needs to go on.
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "num_classes": self.num_classes,
+            "ema": self.ema,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        players = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in ("generator", "discriminator")
+        }
+        return cls(**{**config, **players})
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        parts = {
+            "d_optimizer": self.d_optimizer,
+            "g_optimizer": self.g_optimizer,
+            "loss": self.adversarial_loss,
+            "regularizers": list(self.discriminator_regularizers),
+            "schedule": self.schedule,
+        }
+        return {**keras.saving.serialize_keras_object(parts), **self._execution}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def _after(gradients, logs):
+    """Weights are assigned only when everything that reads them has been computed.
+
+    tf.function promises this order, but its graph optimizer merges equal reads (R1's pass over the real images is the same as
+    the loss's) and loses it: a generator's gradient then sees some of the discriminator's new weights, in some runs.
+    """
+    return tf.control_dependencies([g for g in gradients if g is not None] + list(logs.values()))
+
+
+def _share_of_replica(loss):
+    """Optimizers sum gradients over replicas; the loss of the whole batch is the mean of the replicas' losses."""
+    return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _get_regularizers(identifiers):
+    if not isinstance(identifiers, (list, tuple)):
+        identifiers = [identifiers]
+    return tuple(regularizers.get(identifier) for identifier in identifiers)
+
+
+def _output_activation(model):
+    """The name of the activation that makes the model's output, or None."""
+    tensor = model.outputs[0]
+    while True:
+        layer = tensor._keras_history.operation
+        activation = getattr(layer, "activation", None)
+        if activation is not None:
+            return getattr(activation, "__name__", None)
+        # Reshape, Flatten, Cropping and the like hand the values on.
+        if getattr(layer, "weights", None) or not isinstance(getattr(layer, "input", None), keras.KerasTensor):
+            return None
+        tensor = layer.input
+
+
+def _output_range(generator):
+    return {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}.get(_output_activation(generator))
+
+
+def _check_players(generator, discriminator, num_classes):
+    for role, player in (("generator", generator), ("discriminator", discriminator)):
+        if not isinstance(player, keras.Model) or not hasattr(player, "inputs"):
+            raise ValueError(f"The {role} must be a Functional keras.Model. Received: {player!r}")
+        takes = 1 if num_classes is None else 2
+        if len(player.inputs) != takes:
+            wanted = "one input" if takes == 1 else "two inputs, [data, labels], because num_classes is given"
+            raise ValueError(
+                f"The {role} must have {wanted}. Received: {len(player.inputs)}. "
+                "A conditional GAN needs num_classes here and in both networks; an unconditional one in none."
+            )
+    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 2):
+        raise ValueError(f"num_classes must be an integer of 2 or more. Received: num_classes={num_classes!r}")
+    made, judged = tuple(generator.outputs[0].shape[1:]), tuple(discriminator.inputs[0].shape[1:])
+    if made != judged:
+        raise ValueError(f"The generator makes images of shape {made}, but the discriminator takes {judged}; they must agree.")
+
+
+def _check_game(discriminator, d_optimizer, g_optimizer, loss, regularizers, schedule):
+    layers = discriminator._flatten_layers()
+    layers = [layer for layer in layers if layer is not discriminator]
+    normalized = any(type(layer).__name__ == "SpectralNormalization" for layer in layers)
+    penalties = [r for r in regularizers if hasattr(r, "name")]
+    if d_optimizer is g_optimizer:
+        raise ValueError(
+            "The players must not share an optimizer: it holds the moments of one set of weights. "
+            "Received the same object twice; make two of them."
+        )
+    if _output_activation(discriminator) == "sigmoid":
+        raise ValueError(
+            "The discriminator ends in a sigmoid, but the losses take raw scores (logits): remove its last activation. "
+            "sigmoid(score) is the probability."
+        )
+    if penalties and any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
+        raise ValueError(
+            f"A penalty on slopes ({penalties[0].name}) needs a discriminator that scores each example by itself, but this one "
+            "has BatchNormalization. Remove it, or use LayerNormalization."
+        )
+    if loss.distance and not normalized and not any(r.lipschitz for r in regularizers):
+        raise ValueError(
+            "The Wasserstein loss needs a Lipschitz critic, and nothing here makes it so: add regularizers='gradient_penalty' "
+            "(WGAN-GP) or 'weight_clipping' (WGAN), or SpectralNormalization in the critic."
+        )
+    if loss.threshold is None and isinstance(schedule, schedules.ThreeStep):
+        raise ValueError(
+            f"ThreeStep trains on the two halves of the loss apart, which means nothing for {type(loss).__name__}: only their "
+            "difference does. Use the schedule 'alternating'."
+        )

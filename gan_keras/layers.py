@@ -1,0 +1,98 @@
+"""Layers that Keras lacks or gets wrong."""
+
+import keras
+from keras import ops
+
+
+def _normalize(vector):
+    return vector / ops.sqrt(ops.sum(ops.square(vector)) + 1e-12)
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class SpectralNormalization(keras.layers.Wrapper):
+    """A Dense, Conv or Embedding layer used with its kernel divided by the kernel's largest singular value.
+
+    Makes each layer of a discriminator 1-Lipschitz, at the price of one power iteration for each update. Unlike
+    `keras.layers.SpectralNormalization`, which overwrites the kernel with its projection, the raw kernel W is kept, the layer
+    computes with `W / sigma(W)`, and the gradient flows through sigma: `<W, dL/dW> = 0`.
+
+    `sigma = u^T W v`, with u a running estimate of the left singular vector and `v = W^T u / ||W^T u||`, both constants for
+    the gradient. W is the kernel as a matrix (output features, everything else). u takes one step, `u = W v / ||W v||`,
+    whenever an optimizer has updated W: once for each update however often the layer is called, and never at inference.
+    Miyato, Kataoka, Koyama, Yoshida 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
+
+    Args:
+        layer: The layer to normalize. Its kernel (`embeddings` for Embedding) must have the output features on its last axis,
+            and no constraint.
+        initial_iterations: Power iterations when the layer is built, so that sigma is right from the first step.
+
+    Raises:
+        ValueError: The layer has no such kernel, or a constraint on it.
+    """
+
+    def __init__(self, layer, initial_iterations=15, **kwargs):
+        super().__init__(layer, **kwargs)
+        if isinstance(layer, _TRANSPOSED):
+            raise ValueError(
+                f"SpectralNormalization needs the output features on the kernel's last axis; that of {type(layer).__name__} "
+                "has the input there. Use UpSampling and Conv instead."
+            )
+        self.initial_iterations = initial_iterations
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        name = "embeddings" if isinstance(self.layer, keras.layers.Embedding) else "kernel"
+        self._kernel = getattr(self.layer, name, None)
+        if self._kernel is None:
+            raise ValueError(
+                f"SpectralNormalization needs a layer with a kernel: Dense, Conv or Embedding. Received: {self.layer}"
+            )
+        if self._kernel.constraint is not None:
+            raise ValueError(
+                f"SpectralNormalization replaces a constraint on the kernel. Received: {self._kernel.constraint}; remove it."
+            )
+        self.u = self.add_weight(
+            shape=(self._kernel.shape[-1],),
+            initializer=keras.initializers.RandomNormal(stddev=1.0, seed=0),
+            trainable=False,
+            name="u",
+        )
+        for _ in range(self.initial_iterations):
+            self._power_iteration()
+        # Optimizers apply a weight's constraint once after each of its updates, in any training loop: the one place that is
+        # reached exactly once per update. The kernel itself passes unchanged.
+        self._kernel.constraint = self._after_update
+
+    def _after_update(self, kernel):
+        self._power_iteration()
+        return kernel
+
+    def _power_iteration(self):
+        matrix = self._matrix()
+        self.u.assign(_normalize(ops.matmul(matrix, self._right_vector(matrix))))
+
+    def _matrix(self):
+        return ops.transpose(ops.reshape(self._kernel, (-1, self._kernel.shape[-1])))
+
+    def _right_vector(self, matrix):
+        return _normalize(ops.matmul(self.u, matrix))
+
+    def sigma(self):
+        """The estimate of the kernel's largest singular value that the layer divides by: a scalar, differentiable."""
+        matrix = self._matrix()
+        v = ops.stop_gradient(self._right_vector(matrix))
+        return ops.sum(ops.stop_gradient(self.u) * ops.matmul(matrix, v))
+
+    def call(self, inputs, **kwargs):
+        # The wrapped layer computes as it always does, but reads the normalized kernel.
+        with keras.StatelessScope(state_mapping=[(self._kernel, self._kernel / self.sigma())]):
+            return self.layer(inputs, **kwargs)
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "initial_iterations": self.initial_iterations}
+
+
+_TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)

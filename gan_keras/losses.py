@@ -1,0 +1,221 @@
+"""Adversarial losses: who is rewarded for which score.
+
+Every loss is three scalar functions of scores. A score is the discriminator's raw output, a logit; no loss expects a sigmoid.
+
+    loss.real(scores)       the discriminator's loss on real examples
+    loss.fake(scores)       the discriminator's loss on generated examples
+    loss.generator(scores)  the generator's loss on the discriminator's scores of its examples
+
+Each returns the mean over the batch, to be minimised by its player.
+"""
+
+import abc
+
+import keras
+from keras import ops
+
+from gan_keras import identifiers
+
+
+class AdversarialLoss(abc.ABC):
+    """Base of the adversarial losses: implement `real`, `fake` and `generator`.
+
+    Attributes:
+        threshold: The score above which the discriminator says "real"; `None` where scores have no fixed zero (the
+            midpoint of the two batch means is used then). It decides `d_acc_real` and `d_acc_fake`, nothing else.
+        distance: Name under which `mean(real scores) - mean(fake scores)` is logged where that difference estimates a
+            distance, else `None`.
+    """
+
+    threshold = 0.0
+    distance = None
+
+    @abc.abstractmethod
+    def real(self, scores):
+        """The discriminator's loss on the scores of real examples: a scalar."""
+
+    @abc.abstractmethod
+    def fake(self, scores):
+        """The discriminator's loss on the scores of generated examples: a scalar."""
+
+    @abc.abstractmethod
+    def generator(self, scores):
+        """The generator's loss on the scores of generated examples: a scalar."""
+
+    def discriminator_loss(self, real_scores, fake_scores):
+        """`real(real_scores) + fake(fake_scores)`."""
+        return self.real(real_scores) + self.fake(fake_scores)
+
+    def generator_loss(self, fake_scores):
+        """`generator(fake_scores)`."""
+        return self.generator(fake_scores)
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+class LogisticLoss(AdversarialLoss):
+    """Base of the losses whose discriminator is a logistic classifier of real against generated.
+
+    `real = mean(softplus(-s)) + label_smoothing * mean(s)`, `fake = mean(softplus(s))`: the cross-entropy with target
+    `1 - label_smoothing` for real examples and 0 for generated ones.
+
+    Args:
+        label_smoothing: In [0, 1). One-sided: the fake target stays 0, since smoothing it would reward the generator's
+            present modes. Salimans et al. 2016, "Improved Techniques for Training GANs", 3.4.
+    """
+
+    def __init__(self, label_smoothing=0.0):
+        if not 0.0 <= label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing must lie in [0, 1); 0.1 is usual. Received: {label_smoothing}")
+        self.label_smoothing = label_smoothing
+
+    def real(self, scores):
+        # (1 - a) softplus(-s) + a softplus(s) = softplus(-s) + a s
+        return ops.mean(ops.softplus(-scores) + self.label_smoothing * scores)
+
+    def fake(self, scores):
+        return ops.mean(ops.softplus(scores))
+
+    def get_config(self):
+        return {"label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Minimax(LogisticLoss):
+    """The original two-player game: the generator minimises what the discriminator maximises.
+
+    Use it to study the game. Its generator stands still where it is worst: the slope vanishes for s << 0, which is the
+    "vanishing gradient" of GANs. For training take `NonSaturating`.
+
+    `generator = -mean(softplus(s))`, that is mean(log(1 - D)); at the optimal discriminator the value of the game is
+    `2 JS(p, g) - 2 log 2`. Goodfellow et al. 2014, equation 1.
+    """
+
+    def generator(self, scores):
+        return -ops.mean(ops.softplus(scores))
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class NonSaturating(LogisticLoss):
+    """The usual GAN loss: the generator maximises log D instead of minimising log(1 - D).
+
+    `generator = mean(softplus(-s))`, which is also KL(delta_1 || Bernoulli(sigmoid(s))). Slope -1 for s << 0, where
+    `Minimax` has none. Goodfellow et al. 2014, section 3.
+    """
+
+    def generator(self, scores):
+        return ops.mean(ops.softplus(-scores))
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Jeffreys(LogisticLoss):
+    """The symmetric Kullback-Leibler divergence between data p and generated g.
+
+    With a logistic discriminator s estimates log(p / g), and the generator descends (KL(g, p) + KL(p, g)) / 2:
+    `generator = -mean(s + exp(s)) / 2`. At fixed s its gradient is that of the divergence (Nowozin, Cseke, Tomioka 2016,
+    "f-GAN", table 1: the conjugates of both KLs at their optimal T).
+
+    Args:
+        label_smoothing: As in `LogisticLoss`.
+        max_log_ratio: Above this score exp is continued by its tangent, so that it cannot overflow: values stay finite and
+            slopes monotone. 10 stands for "22,026 times likelier under the data".
+    """
+
+    def __init__(self, label_smoothing=0.0, max_log_ratio=10.0):
+        super().__init__(label_smoothing)
+        if not 0.0 < max_log_ratio <= 80.0:
+            raise ValueError(f"max_log_ratio must lie in (0, 80], where exp is finite in float32. Received: {max_log_ratio}")
+        self.max_log_ratio = max_log_ratio
+
+    def generator(self, scores):
+        bounded = ops.minimum(scores, self.max_log_ratio)
+        ratio = ops.exp(bounded) * (1.0 + scores - bounded)
+        return -0.5 * ops.mean(scores + ratio)
+
+    def get_config(self):
+        return {**super().get_config(), "max_log_ratio": self.max_log_ratio}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class LeastSquares(AdversarialLoss):
+    """LSGAN: regression to 1 for real and 0 for generated examples.
+
+    Gentle and bounded in slope near the target: examples far on the right side of the boundary still get a gradient.
+
+    `real = mean((s - 1)^2) / 2`, `fake = mean(s^2) / 2`, `generator = mean((s - 1)^2) / 2`.
+    Mao et al. 2017, "Least Squares Generative Adversarial Networks", equation 9.
+    """
+
+    threshold = 0.5
+
+    def real(self, scores):
+        return 0.5 * ops.mean(ops.square(scores - 1.0))
+
+    def fake(self, scores):
+        return 0.5 * ops.mean(ops.square(scores))
+
+    def generator(self, scores):
+        return 0.5 * ops.mean(ops.square(scores - 1.0))
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Hinge(AdversarialLoss):
+    """The hinge loss: scores beyond the margin are left in peace. Usual with spectral normalization.
+
+    `real = mean(relu(1 - s))`, `fake = mean(relu(1 + s))`, `generator = -mean(s)`.
+    Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018, equations 16 and 17.
+    """
+
+    def real(self, scores):
+        return ops.mean(ops.relu(1.0 - scores))
+
+    def fake(self, scores):
+        return ops.mean(ops.relu(1.0 + scores))
+
+    def generator(self, scores):
+        return -ops.mean(scores)
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Wasserstein(AdversarialLoss):
+    """The Wasserstein loss: a critic, 1-Lipschitz by other means, whose score difference estimates W1(data, generated).
+
+    Needs something that makes the critic Lipschitz: `WeightClipping` (WGAN), `GradientPenalty` (WGAN-GP) or spectral
+    normalization; `compile` refuses it bare.
+
+    `real = -mean(s)`, `fake = mean(s)`, `generator = -mean(s)`; logged as `wasserstein`: mean(real s) - mean(fake s).
+    Arjovsky, Chintala, Bottou 2017, "Wasserstein GAN", algorithm 1; by Kantorovich and Rubinstein the infimum over
+    couplings of E|x - y| is the supremum of that difference over 1-Lipschitz critics.
+    """
+
+    threshold = None
+    distance = "wasserstein"
+
+    def real(self, scores):
+        return -ops.mean(scores)
+
+    def fake(self, scores):
+        return ops.mean(scores)
+
+    def generator(self, scores):
+        return -ops.mean(scores)
+
+
+_LOSSES = {
+    "minimax": Minimax,
+    "non_saturating": NonSaturating,
+    "least_squares": LeastSquares,
+    "hinge": Hinge,
+    "wasserstein": Wasserstein,
+    "jeffreys": Jeffreys,
+}
+
+
+def get(identifier):
+    """The loss of that name ("hinge"), or the instance or saved config that was passed."""
+    return identifiers.get("loss", AdversarialLoss, _LOSSES, identifier)

@@ -1,0 +1,161 @@
+"""Functional-API generators and discriminators. Builders return a `keras.Model`; every discriminator puts out logits.
+
+Every builder takes `num_classes`: with it the network has a second input, integer labels (batch,). Dense networks get the
+label concatenated to their data (Mirza and Osindero 2014, "Conditional Generative Adversarial Nets"); convolutional
+discriminators project on it (Miyato and Koyama 2018, "cGANs with Projection Discriminator").
+"""
+
+import keras
+from keras import layers
+
+from gan_keras.layers import SpectralNormalization
+
+_SHAPE = (28, 28, 1)
+_LABEL_DIM = 50  # size of a label's embedding in generators; BigGAN's shared embeddings have 128 for 1,000 classes
+
+
+def mlp_generator(latent_dim=100, num_classes=None):
+    """Dense 256 relu > Dense 784 sigmoid: the generator of the Keras tutorial (T1). Images in [0, 1]."""
+    inputs, x = _generator_inputs(latent_dim, num_classes)
+    x = layers.Dense(256, activation="relu")(x)
+    x = layers.Dense(784, activation="sigmoid")(x)
+    return keras.Model(inputs, layers.Reshape(_SHAPE)(x), name="generator")
+
+
+def mlp_discriminator(num_classes=None):
+    """Dense 256 relu > Dense 1: the discriminator of the Keras tutorial (T1), with logits out instead of a sigmoid."""
+    inputs, images, label = _discriminator_inputs(num_classes)
+    x = layers.Flatten()(images)
+    if label is not None:
+        x = layers.Concatenate()([x, layers.Embedding(num_classes, _LABEL_DIM)(label)])
+    x = layers.Dense(256, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(1)(x), name="discriminator")
+
+
+def tutorial_generator(latent_dim=100, num_classes=None):
+    """Dense 256 > Dense 512, each LeakyReLU .2 and BatchNorm > Dense 784 tanh: the PyTorch tutorial's (T0). In [-1, 1]."""
+    inputs, x = _generator_inputs(latent_dim, num_classes)
+    for units in (256, 512):
+        x = layers.Dense(units)(x)
+        x = layers.LeakyReLU(0.2)(x)
+        x = _batch_norm()(x)
+    x = layers.Dense(784, activation="tanh")(x)
+    return keras.Model(inputs, layers.Reshape(_SHAPE)(x), name="generator")
+
+
+def tutorial_discriminator(num_classes=None):
+    """Conv 16, 32, 64 (3x3, LeakyReLU .2, MaxPool 2) > Dense 1: the PyTorch tutorial's (T0).
+
+    28 > 14 > 7 > 3: the last layer has 3 * 3 * 64 = 576 inputs, where the tutorial says 1024 and cannot run.
+    """
+    inputs, images, label = _discriminator_inputs(num_classes)
+    x = images
+    for filters in (16, 32, 64):
+        x = layers.Conv2D(filters, 3, padding="same")(x)
+        x = layers.LeakyReLU(0.2)(x)
+        x = layers.MaxPooling2D(2)(x)
+    x = layers.Flatten()(x)
+    return keras.Model(inputs, _score(x, label, num_classes), name="discriminator")
+
+
+def dcgan_generator(latent_dim=100, width=64, num_classes=None):
+    """Dense 7x7 > transposed convolutions 14x14, 28x28 (5x5, stride 2), BatchNorm and relu between, tanh. In [-1, 1].
+
+    Radford, Metz, Chintala 2016, "Unsupervised Representation Learning with DCGANs", with two upsamplings instead of four.
+
+    Args:
+        latent_dim: Size of a latent.
+        width: Channels at 14x14; twice as many at 7x7.
+        num_classes: Number of labels, or `None`.
+    """
+    inputs, x = _generator_inputs(latent_dim, num_classes)
+    x = layers.Dense(7 * 7 * 2 * width, use_bias=False, kernel_initializer=_dcgan_init())(x)
+    x = layers.Reshape((7, 7, 2 * width))(x)
+    x = layers.ReLU()(_batch_norm()(x))
+    x = layers.Conv2DTranspose(width, 5, strides=2, padding="same", use_bias=False, kernel_initializer=_dcgan_init())(x)
+    x = layers.ReLU()(_batch_norm()(x))
+    x = layers.Conv2DTranspose(1, 5, strides=2, padding="same", activation="tanh", kernel_initializer=_dcgan_init())(x)
+    return keras.Model(inputs, x, name="generator")
+
+
+def dcgan_discriminator(width=64, normalization="batch", num_classes=None):
+    """Convolutions 14x14, 7x7 (5x5, stride 2, LeakyReLU .2) > Dense 1. Radford, Metz, Chintala 2016.
+
+    Args:
+        width: Channels at 14x14; twice as many at 7x7.
+        normalization: "batch" as in the paper (not at the input), "spectral" (every layer; Miyato et al. 2018), or `None`, which
+            penalties on slopes ask for.
+        num_classes: Number of labels, or `None`.
+    """
+    if normalization not in ("batch", "spectral", None):
+        raise ValueError(f"normalization is 'batch', 'spectral' or None. Received: {normalization!r}")
+
+    def normalized(layer):
+        return SpectralNormalization(layer) if normalization == "spectral" else layer
+
+    inputs, images, label = _discriminator_inputs(num_classes)
+    # 0.02 is made for BatchNorm, which undoes the scale; without it signals would die out.
+    initializer = _dcgan_init() if normalization == "batch" else "glorot_uniform"
+    x = normalized(layers.Conv2D(width, 5, strides=2, padding="same", kernel_initializer=initializer))(images)
+    x = layers.LeakyReLU(0.2)(x)
+    x = normalized(layers.Conv2D(2 * width, 5, strides=2, padding="same", kernel_initializer=initializer))(x)
+    if normalization == "batch":
+        x = _batch_norm()(x)
+    x = layers.LeakyReLU(0.2)(x)
+    x = layers.Flatten()(x)
+    return keras.Model(inputs, _score(x, label, num_classes, normalized), name="discriminator")
+
+
+def wgan_gp_critic(width=64, num_classes=None):
+    """Convolutions 14x14, 7x7, 4x4 (5x5, stride 2, LeakyReLU .2) > Dense 1, without BatchNorm.
+
+    Gulrajani et al. 2017, the MNIST critic of the authors' gan_mnist.py.
+
+    Args:
+        width: Channels at 14x14; doubled at each of the next two layers.
+        num_classes: Number of labels, or `None`.
+    """
+    inputs, images, label = _discriminator_inputs(num_classes)
+    x = images
+    for filters in (width, 2 * width, 4 * width):
+        x = layers.Conv2D(filters, 5, strides=2, padding="same")(x)
+        x = layers.LeakyReLU(0.2)(x)
+    x = layers.Flatten()(x)
+    return keras.Model(inputs, _score(x, label, num_classes), name="discriminator")
+
+
+def _generator_inputs(latent_dim, num_classes):
+    if not isinstance(latent_dim, int) or latent_dim < 1:
+        raise ValueError(f"latent_dim must be an integer of 1 or more. Received: latent_dim={latent_dim!r}")
+    z = keras.Input((latent_dim,), name="z")
+    if num_classes is None:
+        return z, z
+    label = keras.Input((), dtype="int32", name="label")
+    return [z, label], layers.Concatenate()([z, layers.Embedding(num_classes, _LABEL_DIM)(label)])
+
+
+def _discriminator_inputs(num_classes):
+    images = keras.Input(_SHAPE, name="images")
+    if num_classes is None:
+        return images, images, None
+    label = keras.Input((), dtype="int32", name="label")
+    return [images, label], images, label
+
+
+def _score(features, label, num_classes, normalized=lambda layer: layer):
+    """One logit for each example: linear in the features, plus their projection on the label's embedding."""
+    score = normalized(layers.Dense(1))(features)
+    if label is None:
+        return score
+    embedding = normalized(layers.Embedding(num_classes, features.shape[-1]))(label)
+    return layers.Add()([score, layers.Dot(axes=1)([features, embedding])])
+
+
+def _batch_norm():
+    # Synchronized, so that replicas agree. Momentum 0.9 is the 0.1 of the authors' Torch code; Keras' 0.99 still remembers the
+    # first steps when a short run ends.
+    return layers.BatchNormalization(momentum=0.9, synchronized=True)
+
+
+def _dcgan_init():
+    return keras.initializers.RandomNormal(stddev=0.02)

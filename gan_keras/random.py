@@ -1,0 +1,82 @@
+"""The random draws of training: pure functions of (seed, stream, step, replica), so that nothing needs to be remembered.
+
+A run that resumes at step t, on the same or another number of replicas, draws what an uninterrupted run draws there.
+"""
+
+import tensorflow as tf
+
+# What a draw is for. Streams never share a seed, so evaluation and sampling do not disturb training.
+TRAINING, EVALUATION, SAMPLING = 0, 1, 2
+
+_MAX_DRAWS = 2**10
+_MAX_STEPS = 2**48
+
+
+def stateless_seed(seed, stream, step, draw=0):
+    """The two-element seed of TensorFlow's stateless random ops for one draw; distinct arguments, distinct seeds."""
+    position = (tf.cast(step, tf.int64) + stream * _MAX_STEPS) * _MAX_DRAWS + draw
+    return tf.stack([tf.constant(seed, tf.int64), position])
+
+
+# TensorFlow's own stateless floats come out otherwise under XLA than without; its raw bits do not. Philox by name, since
+# "auto_select" may take another algorithm on another device.
+
+
+def bits(shape, seed):
+    """Uniform uint32 draws."""
+    return tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+
+
+def uniform(shape, seed):
+    """float32 draws from U[0, 1): multiples of 2^-24."""
+    return tf.cast(tf.bitwise.right_shift(bits(shape, seed), tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
+
+
+def normal(shape, seed):
+    """float32 draws from the standard normal: the inverse distribution function of midpoints of 2^23 equal intervals."""
+    interval = tf.cast(tf.bitwise.right_shift(bits(shape, seed), tf.constant(9, tf.uint32)), tf.float32)
+    return tf.math.ndtri((interval + 0.5) * 2.0**-23)
+
+
+class Random:
+    """The draws of one step, numbered in the order in which they are made.
+
+    With several replicas each draws the batch of all of them and keeps its share: two replicas see together what one
+    would see alone.
+
+    Args:
+        seed: Integer, the user's.
+        stream: What the draws are for, e.g. `TRAINING`.
+        step: Integer or scalar tensor.
+    """
+
+    def __init__(self, seed, stream, step):
+        self._seed = seed
+        self._stream = stream
+        self._step = step
+        self._draws = 0
+
+    def normal(self, shape):
+        """Standard normal draws of `shape`, whose first axis is this replica's batch."""
+        return self._share(normal, shape)
+
+    def uniform(self, shape):
+        """Draws from U[0, 1) of `shape`, whose first axis is this replica's batch."""
+        return self._share(uniform, shape)
+
+    def layer_seeds(self, number):
+        """`number` seeds for Keras' seed generators: a uint32 tensor (number, 2), different on every replica."""
+        return self._share(bits, (number, 2))
+
+    def _share(self, draw, shape):
+        seed = stateless_seed(self._seed, self._stream, self._step, self._draws)
+        self._draws += 1
+        if self._draws > _MAX_DRAWS:
+            raise ValueError(f"A step makes at most {_MAX_DRAWS} random draws; use fewer updates per step.")
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas == 1:
+            return draw(shape, seed)
+        rows, *rest = shape
+        everyone = draw((replicas * rows, *rest), seed)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return everyone[replica * rows : (replica + 1) * rows]

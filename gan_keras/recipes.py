@@ -1,0 +1,393 @@
+"""Named recipes: the networks and everything `compile` needs, each number with its source."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import keras
+
+from gan_keras import identifiers, losses, networks, regularizers, schedules
+from gan_keras.gan import GAN
+
+
+def adam(learning_rate, beta_1, beta_2=0.999):
+    """The saved form of a Keras Adam: each build makes an optimizer of its own from it."""
+    return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2}}
+
+
+def rmsprop(learning_rate):
+    """The saved form of a Keras RMSprop."""
+    return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate}}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that defines a GAN and its training on 28x28 images.
+
+    Attributes:
+        name, summary: What it is called and what it is for.
+        source: The paper or text it stands for.
+        generator: Builder, called with latent_dim and num_classes.
+        discriminator: Builder, called with num_classes.
+        latent_dim, num_classes, ema: As in `GAN`.
+        d_optimizer, g_optimizer: Saved form of the optimizers, as `keras.optimizers.get` takes it.
+        loss, regularizers, schedule: As in `GAN.compile`.
+        batch_size: Examples for each update of the discriminator.
+        steps: Steps that the training script makes unless told otherwise.
+        jit_compile: Whether XLA makes it faster on a CPU, by measurement; other devices are left to Keras.
+        sources: Where each value comes from, by attribute.
+    """
+
+    name: str
+    summary: str
+    source: str
+    generator: Callable
+    discriminator: Callable
+    d_optimizer: dict
+    g_optimizer: dict
+    sources: dict
+    latent_dim: int = 100
+    num_classes: int | None = None
+    ema: float | None = None
+    loss: losses.AdversarialLoss = losses.NonSaturating()
+    regularizers: tuple = ()
+    schedule: schedules.Schedule = schedules.Alternating()
+    batch_size: int = 64
+    steps: int = 10_000
+    jit_compile: bool = False
+
+    @property
+    def batch_per_step(self):
+        """Examples that `fit` must deliver for a step: the schedule splits them into batches of `batch_size`."""
+        return self.batch_size * self.schedule.batches_per_step
+
+    def build(self, seed=0, jit_compile="auto", steps_per_execution=1):
+        """The compiled GAN.
+
+        Args:
+            seed: Integer: the initial weights, and everything random in training.
+            jit_compile: As in `GAN.compile`; "auto" compiles where this recipe is known to gain by it.
+            steps_per_execution: As in `GAN.compile`.
+        """
+        keras.utils.set_random_seed(seed)
+        gan = GAN(
+            self.generator(latent_dim=self.latent_dim, num_classes=self.num_classes),
+            self.discriminator(num_classes=self.num_classes),
+            num_classes=self.num_classes,
+            ema=self.ema,
+            seed=seed,
+        )
+        gan.compile(
+            self.d_optimizer,
+            self.g_optimizer,
+            loss=self.loss,
+            regularizers=self.regularizers,
+            schedule=self.schedule,
+            jit_compile=(self.jit_compile or "auto") if jit_compile == "auto" else jit_compile,
+            steps_per_execution=steps_per_execution,
+        )
+        return gan
+
+    def rows(self):
+        """(attribute, value as text, source) for each attribute that decides the result."""
+        skipped = ("name", "summary", "source", "sources", "jit_compile")
+        for field in dataclasses.fields(self):
+            if field.name not in skipped:
+                yield field.name, _text(getattr(self, field.name)), self.sources.get(field.name, "")
+
+    def __str__(self):
+        rows = list(self.rows())
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        lines = [f"{self.name}: {self.summary}", f"  after {self.source}"]
+        lines += [f"  {name:{widths[0]}}  {value:{widths[1]}}  {source}".rstrip() for name, value, source in rows]
+        return "\n".join(lines)
+
+
+def _text(value):
+    if isinstance(value, functools.partial):
+        return f"{value.func.__name__}({_arguments(value.keywords)})"
+    if isinstance(value, dict):
+        return f"{value['class_name']}({_arguments(value['config'])})"
+    if isinstance(value, tuple):
+        return ", ".join(map(_text, value)) or "none"
+    if hasattr(value, "get_config"):
+        return f"{type(value).__name__}({_arguments(value.get_config())})"
+    return getattr(value, "__name__", None) or ("none" if value is None else str(value))
+
+
+def _arguments(values):
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+
+
+_TUTORIAL = "T1 gives none; DCGAN's"
+_DCGAN = "Radford et al. 2016, section 4"
+_HERE = "chosen here"
+
+_DCGAN_TRAINING = dict(
+    d_optimizer=adam(2e-4, 0.5),
+    g_optimizer=adam(2e-4, 0.5),
+    batch_size=128,
+)
+_DCGAN_SOURCES = dict(
+    generator=f"{_DCGAN}; two upsamplings, for 28x28",
+    discriminator=f"{_DCGAN}; two strided convolutions, for 28x28",
+    latent_dim=f"{_DCGAN}; normal instead of uniform",
+    d_optimizer=_DCGAN,
+    g_optimizer=_DCGAN,
+    batch_size=_DCGAN,
+    steps=_HERE,
+)
+
+_RECIPES = [
+    Recipe(
+        name="default",
+        summary="the best digits in five minutes on two CPU cores",
+        source="DCGAN's networks with R1 (Mescheder et al. 2018) and a moving average of the generator (Karras et al. 2018)",
+        generator=functools.partial(networks.dcgan_generator, width=32),
+        discriminator=functools.partial(networks.dcgan_discriminator, width=32, normalization=None),
+        latent_dim=64,
+        d_optimizer=adam(2e-3, 0.0, 0.99),
+        g_optimizer=adam(2e-3, 0.0, 0.99),
+        regularizers=(regularizers.R1(1.0),),
+        ema=0.99,
+        batch_size=64,
+        steps=5000,
+        sources=dict(
+            generator="DCGAN at half its width, for speed",
+            discriminator="without BatchNorm, because of R1",
+            d_optimizer="betas of Karras et al. 2018, appendix A.1; rate chosen here",
+            g_optimizer="as d_optimizer",
+            loss="Mescheder et al. 2018, section 4",
+            regularizers="Mescheder et al. 2018, equation 9; weight for small images, chosen here",
+            ema="chosen here for short runs; Karras et al. 2018 have 0.999 for long ones",
+            latent_dim="Lucic et al. 2018, MNIST",
+            batch_size="Lucic et al. 2018, MNIST",
+            steps="about five minutes on two cores",
+        ),
+    ),
+    Recipe(
+        name="tutorial_mlp",
+        summary="the Keras tutorial's dense networks (T1), made to train",
+        source="Goodfellow et al. 2014, with the sizes of the tutorial",
+        generator=networks.mlp_generator,
+        discriminator=networks.mlp_discriminator,
+        **_DCGAN_TRAINING,
+        sources=dict(
+            generator="T1",
+            discriminator="T1; logits out",
+            latent_dim="T1",
+            d_optimizer=_TUTORIAL,
+            g_optimizer=_TUTORIAL,
+            loss="Goodfellow et al. 2014, section 3",
+            batch_size=_TUTORIAL,
+            steps=_HERE,
+        ),
+    ),
+    Recipe(
+        name="tutorial_conv",
+        summary="the PyTorch tutorial's networks (T0) with the cross-entropy it describes",
+        source="T0; non-saturating loss of Goodfellow et al. 2014",
+        generator=networks.tutorial_generator,
+        discriminator=networks.tutorial_discriminator,
+        **_DCGAN_TRAINING,
+        sources=dict(
+            generator="T0",
+            discriminator="T0; 576 features where T0 has 1024; logits out",
+            latent_dim="T0",
+            d_optimizer="T0 names Adam; values of DCGAN",
+            g_optimizer="T0 names Adam; values of DCGAN",
+            loss="T0: KL(label || probability) = -log p",
+            batch_size="T0 gives none; DCGAN's",
+            steps=_HERE,
+        ),
+    ),
+    Recipe(
+        name="jeffreys",
+        summary='the "mutual information" of the PyTorch tutorial (T0), which is the Jeffreys divergence, put right',
+        source="T0; gradients after Nowozin, Cseke, Tomioka 2016, f-GAN",
+        generator=networks.tutorial_generator,
+        discriminator=networks.tutorial_discriminator,
+        loss=losses.Jeffreys(),
+        **_DCGAN_TRAINING,
+        sources=dict(
+            generator="T0",
+            discriminator="T0; 576 features where T0 has 1024; logits out",
+            latent_dim="T0",
+            d_optimizer="T0 names Adam; values of DCGAN",
+            g_optimizer="T0 names Adam; values of DCGAN",
+            loss="T0; exp continued by its tangent above 10, against overflow",
+            batch_size="T0 gives none; DCGAN's",
+            steps=_HERE,
+        ),
+    ),
+    Recipe(
+        name="minimax",
+        summary="the original game, generator's vanishing gradient included",
+        source="Goodfellow et al. 2014, algorithm 1",
+        generator=networks.dcgan_generator,
+        discriminator=networks.dcgan_discriminator,
+        loss=losses.Minimax(),
+        **_DCGAN_TRAINING,
+        sources={**_DCGAN_SOURCES, "loss": "Goodfellow et al. 2014, equation 1"},
+    ),
+    Recipe(
+        name="dcgan",
+        summary="the classic convolutional GAN",
+        source="Radford, Metz, Chintala 2016, DCGAN",
+        generator=networks.dcgan_generator,
+        discriminator=networks.dcgan_discriminator,
+        **_DCGAN_TRAINING,
+        sources={**_DCGAN_SOURCES, "loss": "Goodfellow et al. 2014, section 3, as in the authors' code"},
+    ),
+    Recipe(
+        name="lsgan",
+        summary="DCGAN with least squares instead of cross-entropy",
+        source="Mao et al. 2017, LSGAN",
+        generator=networks.dcgan_generator,
+        discriminator=networks.dcgan_discriminator,
+        loss=losses.LeastSquares(),
+        **_DCGAN_TRAINING,
+        sources={**_DCGAN_SOURCES, "loss": "Mao et al. 2017, equation 9"},
+    ),
+    Recipe(
+        name="sngan",
+        summary="hinge loss, spectral normalization in every layer of the discriminator",
+        source="Miyato, Kataoka, Koyama, Yoshida 2018, SNGAN",
+        generator=networks.dcgan_generator,
+        discriminator=functools.partial(networks.dcgan_discriminator, normalization="spectral"),
+        loss=losses.Hinge(),
+        d_optimizer=adam(2e-4, 0.5),
+        g_optimizer=adam(2e-4, 0.5),
+        batch_size=64,
+        sources={
+            **_DCGAN_SOURCES,
+            "loss": "Miyato et al. 2018, equations 16 and 17",
+            "d_optimizer": "Miyato et al. 2018, table 1, setting C",
+            "g_optimizer": "Miyato et al. 2018, table 1, setting C",
+            "schedule": "Miyato et al. 2018, table 1, setting C: n_dis 1",
+            "batch_size": "Miyato et al. 2018, section 4",
+        },
+    ),
+    Recipe(
+        name="wgan",
+        summary="Wasserstein GAN with weight clipping",
+        source="Arjovsky, Chintala, Bottou 2017, WGAN, algorithm 1",
+        generator=networks.dcgan_generator,
+        discriminator=functools.partial(networks.wgan_gp_critic, width=32),
+        loss=losses.Wasserstein(),
+        regularizers=(regularizers.WeightClipping(0.01),),
+        schedule=schedules.Alternating(n_critic=5),
+        d_optimizer=rmsprop(5e-5),
+        g_optimizer=rmsprop(5e-5),
+        batch_size=64,
+        sources=dict(
+            generator=f"{_DCGAN}; two upsamplings, for 28x28",
+            discriminator="strided convolutions without BatchNorm",
+            latent_dim=f"{_DCGAN}; normal instead of uniform",
+            d_optimizer="Arjovsky et al. 2017, algorithm 1",
+            g_optimizer="Arjovsky et al. 2017, algorithm 1",
+            loss="Arjovsky et al. 2017, algorithm 1",
+            regularizers="Arjovsky et al. 2017, algorithm 1",
+            schedule="Arjovsky et al. 2017, algorithm 1",
+            batch_size="Arjovsky et al. 2017, algorithm 1",
+            steps=_HERE,
+        ),
+    ),
+    Recipe(
+        name="wgan_gp",
+        summary="Wasserstein GAN with gradient penalty",
+        source="Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville 2017, WGAN-GP",
+        generator=networks.dcgan_generator,
+        discriminator=networks.wgan_gp_critic,
+        loss=losses.Wasserstein(),
+        regularizers=(regularizers.GradientPenalty(10.0),),
+        schedule=schedules.Alternating(n_critic=5),
+        d_optimizer=adam(1e-4, 0.5, 0.9),
+        g_optimizer=adam(1e-4, 0.5, 0.9),
+        batch_size=50,
+        sources=dict(
+            generator=f"{_DCGAN}; two upsamplings, for 28x28",
+            discriminator="authors' gan_mnist.py",
+            latent_dim=f"{_DCGAN}; authors have 128",
+            d_optimizer="authors' gan_mnist.py",
+            g_optimizer="authors' gan_mnist.py",
+            loss="Gulrajani et al. 2017, algorithm 1",
+            regularizers="Gulrajani et al. 2017, algorithm 1",
+            schedule="Gulrajani et al. 2017, algorithm 1",
+            batch_size="authors' gan_mnist.py",
+            steps=_HERE,
+        ),
+    ),
+    Recipe(
+        name="dragan",
+        summary="DCGAN without BatchNorm in the discriminator, slopes held at 1 near the data",
+        source="Kodali, Abernethy, Hays, Kira 2017, DRAGAN",
+        generator=networks.dcgan_generator,
+        discriminator=functools.partial(networks.dcgan_discriminator, normalization=None),
+        regularizers=(regularizers.DRAGAN(10.0),),
+        **_DCGAN_TRAINING,
+        sources={
+            **_DCGAN_SOURCES,
+            "loss": "Kodali et al. 2017, section 2.4",
+            "regularizers": "Kodali et al. 2017, algorithm 1; scale of the authors' code",
+        },
+    ),
+    Recipe(
+        name="r1",
+        summary="DCGAN without BatchNorm in the discriminator, flat on the data",
+        source="Mescheder, Geiger, Nowozin 2018, R1",
+        generator=networks.dcgan_generator,
+        discriminator=functools.partial(networks.dcgan_discriminator, normalization=None),
+        regularizers=(regularizers.R1(10.0),),
+        d_optimizer=adam(1e-4, 0.0, 0.99),
+        g_optimizer=adam(1e-4, 0.0, 0.99),
+        ema=0.999,
+        batch_size=64,
+        sources={
+            **_DCGAN_SOURCES,
+            "loss": "Mescheder et al. 2018, section 4",
+            "regularizers": "Mescheder et al. 2018, section 4: gamma 10",
+            "d_optimizer": "rate of Mescheder et al. 2018, 5.2; betas of Karras et al. 2018",
+            "g_optimizer": "rate of Mescheder et al. 2018, 5.2; betas of Karras et al. 2018",
+            "ema": "Mescheder et al. 2018, 5.2",
+            "batch_size": "Mescheder et al. 2018, 5.2",
+        },
+    ),
+    Recipe(
+        name="cgan",
+        summary="digits on demand: the default recipe with labels",
+        source="Mirza and Osindero 2014; projection of Miyato and Koyama 2018",
+        generator=functools.partial(networks.dcgan_generator, width=32),
+        discriminator=functools.partial(networks.dcgan_discriminator, width=32, normalization=None),
+        latent_dim=64,
+        num_classes=10,
+        d_optimizer=adam(2e-3, 0.0, 0.99),
+        g_optimizer=adam(2e-3, 0.0, 0.99),
+        regularizers=(regularizers.R1(1.0),),
+        ema=0.99,
+        batch_size=64,
+        steps=5000,
+        sources=dict(
+            generator="default's; label embedded and concatenated (Mirza and Osindero 2014)",
+            discriminator="default's; label projected (Miyato and Koyama 2018)",
+            num_classes="the ten digits",
+            d_optimizer="default's",
+            g_optimizer="default's",
+            loss="default's",
+            regularizers="default's",
+            ema="default's",
+            latent_dim="default's",
+            batch_size="default's",
+            steps="default's",
+        ),
+    ),
+]
+
+RECIPES = {recipe.name: recipe for recipe in _RECIPES}
+
+
+def get(name):
+    """The recipe of that name; `dataclasses.replace` changes parts of it."""
+    if name not in RECIPES:
+        raise identifiers.unknown("recipe", name, RECIPES)
+    return RECIPES[name]

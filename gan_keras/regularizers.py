@@ -1,0 +1,203 @@
+"""What keeps a discriminator tame: penalties (terms in its loss) and projections (applied to its weights after an update).
+
+A loss and a regularizer are independent choices: WGAN and WGAN-GP are the same loss with another regularizer.
+"""
+
+import abc
+
+import keras
+import tensorflow as tf
+
+from gan_keras import identifiers
+
+# Inside the root: the slope of sqrt at 0 is infinite, and 0 * inf is NaN.
+_EPSILON = 1e-12
+
+
+class Regularizer(abc.ABC):
+    """Base of penalties and projections.
+
+    Attributes:
+        lipschitz: Whether it bounds the discriminator's slope everywhere it is used, as the Wasserstein loss needs.
+    """
+
+    lipschitz = False
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+class Penalty(Regularizer):
+    """Base of the terms that are added to the discriminator's loss.
+
+    Args:
+        weight: Non-negative coefficient of the term.
+
+    Attributes:
+        name: The key under which the (weighted) term is logged.
+    """
+
+    name = None
+
+    def __init__(self, weight):
+        if not weight >= 0:
+            raise ValueError(f"The weight of {type(self).__name__} must be 0 or more. Received: weight={weight}")
+        self.weight = weight
+
+    @abc.abstractmethod
+    def __call__(self, discriminator, real, fake, random):
+        """The weighted penalty: a scalar.
+
+        Args:
+            discriminator: Function of images that returns their scores.
+            real, fake: Images of one batch, real and generated, of the same shape.
+            random: A `gan_keras.random.Random` to draw from.
+        """
+
+    def get_config(self):
+        return {"weight": self.weight}
+
+
+class Projection(Regularizer):
+    """Base of the maps that are applied to the discriminator's weights after each of its updates."""
+
+    @abc.abstractmethod
+    def project(self, variables):
+        """Assign to the trainable `variables` what is nearest to them and allowed."""
+
+
+def _squared_slopes(discriminator, images):
+    """||gradient of the score at an image||^2, for each image: shape (batch,), float32."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        scores = discriminator(images)
+    gradients = tf.cast(tape.gradient(scores, images), tf.float32)
+    return tf.reduce_sum(tf.square(gradients), axis=list(range(1, gradients.shape.rank)))
+
+
+def _unit_slope_penalty(discriminator, images):
+    """mean((||gradient|| - 1)^2)."""
+    slopes = tf.sqrt(_squared_slopes(discriminator, images) + _EPSILON)
+    return tf.reduce_mean(tf.square(slopes - 1.0))
+
+
+def _per_example(images):
+    """The shape of one number for each image, ready to broadcast against them."""
+    return (tf.shape(images)[0],) + (1,) * (images.shape.rank - 1)
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class GradientPenalty(Penalty):
+    """WGAN-GP: slope 1 on the lines between real and generated examples.
+
+    `weight * mean((||grad D(x)|| - 1)^2)` at `x = real + u (fake - real)`, u ~ U[0, 1], one u for each example.
+    Not with BatchNorm in the discriminator: the slope of one example would depend on the others.
+    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
+
+    Args:
+        weight: The paper's lambda, 10.
+    """
+
+    name = "gradient_penalty"
+    lipschitz = True
+
+    def __init__(self, weight=10.0):
+        super().__init__(weight)
+
+    def __call__(self, discriminator, real, fake, random):
+        between = real + random.uniform(_per_example(real)) * (fake - real)
+        return self.weight * _unit_slope_penalty(discriminator, between)
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class R1(Penalty):
+    """R1: a flat discriminator on the data. The cheapest cure that converges; use it with the logistic losses.
+
+    `weight / 2 * mean(||grad D(real)||^2)`. Mescheder, Geiger, Nowozin 2018, "Which Training Methods for GANs do actually
+    Converge?", equation 9.
+
+    Args:
+        weight: The paper's gamma, 10 there for natural images; 1 serves small ones.
+    """
+
+    name = "r1"
+
+    def __init__(self, weight=1.0):
+        super().__init__(weight)
+
+    def __call__(self, discriminator, real, fake, random):
+        return 0.5 * self.weight * tf.reduce_mean(_squared_slopes(discriminator, real))
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class DRAGAN(Penalty):
+    """DRAGAN: slope 1 in a neighbourhood of the data, against the sharp optima that precede collapse.
+
+    `weight * mean((||grad D(x)|| - 1)^2)` at `x = real + u noise`, u ~ U[0, 1] for each example and
+    `noise = scale * std(real) * U[0, 1]` for each pixel. Kodali, Abernethy, Hays, Kira 2017, "On Convergence and Stability
+    of GANs", algorithm 1; noise as in the authors' code.
+
+    Args:
+        weight: The paper's lambda, 10.
+        scale: Size of the neighbourhood in standard deviations of the batch's pixels, 0.5 in the authors' code.
+    """
+
+    name = "dragan"
+
+    def __init__(self, weight=10.0, scale=0.5):
+        super().__init__(weight)
+        if not scale > 0:
+            raise ValueError(f"The scale of DRAGAN must be above 0. Received: scale={scale}")
+        self.scale = scale
+
+    def __call__(self, discriminator, real, fake, random):
+        moments = [tf.reduce_mean(real), tf.reduce_mean(tf.square(real))]
+        # All replicas' pixels, so that the neighbourhood does not depend on how the batch is shared out.
+        mean, mean_square = tf.distribute.get_replica_context().all_reduce("mean", moments)
+        deviation = tf.sqrt(tf.maximum(mean_square - tf.square(mean), 0.0))
+        noise = self.scale * deviation * random.uniform(tf.unstack(tf.shape(real)))
+        nearby = real + random.uniform(_per_example(real)) * noise
+        return self.weight * _unit_slope_penalty(discriminator, nearby)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class WeightClipping(Projection):
+    """WGAN: every weight of the critic clipped to [-limit, limit] after each of its updates.
+
+    Makes the critic Lipschitz, for an unknown constant: `wasserstein` is then known up to a factor. GradientPenalty trains
+    better. Arjovsky, Chintala, Bottou 2017, "Wasserstein GAN", algorithm 1.
+
+    Args:
+        limit: The paper's c, 0.01.
+    """
+
+    lipschitz = True
+
+    def __init__(self, limit=0.01):
+        if not limit > 0:
+            raise ValueError(f"The limit of WeightClipping must be above 0. Received: limit={limit}")
+        self.limit = limit
+
+    def project(self, variables):
+        for variable in variables:
+            variable.assign(keras.ops.clip(variable, -self.limit, self.limit))
+
+    def get_config(self):
+        return {"limit": self.limit}
+
+
+_REGULARIZERS = {
+    "gradient_penalty": GradientPenalty,
+    "r1": R1,
+    "dragan": DRAGAN,
+    "weight_clipping": WeightClipping,
+}
+
+
+def get(identifier):
+    """The regularizer of that name ("r1"), or the instance or saved config that was passed."""
+    return identifiers.get("regularizer", Regularizer, _REGULARIZERS, identifier)

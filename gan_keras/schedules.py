@@ -1,0 +1,158 @@
+"""Who moves when. A schedule spells out one training step in the moves of a GAN.
+
+    gan.update_discriminator(batch)   one update of the discriminator; the generator plays but does not change
+    gan.update_generator(batch)       one update of the generator; the discriminator plays but does not change
+    gan.update_both(batch)            both gradients at the same point, then both updates
+
+Every move draws fresh latents and returns its logs. The batch that `fit` delivers holds the data of the whole step: it is
+split so that every move that looks at data sees examples of its own.
+"""
+
+import abc
+
+import keras
+
+from gan_keras import identifiers
+
+
+class Schedule(abc.ABC):
+    """Base of the schedules: implement `step` and `batches_per_step`."""
+
+    @property
+    @abc.abstractmethod
+    def batches_per_step(self):
+        """Into how many minibatches a step splits its batch; must divide the batch size."""
+
+    @abc.abstractmethod
+    def step(self, gan, batch):
+        """Make one training step of `gan` on `batch` (a `gan_keras.gan.Batch`) and return its logs."""
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _count(name, value, least):
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an integer of {least} or more. Received: {name}={value!r}")
+    return value
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Alternating(Schedule):
+    """`n_critic` discriminator updates, each on fresh data, then one generator update. The usual schedule.
+
+    Goodfellow et al. 2014, algorithm 1 (their k); Arjovsky et al. 2017, algorithm 1 (their n_critic).
+
+    Args:
+        n_critic: 1 for most losses, 5 for WGAN and WGAN-GP. It must divide the batch given to `fit`.
+    """
+
+    def __init__(self, n_critic=1):
+        self.n_critic = _count("n_critic", n_critic, 1)
+
+    @property
+    def batches_per_step(self):
+        return self.n_critic
+
+    def step(self, gan, batch):
+        for minibatch in batch.split(self.n_critic):
+            logs = gan.update_discriminator(minibatch)
+        return {**logs, **gan.update_generator(minibatch)}
+
+    def get_config(self):
+        return {"n_critic": self.n_critic}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Simultaneous(Schedule):
+    """Both players move at once, each against the other's old weights. To study the dynamics.
+
+    On a bilinear game it spirals outwards where `Alternating` stays bounded: Mescheder, Nowozin, Geiger 2017, "The Numerics
+    of GANs"; Gidel et al. 2019, "Negative Momentum for Improved Game Dynamics".
+    """
+
+    @property
+    def batches_per_step(self):
+        return 1
+
+    def step(self, gan, batch):
+        return gan.update_both(batch)
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class ThreePhase(Schedule):
+    """Fix the discriminator and train the generator; fix the generator and train the discriminator; train both jointly.
+
+    The three phases follow each other within every step, each with its count of updates. The fixed player's weights,
+    BatchNorm statistics included, are bit-identical after its phase.
+
+    Args:
+        generator_updates, discriminator_updates, joint_updates: Updates in each phase, 0 or more, and at least one in all.
+            The last two share out the batch given to `fit`: their sum must divide it.
+    """
+
+    def __init__(self, generator_updates=1, discriminator_updates=1, joint_updates=1):
+        self.generator_updates = _count("generator_updates", generator_updates, 0)
+        self.discriminator_updates = _count("discriminator_updates", discriminator_updates, 0)
+        self.joint_updates = _count("joint_updates", joint_updates, 0)
+        if generator_updates + discriminator_updates + joint_updates == 0:
+            raise ValueError("A step needs at least one update. Received: 0 in all three phases; raise one of them.")
+
+    @property
+    def batches_per_step(self):
+        return max(1, self.discriminator_updates + self.joint_updates)
+
+    def step(self, gan, batch):
+        minibatches = batch.split(self.batches_per_step)
+        logs = {}
+        for _ in range(self.generator_updates):
+            logs.update(gan.update_generator(minibatches[0]))
+        looks = iter(minibatches)
+        for _ in range(self.discriminator_updates):
+            logs.update(gan.update_discriminator(next(looks)))
+        for _ in range(self.joint_updates):
+            logs.update(gan.update_both(next(looks)))
+        return logs
+
+    def get_config(self):
+        return {
+            "generator_updates": self.generator_updates,
+            "discriminator_updates": self.discriminator_updates,
+            "joint_updates": self.joint_updates,
+        }
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class ThreeStep(Schedule):
+    """The discriminator on real examples; the discriminator on generated ones; then the generator.
+
+    Two separate discriminator updates where `Alternating` makes one of their sum. Penalties, which look at both kinds of
+    example, ride with the second. Not for the Wasserstein loss, whose two halves mean nothing apart.
+    """
+
+    @property
+    def batches_per_step(self):
+        return 1
+
+    def step(self, gan, batch):
+        on_real = gan.update_discriminator(batch, on="real")
+        on_fake = gan.update_discriminator(batch, on="fake")
+        d_loss = on_real["d_loss"] + on_fake["d_loss"]
+        return {**on_real, **on_fake, "d_loss": d_loss, **gan.update_generator(batch)}
+
+
+_SCHEDULES = {
+    "alternating": Alternating,
+    "simultaneous": Simultaneous,
+    "three_phase": ThreePhase,
+    "three_step": ThreeStep,
+}
+
+
+def get(identifier):
+    """The schedule of that name ("alternating"), or the instance or saved config that was passed."""
+    return identifiers.get("schedule", Schedule, _SCHEDULES, identifier)

@@ -1,0 +1,95 @@
+"""What the scripts share: a quiet start, errors in one line, and reading a run folder."""
+
+import contextlib
+import functools
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+# Keras writes ~/.keras and matplotlib its caches on import: keep them inside the virtual environment unless the user has them.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+for _variable, _default, _name in (
+    ("KERAS_HOME", "~/.keras", "keras"),
+    ("MPLCONFIGDIR", "~/.config/matplotlib", "matplotlib"),
+):
+    if not os.path.exists(os.path.expanduser(_default)):
+        os.environ.setdefault(_variable, os.path.join(sys.prefix, "var", _name))
+
+
+@contextlib.contextmanager
+def hidden_stderr():
+    """Hold back what C++ libraries write to stderr; show it only if the block fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+with hidden_stderr():
+    import keras
+
+    import gan_keras
+
+
+def command(main):
+    """Decorator of a script's main(argv): errors a user can mend are one line on stderr and exit code 2."""
+
+    @functools.wraps(main)
+    def run(argv=None):
+        try:
+            return main(argv)
+        except (ValueError, OSError, FloatingPointError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return run
+
+
+def read_config(folder):
+    """The config.json of a run folder."""
+    path = pathlib.Path(folder) / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py.") from error
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def load_gan(folder):
+    """The GAN of a run folder: the finished model, or the newest whole checkpoint of a run that is still under way."""
+    folder = pathlib.Path(folder)
+    config = read_config(folder)
+    checkpoint = gan_keras.callbacks.Checkpoint(folder / "checkpoints")
+    model, steps = folder / "model.keras", checkpoint.steps()
+    if model.exists():
+        try:
+            return keras.models.load_model(model)
+        except (ValueError, OSError, KeyError) as error:
+            raise ValueError(f"{model} cannot be read: {error}. Delete it to take the newest checkpoint instead.") from error
+    if not steps:
+        raise ValueError(f"{folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")
+    gan = build_gan(config)
+    checkpoint.restore(gan)
+    return gan
+
+
+def build_gan(config):
+    """The compiled GAN that a config.json describes."""
+    import dataclasses
+
+    recipe = dataclasses.replace(gan_keras.recipes.get(config["recipe"]), latent_dim=config["latent_dim"])
+    jit = {"auto": "auto", "on": True, "off": False}[config["jit"]]
+    return recipe.build(seed=config["seed"], jit_compile=jit)

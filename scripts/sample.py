@@ -1,0 +1,87 @@
+"""Draw samples from a trained run, as arrays or as a picture. See docs/sample.md."""
+
+import argparse
+import os
+import pathlib
+import sys
+import zipfile
+
+import common  # first: it sets the environment up
+
+import numpy as np
+
+from gan_keras import plots
+
+_BATCH = 1024
+_MAX_PICTURE = 10_000
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
+    parser.add_argument("--num", type=int, required=True, metavar="N", help="number of samples")
+    parser.add_argument("--out", required=True, metavar="FILE", help="FILE.npz for arrays, FILE.png for a picture")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="equal seeds, equal samples; default: 0")
+    parser.add_argument("--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    args = parser.parse_args(argv)
+    args.out = pathlib.Path(args.out)
+    if args.num < 1:
+        raise ValueError(f"--num must be 1 or more. Received: {args.num}")
+    if not 0 <= args.seed < 2**31:
+        raise ValueError(f"--seed must lie from 0 to 2**31 - 1. Received: {args.seed}")
+    if args.out.suffix not in (".npz", ".png"):
+        raise ValueError(f"--out must end in .npz or .png. Received: {args.out}")
+    if args.out.suffix == ".png" and args.num > _MAX_PICTURE:
+        raise ValueError(f"A picture holds at most {_MAX_PICTURE:,} samples. Received: --num {args.num}; use an .npz file.")
+    if args.out.exists() and not args.overwrite:
+        raise ValueError(f"{args.out} exists. Add --overwrite to replace it.")
+    if not args.out.parent.is_dir():
+        raise ValueError(f"There is no folder {args.out.parent}. Make it first.")
+    return args
+
+
+@common.command
+def main(argv=None):
+    args = parse(argv)
+    gan = common.load_gan(args.run)
+    batches = (
+        (plots.to_uint8(images, gan.value_range), labels)
+        for images, labels in gan.sample_batches(args.num, args.seed, args.label, batch_size=_BATCH)
+    )
+    # Written beside its place and moved there when whole.
+    temporary = args.out.with_name(f".{args.out.name}.new{args.out.suffix}")
+    try:
+        if args.out.suffix == ".png":
+            plots.grid(np.concatenate([images for images, _ in batches])).save(temporary)
+        else:
+            write_npz(temporary, args.num, gan, batches)
+        os.replace(temporary, args.out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    print(f"{args.num:,} samples of step {int(gan.step.numpy()):,}, seed {args.seed}: {args.out}")
+    return 0
+
+
+def write_npz(path, num, gan, batches):
+    """Stream `images` (num, height, width, channels) uint8 and, if conditional, `labels` int32 into an .npz file."""
+    shape = (num, *gan.generator.outputs[0].shape[1:])
+    labels = []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as file:
+            write_header(file, shape, "uint8")
+            for images, batch_labels in batches:
+                file.write(images.tobytes())
+                labels.append(batch_labels)
+        if gan.conditional:
+            with archive.open("labels.npy", "w") as file:
+                np.lib.format.write_array(file, np.concatenate(labels))
+
+
+def write_header(file, shape, dtype):
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

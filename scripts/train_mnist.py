@@ -1,0 +1,212 @@
+"""Train a GAN on MNIST, or on other 28x28 images, by a recipe. See docs/train.md."""
+
+import argparse
+import csv
+import json
+import os
+import pathlib
+import platform
+import signal
+import sys
+import time
+
+import common  # first: it sets the environment up
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import gan_keras
+from gan_keras import callbacks, data, plots, recipes
+
+# What decides the weights: a run goes on only with the values it began with.
+IDENTITY = ("recipe", "seed", "batch_size", "latent_dim", "data", "split", "jit")
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--list-recipes", action="store_true", help="list the recipes and stop")
+    parser.add_argument("--show-recipe", metavar="NAME", help="print a recipe with the source of each value and stop")
+    parser.add_argument("--recipe", help="what to train; default: default")
+    parser.add_argument("--out", metavar="DIR", help="run folder; default: runs/RECIPE")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, metavar="N", help="training steps in all; default: the recipe's")
+    length.add_argument("--minutes", type=float, metavar="M", help="train for this long instead")
+    parser.add_argument("--batch-size", type=int, metavar="B", help="examples for each update; default: the recipe's")
+    parser.add_argument("--latent-dim", type=int, metavar="L", help="size of a latent; default: the recipe's. 2 draws a map of digits")
+    parser.add_argument("--seed", type=int, metavar="S", help="default: 0")
+    parser.add_argument("--data", metavar="mnist|PATH", help="an .npz file, or a folder of IDX files or images; default: mnist")
+    parser.add_argument("--split", help='part of the data to train on, such as "train[:50000]"; default: train')
+    parser.add_argument("--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, what is faster")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    parser.add_argument("--log-every", type=int, default=100, metavar="N", help="steps between rows of history.csv")
+    parser.add_argument("--sample-every", type=int, default=250, metavar="N", help="steps between sample grids")
+    parser.add_argument("--checkpoint-every", type=int, default=500, metavar="N", help="steps between checkpoints")
+    args = parser.parse_args(argv)
+    for name in ("steps", "batch_size", "latent_dim", "log_every", "sample_every", "checkpoint_every"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be 1 or more. Received: {getattr(args, name)}")
+    if args.minutes is not None and not args.minutes > 0:
+        raise ValueError(f"--minutes must be above 0. Received: {args.minutes}")
+    return args
+
+
+def new_config(args):
+    """The fully resolved settings of a new run."""
+    recipe = recipes.get(args.recipe or "default")
+    given = {name: getattr(args, name) for name in IDENTITY if getattr(args, name) is not None}
+    defaults = {
+        "recipe": recipe.name,
+        "seed": 0,
+        "batch_size": recipe.batch_size,
+        "latent_dim": recipe.latent_dim,
+        "data": "mnist",
+        "split": "train",
+        "jit": "auto",
+    }
+    config = {**defaults, **given}
+    if config["data"] != "mnist":
+        config["data"] = str(pathlib.Path(config["data"]).resolve())
+    return {
+        **config,
+        "steps": None if args.minutes else args.steps or recipe.steps,
+        "minutes": args.minutes,
+        "values": {name: value for name, value, _ in recipe.rows()},
+        "versions": {
+            "gan_keras": gan_keras.__version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def old_config(args, out):
+    """The settings of the run in `out`; what is given on the command line must not contradict them."""
+    config = common.read_config(out)
+    for name in IDENTITY:
+        given = getattr(args, name)
+        if name == "data" and given not in (None, "mnist"):
+            given = str(pathlib.Path(given).resolve())
+        if given is not None and given != config[name]:
+            raise ValueError(
+                f"{out} holds a run with {name} {config[name]!r}, not {given!r}. Leave --{name.replace('_', '-')} out to go on "
+                "with it, or choose another --out."
+            )
+    if args.steps:
+        config.update(steps=args.steps, minutes=None)
+    elif args.minutes:
+        config.update(steps=None, minutes=args.minutes)
+    return config
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Ends training when the time is up."""
+
+    def __init__(self, minutes):
+        super().__init__()
+        self.deadline = time.monotonic() + 60 * minutes
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.monotonic() > self.deadline:
+            self.model.stop_training = True
+
+
+@common.command
+def main(argv=None):
+    args = parse(argv)
+    if args.list_recipes:
+        for recipe in recipes.RECIPES.values():
+            print(f"{recipe.name:14} {recipe.summary}\n{'':14} {recipe.source}")
+        return 0
+    if args.show_recipe:
+        print(recipes.get(args.show_recipe))
+        return 0
+    out = pathlib.Path(args.out or f"runs/{args.recipe or 'default'}")
+    if args.resume:
+        config = old_config(args, out)
+    elif (out / "config.json").exists():
+        raise ValueError(f"{out} holds a run already. Add --resume to go on with it, or choose another --out.")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} exists and is not an empty folder. Choose another --out.")
+    else:
+        config = new_config(args)
+
+    # Everything that can be refused is, before anything is written.
+    images, labels = data.load(config["data"], config["split"])
+    gan = common.build_gan(config)
+    batch = config["batch_size"] * gan.schedule.batches_per_step
+    checkpoint = callbacks.Checkpoint(out / "checkpoints", args.checkpoint_every)
+    start = checkpoint.restore(gan) if args.resume else 0
+    stream = data.batches(
+        images, labels if gan.conditional else None, batch, gan.value_range, seed=config["seed"], start=start
+    )
+    gan.check_data(stream)
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = out / "config.json.new"
+    temporary.write_text(json.dumps(config, indent=2) + "\n")
+    os.replace(temporary, out / "config.json")
+
+    goal = f"{config['steps']:,} steps" if config["steps"] else f"{config['minutes']:g} minutes"
+    print(f"Recipe    {config['recipe']}: {recipes.get(config['recipe']).summary}")
+    print(f"Networks  generator {gan.generator.count_params():,} weights, discriminator {gan.discriminator.count_params():,}")
+    print(f"Data      {config['data']} {config['split']}: {len(images):,} images, {batch} for each step, seed {config['seed']}")
+    print(f"Training  {goal}" + (f", going on after step {start:,}" if start else "") + ", on " + devices())
+    print(f"Output    {out}")
+    if config["steps"] and start >= config["steps"]:
+        print(f"The run has made its {start:,} steps. Give a larger --steps to go on.")
+        return 0
+
+    def stop(signum, frame):
+        gan.stop_training = True
+        signal.signal(signum, signal.default_int_handler)  # a second one ends at once
+
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        gan.fit(
+            stream,
+            steps_per_epoch=config["steps"] - start if config["steps"] else None,
+            callbacks=[
+                callbacks.NonFiniteGuard(),
+                checkpoint,
+                callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], animation=out / "samples.gif"),
+                callbacks.HistoryFile(out / "history.csv", args.log_every),
+                *([StopAfter(config["minutes"])] if config["minutes"] else []),
+            ],
+        )
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    gan.save(out / "model.new.keras")
+    os.replace(out / "model.new.keras", out / "model.keras")
+    plots.curves(out / "history.csv", out / "losses.png")
+    if gan.latent_dim == 2 and not gan.conditional:
+        plots.manifold(gan).save(out / "manifold.png")
+    return conclude(gan, out, config)
+
+
+def conclude(gan, out, config):
+    """Say where everything is, or how to go on."""
+    step = int(gan.step.numpy())
+    newest = max((out / "samples").glob("step-*.png"))
+    if config["steps"] and step < config["steps"]:
+        print(f"\nStopped after step {step:,} of {config['steps']:,}. Everything is saved. Go on with:")
+        print(f"  python scripts/train_mnist.py --resume --out {out}")
+        return 130
+    with open(out / "history.csv", newline="") as file:
+        seconds = float(list(csv.DictReader(file))[-1]["seconds"])
+    print(f"\nTrained {step:,} steps in {seconds / 60:.1f} minutes.")
+    print(f"  samples    {newest}\n  animation  {out / 'samples.gif'}\n  curves     {out / 'losses.png'}, {out / 'history.csv'}")
+    print(f"  model      {out / 'model.keras'}\nMore digits: python scripts/sample.py {out} --num 100 --out digits.png")
+    return 0
+
+
+def devices():
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"{gpus} GPU" if gpus else f"CPU ({os.cpu_count()} cores)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
