@@ -201,8 +201,8 @@ class SampleGrid(EverySteps):
 class HistoryFile(EverySteps):
     """Appends the metrics' means since the last row to a CSV file: step, seconds, and one column for each metric.
 
-    A run that goes on from a checkpoint drops the rows beyond it, so that no step is told twice. Put it last in the list: after
-    each row it resets the metrics, so that every row is the mean of its own steps.
+    A run that goes on from a checkpoint drops the rows beyond it, so that no step is told twice. After each row the metrics
+    begin anew, so that every row is the mean of its own steps.
 
     Args:
         path: The file.
@@ -221,6 +221,7 @@ class HistoryFile(EverySteps):
                 rows = [row for row in csv.DictReader(file) if _number(row["step"]) <= self._acted]
         self._earlier = _number(rows[-1]["seconds"]) if rows else 0.0
         self._started = time.perf_counter()
+        self._told = False
         if rows:
             self._write(rows, "w")
         elif self.path.exists():
@@ -230,7 +231,12 @@ class HistoryFile(EverySteps):
         seconds = self._earlier + time.perf_counter() - self._started
         values = {name: f"{float(value):.6g}" for name, value in self.model.get_metrics_result().items()}
         self._write([{"step": step, "seconds": f"{seconds:.1f}", **values}], "a")
-        self.model.reset_metrics()
+        self._told = True
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._told:
+            self.model.reset_metrics()
+            self._told = False
 
     def _write(self, rows, mode):
         with open(self.path, mode, newline="") as file:

@@ -197,9 +197,10 @@ def _open_npz(path, names, optional=()):
                 raise ValueError(f"it has no array {missing[0]!r}, only {', '.join(archive.files) or 'none'}")
             return {name: archive[name] for name in [*names, *optional] if name in archive}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        reason = "it is no archive, or holds pickled objects" if "pickle" in str(error) else error
         raise ValueError(
-            f"{path} cannot be read as an .npz file in Keras' layout (x_train, y_train, x_test, y_test): {error}. "
-            "It may be truncated or hold pickled objects; write it anew with numpy.savez_compressed."
+            f"{path} cannot be read as an .npz file in Keras' layout (x_train, y_train, x_test, y_test): {reason}. "
+            "If it is truncated, fetch it again; else write it anew with numpy.savez_compressed."
         ) from error
 
 

@@ -1,5 +1,6 @@
 """The GAN: a generator and a discriminator as one `keras.Model`, and the game between them."""
 
+import functools
 from typing import NamedTuple
 
 import keras
@@ -148,7 +149,12 @@ class GAN(keras.Model):
             stop = min(start + batch_size, n)
             z = self.latents(stop - start, seed, start)
             piece = labels[start:stop] if self.conditional else None
-            yield self.predict_on_batch([z, piece] if self.conditional else z), piece
+            yield self._images_of([z, piece] if self.conditional else z).numpy(), piece
+
+    @functools.cached_property
+    def _images_of(self):
+        """`call`, compiled. Unlike `predict_on_batch` it makes the images once, not once on every replica."""
+        return tf.function(lambda inputs: self(inputs, training=False), reduce_retracing=True, autograph=False)
 
     def latents(self, n, seed=0, start=0):
         """Latents `start` to `start + n` of a seed: tensor (n, latent_dim), standard normal."""
@@ -386,6 +392,8 @@ class GAN(keras.Model):
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`. The first batch is looked at before anything else happens.
 
+        With `steps_per_execution` above 1 Keras rounds `steps_per_epoch` up to a multiple of it.
+
         Args:
             x: Images in `value_range`, (batch, height, width, channels): an array, or a dataset of images or (images, labels).
             y: Integer labels, for a conditional GAN with `x` an array; ignored by an unconditional one.
@@ -401,7 +409,9 @@ class GAN(keras.Model):
             first = next(iter(x.take(1)), None)
             if first is None:
                 raise ValueError("The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?")
-            self._check_images(*self._unpack(first))
+            images, labels = self._unpack(first)
+            self._check_images(images, labels)
+            Batch(images, labels, None).split(self.schedule.batches_per_step)
         elif isinstance(x, (np.ndarray, tf.Tensor)):
             if not len(x):
                 raise ValueError("The data set is empty: x has no images.")
@@ -410,7 +420,7 @@ class GAN(keras.Model):
             images, labels = self._unpack((x, y) if self.conditional else x)
             self._check_images(images, labels)
             for size in {min(batch_size, len(x)), len(x) % batch_size} - {0}:
-                Batch(images[:size], None, None).split(self.schedule.batches_per_step)
+                Batch(images[:size], labels, None).split(self.schedule.batches_per_step)
 
     def _unpack(self, data):
         """(images, labels or None) of what Keras or a data set delivers; checks what the shapes and types tell."""
@@ -453,7 +463,6 @@ class GAN(keras.Model):
                 )
         if self.conditional:
             self._check_labels(np.asarray(labels))
-        Batch(images, None, None).split(self.schedule.batches_per_step if images.shape[0] else 1)
 
     def _check_labels(self, labels):
         if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= self.num_classes:

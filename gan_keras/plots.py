@@ -98,5 +98,5 @@ def manifold(gan, columns=20, spread=2.0):
         raise ValueError(f"A manifold needs an unconditional GAN with latent_dim=2. Received: latent_dim={gan.latent_dim}")
     axis = np.linspace(-spread, spread, columns, dtype="float32")
     latents = np.stack(np.meshgrid(axis, -axis), axis=-1).reshape(-1, 2)
-    images = gan.predict_on_batch(latents)
+    images = gan.predict(latents, verbose=0)
     return grid(to_uint8(images, gan.value_range), columns, gap=0)

@@ -10,7 +10,7 @@ import tempfile
 
 # Keras writes ~/.keras and matplotlib its caches on import: keep them inside the virtual environment unless the user has them.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 2 still shows the graph optimizer's complaints about itself
 for _variable, _default, _name in (
     ("KERAS_HOME", "~/.keras", "keras"),
     ("MPLCONFIGDIR", "~/.config/matplotlib", "matplotlib"),
@@ -39,8 +39,11 @@ def hidden_stderr():
 
 with hidden_stderr():
     import keras
+    import tensorflow as tf
 
     import gan_keras
+
+    tf.config.list_physical_devices()  # the search for devices is the noisiest part
 
 
 def command(main):

@@ -46,6 +46,10 @@ def parse(argv):
     for name in ("steps", "batch_size", "latent_dim", "log_every", "sample_every", "checkpoint_every"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be 1 or more. Received: {getattr(args, name)}")
+    if args.seed is not None and not 0 <= args.seed < 2**31:
+        raise ValueError(f"--seed must lie from 0 to 2**31 - 1. Received: {args.seed}")
+    if (args.split or "").startswith("test"):
+        raise ValueError(f"Test images are not for training. Received: --split {args.split}; use a part of 'train'.")
     if args.minutes is not None and not args.minutes > 0:
         raise ValueError(f"--minutes must be above 0. Received: {args.minutes}")
     return args
@@ -101,6 +105,16 @@ def old_config(args, out):
     return config
 
 
+def write_config(config, out):
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        temporary = out / "config.json.new"
+        temporary.write_text(json.dumps(config, indent=2) + "\n")
+        os.replace(temporary, out / "config.json")
+    except OSError as error:
+        raise ValueError(f"Cannot write to {out}: {error.strerror}. Choose another --out.") from error
+
+
 class StopAfter(keras.callbacks.Callback):
     """Ends training when the time is up."""
 
@@ -111,6 +125,14 @@ class StopAfter(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if time.monotonic() > self.deadline:
             self.model.stop_training = True
+
+
+class Lines(callbacks.EverySteps):
+    """A line of text every so many steps, where there is no terminal to draw a progress bar on."""
+
+    def act(self, step, logs):
+        values = "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
+        print(f"step {step:,}  {values}", flush=True)
 
 
 @common.command
@@ -143,10 +165,7 @@ def main(argv=None):
         images, labels if gan.conditional else None, batch, gan.value_range, seed=config["seed"], start=start
     )
     gan.check_data(stream)
-    out.mkdir(parents=True, exist_ok=True)
-    temporary = out / "config.json.new"
-    temporary.write_text(json.dumps(config, indent=2) + "\n")
-    os.replace(temporary, out / "config.json")
+    write_config(config, out)
 
     goal = f"{config['steps']:,} steps" if config["steps"] else f"{config['minutes']:g} minutes"
     print(f"Recipe    {config['recipe']}: {recipes.get(config['recipe']).summary}")
@@ -158,14 +177,19 @@ def main(argv=None):
         print(f"The run has made its {start:,} steps. Give a larger --steps to go on.")
         return 0
 
+    interrupted = []
+
     def stop(signum, frame):
+        interrupted.append(signum)
         gan.stop_training = True
         signal.signal(signum, signal.default_int_handler)  # a second one ends at once
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    terminal = sys.stdout.isatty()
     try:
         gan.fit(
             stream,
+            verbose=1 if terminal else 0,
             steps_per_epoch=config["steps"] - start if config["steps"] else None,
             callbacks=[
                 callbacks.NonFiniteGuard(),
@@ -173,6 +197,7 @@ def main(argv=None):
                 callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], animation=out / "samples.gif"),
                 callbacks.HistoryFile(out / "history.csv", args.log_every),
                 *([StopAfter(config["minutes"])] if config["minutes"] else []),
+                *([] if terminal else [Lines(args.log_every)]),
             ],
         )
     finally:
@@ -184,20 +209,15 @@ def main(argv=None):
     plots.curves(out / "history.csv", out / "losses.png")
     if gan.latent_dim == 2 and not gan.conditional:
         plots.manifold(gan).save(out / "manifold.png")
-    return conclude(gan, out, config)
-
-
-def conclude(gan, out, config):
-    """Say where everything is, or how to go on."""
     step = int(gan.step.numpy())
-    newest = max((out / "samples").glob("step-*.png"))
-    if config["steps"] and step < config["steps"]:
-        print(f"\nStopped after step {step:,} of {config['steps']:,}. Everything is saved. Go on with:")
+    if interrupted:
+        print(f"\nStopped after step {step:,}. Everything is saved. Go on with:")
         print(f"  python scripts/train_mnist.py --resume --out {out}")
-        return 130
+        return 128 + interrupted[0]
+    newest = max((out / "samples").glob("step-*.png"))
     with open(out / "history.csv", newline="") as file:
         seconds = float(list(csv.DictReader(file))[-1]["seconds"])
-    print(f"\nTrained {step:,} steps in {seconds / 60:.1f} minutes.")
+    print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
     print(f"  samples    {newest}\n  animation  {out / 'samples.gif'}\n  curves     {out / 'losses.png'}, {out / 'history.csv'}")
     print(f"  model      {out / 'model.keras'}\nMore digits: python scripts/sample.py {out} --num 100 --out digits.png")
     return 0

@@ -1,0 +1,502 @@
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import (
+    LATENT_DIM,
+    assert_same_bits,
+    environment,
+    state,
+    tiny_discriminator,
+    tiny_gan,
+    tiny_generator,
+    tiny_images,
+)
+from keras import layers
+
+import gan_keras
+from gan_keras import losses, regularizers, schedules
+from gan_keras.random import TRAINING, Random
+
+
+def child(code, *arguments):
+    """Run code in a fresh process; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import conftest\nfrom conftest import *\n" + textwrap.dedent(code), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+# A step by hand, in NumPy-like TensorFlow without any of the library's machinery.
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "hinge", "least_squares"])
+def test_a_step_equals_the_step_written_out(loss):
+    images = tiny_images(16)
+    gan = tiny_gan(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss=loss, generator=tiny_generator(batch_norm=False))
+    reference = tiny_gan(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), generator=tiny_generator(batch_norm=False))
+    reference.set_weights(gan.get_weights())
+    g, d, loss = reference.generator, reference.discriminator, losses.get(loss)
+    random = Random(0, TRAINING, 0)
+
+    fake = g(random.normal((16, LATENT_DIM)))
+    with tf.GradientTape() as tape:
+        d_loss = loss.real(d(images)) + loss.fake(d(fake))
+    for v, gradient in zip(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables)):
+        v.assign(v - 0.1 * gradient)
+    with tf.GradientTape() as tape:
+        g_loss = loss.generator(d(g(random.normal((16, LATENT_DIM)))))
+    for v, gradient in zip(g.trainable_variables, tape.gradient(g_loss, g.trainable_variables)):
+        v.assign(v - 0.1 * gradient)
+
+    history = gan.fit(images, batch_size=16, shuffle=False, verbose=0).history
+    assert history["d_loss"][0] == pytest.approx(float(d_loss), abs=1e-5)
+    assert history["g_loss"][0] == pytest.approx(float(g_loss), abs=1e-5)
+    for a, b in zip(gan.get_weights()[1:], reference.get_weights()[1:]):
+        assert np.allclose(a, b, atol=1e-5)
+
+
+def test_is_an_honest_keras_model(tmp_path):
+    gan = tiny_gan(ema=0.9)
+    z = np.random.default_rng(0).normal(size=(5, LATENT_DIM)).astype("float32")
+    assert gan.optimizer is None, "no phantom optimizer"
+    images = gan.predict(z, verbose=0)
+    assert images.shape == (5, 8, 8, 1)
+    assert np.allclose(images, gan.ema_generator(z, training=False), atol=1e-6)
+    lines = []
+    gan.summary(print_fn=lines.append)
+    assert all(name in "\n".join(lines) for name in ("generator", "discriminator", "ema_generator"))
+    gan.export(tmp_path / "export", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    assert np.allclose(loaded.serve(z), images, atol=1e-6)
+
+
+def test_metrics_are_epoch_means_under_the_log_keys():
+    gan = tiny_gan(loss="wasserstein", regularizers="gradient_penalty", schedule=schedules.Alternating(2))
+    images = tiny_images(48)
+    history = gan.fit(images, batch_size=16, epochs=2, validation_data=(images[:16],), verbose=0).history
+    names = {"d_loss", "g_loss", "d_acc_real", "d_acc_fake", "gradient_penalty", "wasserstein"}
+    assert {m.name for m in gan.metrics} == names
+    assert set(history) == names | {f"val_{name}" for name in names}
+    for d_loss, penalty, w in zip(history["d_loss"], history["gradient_penalty"], history["wasserstein"]):
+        assert d_loss == pytest.approx(penalty - w, abs=1e-5)
+
+
+def test_every_history_value_is_the_mean_of_its_steps():
+    class Recorder(keras.callbacks.Callback):
+        means = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.means.append(float(logs["d_loss"]))
+
+    gan = tiny_gan()
+    recorder = Recorder()
+    history = gan.fit(tiny_images(48), batch_size=16, verbose=0, callbacks=[recorder]).history
+    steps = [recorder.means[0], 2 * recorder.means[1] - recorder.means[0], 3 * recorder.means[2] - 2 * recorder.means[1]]
+    assert np.std(steps) > 1e-4
+    assert history["d_loss"][0] == pytest.approx(np.mean(steps), rel=1e-4)
+
+
+def test_evaluate_repeats_itself_and_changes_nothing():
+    gan = tiny_gan(ema=0.9, discriminator=tiny_discriminator(dropout=0.3))
+    gan.fit(tiny_images(), batch_size=24, verbose=0)
+    before = state(gan)
+    first = gan.evaluate(tiny_images(), batch_size=24, return_dict=True, verbose=0)
+    second = gan.evaluate(tiny_images(), batch_size=24, return_dict=True, verbose=0)
+    assert first == second
+    assert_same_bits(before, state(gan))
+
+
+def test_accuracies_and_the_wasserstein_midpoint():
+    gan = tiny_gan()
+    gan.discriminator.layers[-1].bias.assign([50.0])
+    result = gan.evaluate(tiny_images(), return_dict=True, verbose=0)
+    assert result["d_acc_real"] == 1.0 and result["d_acc_fake"] == 0.0
+    critic = tiny_gan(loss="wasserstein", regularizers="weight_clipping")
+    plain = critic.evaluate(tiny_images(), return_dict=True, verbose=0)
+    critic.discriminator.layers[-1].bias.assign([50.0])
+    shifted = critic.evaluate(tiny_images(), return_dict=True, verbose=0)
+    assert shifted["d_acc_real"] == pytest.approx(plain["d_acc_real"]), "a critic's scores have no fixed zero"
+
+
+def test_moving_average_follows_its_formula():
+    images = tiny_images(16)
+    gan = tiny_gan(ema=0.5)
+    average = gan.ema_generator.get_weights()
+    for step in range(3):
+        gan.fit(images, batch_size=16, verbose=0)
+        decay = min(0.5, (1 + step) / (10 + step))
+        average = [a + (1 - decay) * (w - a) for a, w in zip(average, gan.generator.get_weights())]
+        for a, b in zip(gan.ema_generator.get_weights(), average):
+            assert np.allclose(a, b, atol=1e-6), "BatchNorm statistics included"
+    assert not np.allclose(gan.ema_generator.get_weights()[0], gan.generator.get_weights()[0])
+
+
+def test_batch_norm_moves_in_training_and_samples_do_not_depend_on_batch_mates():
+    gan = tiny_gan()
+    moving = next(w for w in gan.generator.weights if w.name == "moving_mean")
+    before = moving.numpy()
+    gan.fit(tiny_images(), batch_size=24, verbose=0)
+    assert (moving.numpy() != before).any()
+    together = gan.sample(300, seed=5)
+    assert np.allclose(gan.sample(7, seed=5), together[:7], atol=1e-6)
+
+
+def test_sampling_is_a_pure_function_of_seed_and_labels():
+    gan = tiny_gan()
+    assert (gan.sample(5, seed=1) == gan.sample(5, seed=1)).all()
+    assert (gan.sample(5, seed=1) != gan.sample(5, seed=2)).any()
+    whole = gan.latents(1000, seed=3).numpy()
+    parts = [gan.latents(stop - start, 3, start).numpy() for start, stop in ((0, 100), (100, 612), (612, 1000))]
+    assert (np.concatenate(parts) == whole).all()
+    assert abs(whole.mean()) < 0.05 and abs(whole.std() - 1) < 0.05
+    pieces = [images for images, _ in gan.sample_batches(600, seed=3, batch_size=256)]
+    assert [len(piece) for piece in pieces] == [256, 256, 88]
+    assert np.allclose(np.concatenate(pieces), gan.sample(600, seed=3), atol=1e-6)
+
+
+def test_random_draws_are_the_same_under_xla_and_shared_out_over_steps():
+    def draw(step):
+        random = Random(7, TRAINING, step)
+        return random.normal((64, 5)), random.uniform((64, 5)), random.layer_seeds(3)
+
+    plain, compiled = tf.function(draw), tf.function(draw, jit_compile=True)
+    for a, b in zip(plain(tf.constant(3)), compiled(tf.constant(3))):
+        assert np.allclose(a.numpy().astype("float64"), b.numpy(), atol=1e-5)
+    one, other = plain(tf.constant(3)), plain(tf.constant(4))
+    assert all((a.numpy() != b.numpy()).mean() > 0.9 for a, b in zip(one, other))
+
+
+def test_normal_draws_are_normal():
+    x = np.sort(Random(0, TRAINING, 0).normal((200_000,)).numpy().astype("float64"))
+    assert x.mean() == pytest.approx(0, abs=0.01) and x.std() == pytest.approx(1, abs=0.01)
+    assert np.quantile(x, [0.001, 0.025, 0.975, 0.999]) == pytest.approx([-3.0902, -1.95996, 1.95996, 3.0902], abs=0.08)
+
+
+# Exact continuation.
+
+
+def compiled(loss="non_saturating", regularizer=(), schedule="alternating", dropout=0.0, spectral=False, **options):
+    keras.utils.set_random_seed(1)
+    return tiny_gan(
+        keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(1e-2, 2, 0.9)),
+        "rmsprop",
+        ema=0.9,
+        discriminator=tiny_discriminator(dropout=dropout, spectral=spectral),
+        loss=loss,
+        regularizers=regularizer,
+        schedule=schedule,
+        **options,
+    )
+
+
+COMBINATIONS = [
+    (loss, regularizer, schedule)
+    for loss in ("minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "jeffreys")
+    for regularizer in ("none", "gradient_penalty", "r1", "dragan", "weight_clipping")
+    for schedule in ("alternating", "simultaneous", "three_phase", "three_step")
+    if loss != "wasserstein" or (regularizer in ("gradient_penalty", "weight_clipping") and schedule != "three_step")
+]
+
+
+def stream(start=0):
+    """Three different batches, then the same again: a pure function of the step."""
+    images = tiny_images(72)
+    return tf.data.Dataset.range(start, 1000).map(lambda t: tf.constant(images.reshape(3, 24, 8, 8, 1))[t % 3])
+
+
+def train(gan, steps):
+    gan.fit(stream(int(gan.step.numpy())), steps_per_epoch=steps, verbose=0)
+
+
+def split_run(gan_of, tmp_path):
+    straight, first = gan_of(), gan_of()
+    train(straight, 4)
+    train(first, 2)
+    first.save(tmp_path / "gan.keras")
+    second = keras.models.load_model(tmp_path / "gan.keras")
+    assert_same_bits(state(first), state(second))
+    train(second, 2)
+    assert_same_bits(state(straight), state(second))
+
+
+CORE = [c for c in COMBINATIONS if c[:2] in (("non_saturating", "r1"), ("wasserstein", "gradient_penalty"), ("hinge", "none"))]
+
+
+@pytest.mark.parametrize("loss, regularizer, schedule", CORE)
+def test_train_save_load_train_equals_training_on(loss, regularizer, schedule, tmp_path):
+    split_run(lambda: compiled(loss, () if regularizer == "none" else regularizer, schedule, dropout=0.3), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss, regularizer, schedule", [c for c in COMBINATIONS if c not in CORE])
+def test_train_save_load_train_equals_training_on_everywhere(loss, regularizer, schedule, tmp_path):
+    split_run(lambda: compiled(loss, () if regularizer == "none" else regularizer, schedule, dropout=0.3), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"spectral": True, "loss": "hinge"}, {"jit_compile": True, "dropout": 0.3}, {"steps_per_execution": 2}, {"run_eagerly": True}],
+)
+def test_exact_continuation_however_it_is_run(options, tmp_path):
+    split_run(lambda: compiled(**options), tmp_path)
+
+
+def test_continues_in_a_new_process(tmp_path):
+    straight, first = compiled(dropout=0.3), compiled(dropout=0.3)
+    train(straight, 4)
+    train(first, 2)
+    first.save(tmp_path / "gan.keras")
+    child(
+        """
+        from test_gan import *
+        gan = keras.models.load_model(sys.argv[1] + "/gan.keras")
+        train(gan, 2)
+        np.savez(sys.argv[1] + "/state.npz", **{str(k): v for k, v in enumerate(state(gan).values())})
+        """,
+        tmp_path,
+    )
+    with np.load(tmp_path / "state.npz") as after:
+        assert_same_bits(state(straight), {name: after[name] for name in after.files})
+
+
+@pytest.mark.parametrize("schedule", ["alternating", "simultaneous", "three_phase", "three_step"])
+def test_equal_seeds_equal_bits(schedule):
+    # The graph optimizer once let the generator's gradient see half-updated discriminator weights under `simultaneous`.
+    runs = []
+    for _ in range(3):
+        gan = compiled(regularizer="r1", schedule=schedule)
+        train(gan, 6)
+        runs.append(state(gan))
+    assert_same_bits(runs[0], runs[1])
+    assert_same_bits(runs[0], runs[2])
+
+
+def test_dropout_masks_differ_between_steps_and_between_moves():
+    gan = tiny_gan(discriminator=tiny_discriminator(dropout=0.5))
+    layer = next(layer for layer in gan.discriminator.layers if isinstance(layer, layers.Dropout))
+    seeds = []
+    for step in range(3):
+        random = Random(0, TRAINING, step)
+        for _ in range(2):
+            gan._seed_layers(random)
+            seeds.append(tuple(layer.seed_generator.state.numpy()))
+    assert len(set(seeds)) == 6
+
+
+@pytest.mark.parametrize("regularizer, loss", [("gradient_penalty", "wasserstein"), ("r1", "non_saturating")])
+def test_compiled_by_xla_it_is_the_same_step(regularizer, loss):
+    sgd = keras.optimizers.SGD
+    runs = []
+    for jit in (False, True):
+        gan = tiny_gan(sgd(0.05), sgd(0.05), loss=loss, regularizers=regularizer, ema=0.9, jit_compile=jit)
+        train(gan, 5)
+        runs.append(gan.get_weights())
+    for a, b in zip(*runs):
+        assert np.allclose(a, b, atol=1e-5)
+
+
+def test_steps_per_execution_is_the_same_to_the_bit():
+    one, many = compiled(), compiled(steps_per_execution=3)
+    train(one, 6)
+    train(many, 6)
+    assert_same_bits(state(one), state(many))
+
+
+@pytest.mark.parametrize(
+    "loss, regularizer, schedule",
+    [
+        ("wasserstein", "gradient_penalty", "Alternating(3)"),
+        ("non_saturating", "r1", "Simultaneous()"),
+        ("non_saturating", "dragan", "ThreeStep()"),
+        ("wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)"),
+    ],
+)
+def test_two_replicas_are_one(loss, regularizer, schedule):
+    # One strategy for each process: TensorFlow's collectives confuse two of them.
+    printed = child(
+        """
+        import contextlib, tensorflow as tf
+        from gan_keras.schedules import *
+        loss, regularizer, schedule = sys.argv[1:]
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        images = tf.data.Dataset.from_tensor_slices(tiny_images(144)).batch(24, drop_remainder=True)
+        runs = []
+        for scope in (contextlib.nullcontext(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()):
+            with scope:
+                sgd = keras.optimizers.SGD
+                gan = tiny_gan(sgd(0.05), sgd(0.05), loss=loss, regularizers=regularizer, ema=0.9, schedule=eval(schedule))
+            history = gan.fit(images, epochs=3, verbose=0).history
+            result = gan.evaluate(images, verbose=0, return_dict=True)
+            runs.append((gan.get_weights(), history["d_loss"], result["d_loss"], gan.sample(3)))
+            assert int(gan.step.numpy()) == 18
+        a, b = runs
+        print(max(np.abs(np.subtract(x, y, dtype="float64")).max() for x, y in zip(a[0], b[0])))
+        print(max(np.abs(np.subtract(x, y)).max() for x, y in zip(a[1:], b[1:])))
+        """,
+        loss,
+        regularizer,
+        schedule,
+    )
+    weights, numbers = map(float, printed.split()[-2:])
+    assert weights < 1e-6 and numbers < 1e-5
+
+
+# Conditional.
+
+
+def labels(n=48):
+    return (np.arange(n) % 3).astype("int32")
+
+
+def test_conditional_gan_learns_what_a_label_means():
+    # Label k is an image of constant brightness; the generator must tell the labels apart.
+    brightness = np.array([-0.8, 0.0, 0.8], "float32")
+    y = labels(480)
+    images = np.broadcast_to(brightness[y][:, None, None, None], (480, 8, 8, 1)).astype("float32")
+    gan = tiny_gan(keras.optimizers.Adam(5e-3, 0.5), keras.optimizers.Adam(5e-3, 0.5), num_classes=3, regularizers="r1", ema=0.9)
+    gan.fit(images, y, batch_size=48, epochs=40, verbose=0)
+    means = [gan.sample(64, labels=k).mean() for k in range(3)]
+    assert means == pytest.approx(brightness, abs=0.25)
+
+
+def test_conditional_round_trip_and_sampling(tmp_path):
+    gan = tiny_gan(num_classes=3, ema=0.9)
+    gan.fit(tiny_images(), labels(), batch_size=24, validation_data=(tiny_images(), labels()), verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    copy = keras.models.load_model(tmp_path / "gan.keras")
+    assert (copy.sample(10, labels=2) == gan.sample(10, labels=2)).all()
+    in_turn = [list(piece) for _, piece in gan.sample_batches(5)]
+    assert in_turn == [[0, 1, 2, 0, 1]]
+    assert gan.predict([np.zeros((2, LATENT_DIM), "float32"), np.array([0, 1])], verbose=0).shape == (2, 8, 8, 1)
+
+
+def test_an_unconditional_gan_ignores_the_labels_of_a_data_set():
+    a, b = tiny_gan(), tiny_gan()
+    a.fit(tiny_images(), batch_size=24, shuffle=False, verbose=0)
+    b.fit(tiny_images(), labels(), batch_size=24, shuffle=False, verbose=0)
+    assert_same_bits(state(a), state(b))
+
+
+# The critic's estimate.
+
+
+def test_wasserstein_estimates_the_exact_distance_on_points():
+    # Data at -1 + N(0, .1), the generator fixed at its initial point 1: W1 = mean |sorted x - sorted y|.
+    from test_schedules import Point
+
+    data = (-1.0 + 0.1 * np.random.default_rng(0).normal(size=(512, 1))).astype("float32")
+    z, x = keras.Input((1,)), keras.Input((1,))
+    hidden = layers.Dense(32, activation="leaky_relu")(layers.Dense(32, activation="leaky_relu")(x))
+    gan = gan_keras.GAN(keras.Model(z, Point()(z)), keras.Model(x, layers.Dense(1)(hidden)))
+    gan.compile(
+        keras.optimizers.Adam(2e-3, 0.5, 0.9),
+        keras.optimizers.SGD(0.0),
+        loss="wasserstein",
+        regularizers=regularizers.GradientPenalty(10.0),
+    )
+    history = gan.fit(data, batch_size=256, epochs=300, verbose=0).history
+    exact = np.abs(np.sort(data[:, 0]) - 1.0).mean()
+    # A soft penalty lets the slope exceed 1: D maximises a s - 10 (s - 1)^2 over slopes s, at s = 1 + a / 20, a = W1.
+    estimate = np.mean(history["wasserstein"][-20:])
+    assert estimate == pytest.approx(exact * (1 + exact / 20), rel=0.03)
+
+
+# Bad input.
+
+
+def fit(images, gan=None, **kwargs):
+    return lambda: (gan or tiny_gan)().fit(images, verbose=0, **kwargs)
+
+
+def conditional():
+    return tiny_gan(num_classes=3)
+
+
+def with_nan():
+    images = tiny_images()
+    images[3, 2, 2, 0] = np.nan
+    return images
+
+
+def sigmoid_gan():
+    z = keras.Input((LATENT_DIM,))
+    generator = keras.Model(z, layers.Reshape((8, 8, 1))(layers.Dense(64, activation="sigmoid")(z)))
+    return tiny_gan(generator=generator)
+
+
+shared = keras.optimizers.Adam()
+
+
+@pytest.mark.parametrize(
+    "act, message",
+    [
+        (fit((tiny_images() + 1) * 127.5), r"in \[-1, 1\].*Received: values from .* to 25"),
+        (fit((tiny_images() + 1) / 2), r"in \[-1, 1\].*Received: values from 0"),
+        (fit(tiny_images(), sigmoid_gan), r"in \[0, 1\].*Received: values from -"),
+        (fit(tiny_images()[..., 0]), "Received: shape .* grey images need a last axis of 1"),
+        (fit(np.zeros((8, 32, 32, 1), "float32")), r"\(batch, 8, 8, 1\).*Received: shape .*32, 32"),
+        (fit(np.zeros((8, 8, 8, 1), "uint8")), "must be floats.*Received: uint8"),
+        (fit(with_nan()), "NaN"),
+        (fit(tiny_images()[:0]), "empty"),
+        (fit(tf.data.Dataset.from_tensor_slices(tiny_images(5)).batch(8, drop_remainder=True)), "empty.*drop_remainder"),
+        (fit(tiny_images(), conditional), "needs labels.*Received images alone"),
+        (fit(tiny_images(), conditional, y=labels() + 1), "from 0 to 2. Received: int32 from 1 to 3"),
+        (fit(tiny_images(), conditional, y=labels() - 1), "from 0 to 2. Received: int32 from -1"),
+        (fit(tiny_images(), conditional, y=labels(40)), "48 images, 40 labels"),
+        (fit(tiny_images(), conditional, y=np.eye(3)[labels()]), r"shape \(batch,\). Received: shape .*3\)"),
+        (
+            fit(tiny_images(), lambda: tiny_gan(schedule=schedules.Alternating(5)), batch_size=24),
+            "24 cannot be split into the 5 .* multiple of 5, such as 20",
+        ),
+        (
+            fit(tiny_images(25), lambda: tiny_gan(schedule=schedules.Alternating(2)), batch_size=10),
+            "5 cannot be split into the 2",
+        ),
+        (lambda: tiny_gan(discriminator=tiny_discriminator(activation="sigmoid")), "ends in a sigmoid.*remove"),
+        (lambda: tiny_gan(loss="wasserstein"), "needs a Lipschitz critic.*gradient_penalty"),
+        (lambda: tiny_gan(loss="wasserstein", regularizers="r1"), "needs a Lipschitz critic"),
+        (lambda: tiny_gan(discriminator=tiny_discriminator(batch_norm=True), regularizers="r1"), "r1.*BatchNormalization"),
+        (lambda: tiny_gan(shared, shared), "must not share an optimizer"),
+        (
+            lambda: tiny_gan(loss="wasserstein", regularizers="weight_clipping", schedule="three_step"),
+            "ThreeStep.*alternating",
+        ),
+        (lambda: tiny_gan(loss="hinje"), "Did you mean 'hinge'"),
+        (lambda: tiny_gan(ema=1.0), "ema=1.0"),
+        (lambda: tiny_gan().predict(np.zeros((2, LATENT_DIM + 1)), verbose=0), "expected shape=.*8.*found shape=.*9"),
+        (lambda: tiny_gan().sample(0), "n=0"),
+        (lambda: tiny_gan().sample(3, labels=1), "without num_classes"),
+        (lambda: conditional().sample(3, labels=3), "from 0 to 2. Received: int64 from 3"),
+        (lambda: conditional().sample(3, labels=[0, 1]), "3 of them"),
+        (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(3), num_classes=3), "two inputs"),
+        (lambda: gan_keras.GAN(tiny_generator(3), tiny_discriminator(3)), "one input"),
+        (lambda: gan_keras.GAN(tiny_discriminator(), tiny_discriminator()), r"makes images of shape \(1,\)"),
+        (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), seed=-1), "seed=-1"),
+        (lambda: gan_keras.GAN("generator", tiny_discriminator()), "Functional keras.Model"),
+    ],
+)
+def test_nonsense_is_refused(act, message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        act()
+
+
+def test_refused_data_leaves_the_gan_untouched():
+    gan = tiny_gan()
+    before = state(gan)
+    with pytest.raises(ValueError):
+        gan.fit(tiny_images() * 255, verbose=0)
+    assert_same_bits(before, state(gan))
+
+
+def test_wasserstein_with_spectral_normalization_is_lipschitz_enough():
+    tiny_gan(loss="wasserstein", discriminator=tiny_discriminator(spectral=True)).fit(tiny_images(), verbose=0)

@@ -1,0 +1,115 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_keras import regularizers
+from gan_keras.random import TRAINING, Random
+
+W = np.array([[0.3], [-1.2], [2.0]], "float32")
+NORM = float(np.linalg.norm(W))
+
+
+def linear(images):
+    return tf.matmul(tf.reshape(images, (-1, 3)), W)
+
+
+def images(n, seed=0):
+    return tf.constant(np.random.default_rng(seed).normal(size=(n, 3, 1, 1)), tf.float32)
+
+
+def random():
+    return Random(seed=0, stream=TRAINING, step=0)
+
+
+@pytest.mark.parametrize("n", [1, 7])
+@pytest.mark.parametrize(
+    "penalty, expected",
+    [
+        (regularizers.GradientPenalty(10.0), 10 * (NORM - 1) ** 2),
+        (regularizers.R1(3.0), 3 / 2 * NORM**2),
+        (regularizers.DRAGAN(10.0), 10 * (NORM - 1) ** 2),
+    ],
+)
+def test_closed_form_on_a_linear_discriminator(penalty, expected, n):
+    assert float(penalty(linear, images(n), images(n, 1), random())) == pytest.approx(expected, rel=1e-5)
+
+
+def test_slopes_are_each_examples_own():
+    # D(x) = ||x||^2 has slope 2 ||x||: the mean of squares differs from the square of the mean.
+    real = images(5)
+    norms = np.linalg.norm(real.numpy().reshape(5, -1), axis=1)
+    penalty = regularizers.R1(1.0)(lambda x: tf.reduce_sum(x * x, axis=[1, 2, 3])[:, None], real, real, random())
+    assert float(penalty) == pytest.approx(np.mean((2 * norms) ** 2) / 2, rel=1e-5)
+
+
+def seen_by(penalty, real, fake):
+    seen = []
+
+    def discriminator(x):
+        seen.append(x)
+        return linear(x)
+
+    penalty(discriminator, real, fake, random())
+    return seen[0].numpy()
+
+
+def test_gradient_penalty_interpolates_each_example_with_its_own_uniform_weight():
+    n = 4000
+    real, fake = images(n), images(n, 1) + 5.0
+    weights = (seen_by(regularizers.GradientPenalty(), real, fake) - real) / (fake - real)
+    weights = np.asarray(weights).reshape(n, 3)
+    assert np.allclose(weights, weights[:, :1], atol=1e-3), "one weight for all pixels of an example"
+    assert weights.min() > -1e-3 and weights.max() < 1 + 1e-3, "between real and fake, not N(0, 1)"
+    quartiles = np.quantile(weights[:, 0], [0.25, 0.5, 0.75])
+    assert np.allclose(quartiles, [0.25, 0.5, 0.75], atol=0.03), "uniform"
+
+
+def test_dragan_looks_near_the_data_and_not_at_fakes():
+    real, fake = images(500), images(500, 1) + 100.0
+    offset = seen_by(regularizers.DRAGAN(scale=0.5), real, fake) - real.numpy()
+    bound = 0.5 * real.numpy().std()
+    assert offset.min() >= 0 and 0.9 * bound < offset.max() <= bound * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("penalty", [regularizers.GradientPenalty(), regularizers.R1(), regularizers.DRAGAN()])
+def test_a_flat_discriminator_gives_finite_gradients(penalty):
+    # Slope 0 everywhere: without epsilon inside the root the gradient is NaN.
+    w = tf.Variable(np.zeros((3, 1), "float32"))
+    with tf.GradientTape() as tape:
+        loss = penalty(lambda x: tf.matmul(tf.reshape(x, (-1, 3)), w), images(4), images(4, 1), random())
+    assert np.isfinite(tape.gradient(loss, w)).all()
+
+
+def test_weight_clipping_projects():
+    variable = keras.Variable(np.array([-3.0, -0.005, 0.0, 0.005, 3.0], "float32"))
+    regularizers.WeightClipping(0.01).project([variable])
+    assert np.allclose(variable.numpy(), [-0.01, -0.005, 0.0, 0.005, 0.01])
+
+
+@pytest.mark.parametrize(
+    "regularizer",
+    [
+        regularizers.GradientPenalty(3.0),
+        regularizers.R1(2.0),
+        regularizers.DRAGAN(4.0, scale=0.3),
+        regularizers.WeightClipping(0.02),
+    ],
+)
+def test_serialization(regularizer):
+    copy = regularizers.get(keras.saving.serialize_keras_object(regularizer))
+    assert type(copy) is type(regularizer) and copy.get_config() == regularizer.get_config()
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: regularizers.get("gradient_penality"), "Did you mean 'gradient_penalty'"),
+        (lambda: regularizers.R1(-1.0), "weight=-1"),
+        (lambda: regularizers.WeightClipping(0.0), "limit=0.0"),
+        (lambda: regularizers.DRAGAN(scale=0.0), "scale=0.0"),
+    ],
+)
+def test_nonsense_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
