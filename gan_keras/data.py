@@ -189,7 +189,7 @@ def _read_npz(path, side):
 
 def _open_npz(path, names, optional=()):
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it holds a single array")
             missing = [name for name in names if name not in archive]

@@ -1,5 +1,6 @@
 """Named recipes: the networks and everything `compile` needs, each number with its source."""
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -78,8 +79,9 @@ class Recipe:
             seed=seed,
         )
         gan.compile(
-            self.d_optimizer,
-            self.g_optimizer,
+            # Copies: Keras writes into the configurations that it reads.
+            keras.optimizers.get(copy.deepcopy(self.d_optimizer)),
+            keras.optimizers.get(copy.deepcopy(self.g_optimizer)),
             loss=self.loss,
             regularizers=self.regularizers,
             schedule=self.schedule,

@@ -1,0 +1,63 @@
+"""Which module may know which: the table of docs/concepts.md, held."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from conftest import environment
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "gan_keras"
+
+MAY_IMPORT = {
+    "identifiers": set(),
+    "random": set(),
+    "data": set(),
+    "plots": set(),
+    "layers": set(),
+    "losses": {"identifiers"},
+    "regularizers": {"identifiers"},
+    "schedules": {"identifiers"},
+    "networks": {"layers"},
+    "gan": {"losses", "regularizers", "schedules", "random"},
+    "recipes": {"identifiers", "networks", "losses", "regularizers", "schedules", "gan"},
+    "callbacks": {"plots"},
+    "_version": set(),
+}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def modules_of_ours(path):
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("gan_keras.")}
+    return names & set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", sorted(MAY_IMPORT))
+def test_arrows_point_one_way(module):
+    assert modules_of_ours(PACKAGE / f"{module}.py") <= MAY_IMPORT[module]
+
+
+def test_every_module_is_in_the_table():
+    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} == set(MAY_IMPORT)
+
+
+def test_losses_know_nothing_of_tensorflow():
+    assert not any(name.split(".")[0] == "tensorflow" for name in imports(PACKAGE / "losses.py"))
+
+
+def test_import_is_light_and_needs_the_tensorflow_backend():
+    # Keras imports matplotlib itself where it finds it; barred from it, Keras does without, and so must we.
+    code = "import sys; sys.modules['matplotlib'] = None; import gan_keras"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment(), capture_output=True)
+    code = "import keras; keras.backend.backend = lambda: 'jax'; import gan_keras"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert "KERAS_BACKEND=tensorflow" in done.stderr and done.returncode

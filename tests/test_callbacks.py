@@ -1,0 +1,234 @@
+import csv
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from conftest import assert_same_bits, environment, state, tiny_gan, tiny_images
+from PIL import Image
+from test_gan import train
+
+from gan_keras import callbacks
+from gan_keras.callbacks import Checkpoint, HistoryFile, NonFiniteGuard, SampleGrid
+
+
+def run(gan, steps, *used):
+    from test_gan import stream
+
+    gan.fit(stream(int(gan.step.numpy())), steps_per_epoch=steps, verbose=0, callbacks=list(used))
+
+
+# Checkpoint.
+
+
+def test_keeps_the_newest_and_one_at_the_end(tmp_path):
+    checkpoint = Checkpoint(tmp_path, every=3, keep=2)
+    run(tiny_gan(), 10, checkpoint)
+    assert checkpoint.steps() == [10, 9]
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_resumes_at_any_step_to_the_bit(tmp_path, stop):
+    straight, first, second = (tiny_gan(ema=0.9) for _ in range(3))
+    train(straight, 7)
+    run(first, stop, Checkpoint(tmp_path, every=100))
+    checkpoint = Checkpoint(tmp_path, every=100)
+    assert checkpoint.restore(second) == stop
+    assert_same_bits(state(first), state(second))
+    run(second, 7 - stop, checkpoint)
+    assert_same_bits(state(straight), state(second))
+    assert checkpoint.steps() == [7, stop]
+
+
+def test_nothing_to_restore_is_step_0(tmp_path):
+    assert Checkpoint(tmp_path / "none").restore(tiny_gan()) == 0
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, part, damage):
+    gan = tiny_gan()
+    run(gan, 2, Checkpoint(tmp_path, every=100))
+    wanted = state(gan)
+    run(gan, 2, Checkpoint(tmp_path, every=100))
+    path = tmp_path / f"ckpt-4.{part}"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes({"flip": content, "cut": content[: len(content) // 2], "empty": b""}[damage])
+    told, other = [], tiny_gan()
+    assert Checkpoint(tmp_path).restore(other, report=told.append) == 2
+    assert_same_bits(wanted, state(other))
+    assert "ckpt-4" in told[0] and "damaged" in told[0]
+
+
+def test_all_damaged_is_an_error(tmp_path):
+    run(tiny_gan(), 2, Checkpoint(tmp_path, every=1))
+    for path in tmp_path.glob("*.data*"):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match="All 2 checkpoints .* are damaged"):
+        Checkpoint(tmp_path).restore(tiny_gan(), report=lambda line: None)
+
+
+def test_the_list_file_is_not_needed(tmp_path):
+    run(tiny_gan(), 2, Checkpoint(tmp_path, every=100))
+    (tmp_path / "checkpoint").write_text("")
+    assert Checkpoint(tmp_path).restore(tiny_gan()) == 2
+
+
+def test_another_gan_is_refused(tmp_path):
+    from conftest import tiny_discriminator, tiny_generator
+
+    run(tiny_gan(), 1, Checkpoint(tmp_path))
+    for other in (
+        tiny_gan(generator=tiny_generator(batch_norm=False)),
+        tiny_gan(discriminator=tiny_discriminator(spectral=True)),
+        tiny_gan(ema=0.5),
+    ):
+        with pytest.raises(ValueError, match="belongs to another GAN"):
+            Checkpoint(tmp_path).restore(other)
+
+
+def test_a_broken_gan_is_not_saved(tmp_path):
+    gan = tiny_gan()
+    checkpoint = Checkpoint(tmp_path, every=1)
+    run(gan, 2, checkpoint)
+    gan.generator.layers[1].kernel.assign(gan.generator.layers[1].kernel * np.nan)
+    with pytest.raises(FloatingPointError, match="kernel is not finite"):
+        run(gan, 1, checkpoint)
+    assert checkpoint.steps() == [2, 1]
+
+
+KILLED = """
+import sys
+from conftest import *
+from test_gan import stream
+gan = tiny_gan(ema=0.9)
+checkpoint = gan_keras.callbacks.Checkpoint(sys.argv[1], every=1, keep=2)
+step = checkpoint.restore(gan)
+print("ready", step, flush=True)
+if step < 60:
+    gan.fit(stream(step), steps_per_epoch=60 - step, verbose=0, callbacks=[checkpoint])
+"""
+
+
+@pytest.mark.slow
+def test_survives_kill_9(tmp_path):
+    straight = tiny_gan(ema=0.9)
+    train(straight, 60)
+    rng = np.random.default_rng(0)
+    steps = []
+    for _ in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment()
+        )
+        steps.append(int(process.stdout.readline().split()[1]))
+        while Checkpoint(tmp_path).steps()[:1] <= steps[-1:] and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.1))  # saving takes most of a step here
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    assert steps == sorted(set(steps)) and steps[-1] > 0, "every run took up where the one before it was killed"
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=True, env=environment(), capture_output=True)
+    assert not list(tmp_path.glob("*_temp")), "leftovers are swept away"
+    gan = tiny_gan(ema=0.9)
+    assert Checkpoint(tmp_path).restore(gan) == 60
+    assert_same_bits(state(straight), state(gan))
+
+
+# NonFiniteGuard.
+
+
+class Poison(keras.callbacks.Callback):
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.at:
+            bias = self.model.discriminator.layers[-1].bias
+            bias.assign(bias * np.inf + np.nan)
+
+
+def test_stops_before_any_checkpoint_is_overwritten(tmp_path):
+    gan = tiny_gan()
+    checkpoint = Checkpoint(tmp_path / "ours", every=1, keep=1)
+    stock = keras.callbacks.ModelCheckpoint(tmp_path / "stock-{batch}.weights.h5", save_weights_only=True, save_freq=1)
+    with pytest.raises(FloatingPointError, match="Step 3: .*d_loss.* not finite.*resume"):
+        run(gan, 6, Poison(2), NonFiniteGuard(), checkpoint, stock)
+    assert checkpoint.steps() == [2]
+    assert len(list(tmp_path.glob("stock-*"))) == 2
+    fresh = tiny_gan()
+    checkpoint.restore(fresh)
+    callbacks.check_finite(fresh)
+
+
+def test_is_silent_on_a_healthy_run():
+    run(tiny_gan(), 3, NonFiniteGuard())
+
+
+# SampleGrid, HistoryFile.
+
+
+def test_pictures_of_the_same_latents_and_an_animation(tmp_path):
+    gan = tiny_gan()
+    run(gan, 5, SampleGrid(tmp_path / "samples", every=2, n=9, animation=tmp_path / "samples.gif"))
+    names = [path.name for path in sorted((tmp_path / "samples").iterdir())]
+    assert names == ["step-0000002.png", "step-0000004.png", "step-0000005.png"]
+    pictures = [np.asarray(Image.open(tmp_path / "samples" / name)) for name in names]
+    assert pictures[0].shape == pictures[1].shape and (pictures[0] != pictures[1]).any()
+    with Image.open(tmp_path / "samples.gif") as animation:
+        assert animation.n_frames == 3
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_row_is_the_mean_of_its_own_steps(tmp_path):
+    one, pairs = tiny_gan(), tiny_gan()
+    run(one, 5, HistoryFile(tmp_path / "one.csv", every=1))
+    run(pairs, 5, HistoryFile(tmp_path / "pairs.csv", every=2))
+    single = [float(row["d_loss"]) for row in rows(tmp_path / "one.csv")]
+    expected = [np.mean(single[:2]), np.mean(single[2:4]), single[4]]
+    table = rows(tmp_path / "pairs.csv")
+    assert [row["step"] for row in table] == ["2", "4", "5"]
+    assert [float(row["d_loss"]) for row in table] == pytest.approx(expected, rel=1e-4)
+    assert list(table[0]) == ["step", "seconds", "d_loss", "g_loss", "d_acc_real", "d_acc_fake"]
+
+
+def test_a_resumed_run_tells_no_step_twice(tmp_path):
+    gan = tiny_gan()
+    run(gan, 4, Checkpoint(tmp_path, every=100), HistoryFile(tmp_path / "history.csv", every=1))
+    run(gan, 2, HistoryFile(tmp_path / "history.csv", every=1))  # beyond the checkpoint, as if killed then
+    with open(tmp_path / "history.csv", "a") as file:
+        file.write("7,0.")  # and in the middle of a row
+    again = tiny_gan()
+    Checkpoint(tmp_path).restore(again)
+    run(again, 3, HistoryFile(tmp_path / "history.csv", every=1))
+    table = rows(tmp_path / "history.csv")
+    assert [row["step"] for row in table] == list("1234567")
+    assert all(np.isfinite(float(value)) for row in table for value in row.values())
+
+
+def test_works_in_epochs_too(tmp_path):
+    gan = tiny_gan()
+    gan.fit(tiny_images(48), batch_size=24, epochs=3, verbose=0, callbacks=[HistoryFile(tmp_path / "h.csv", every=1)])
+    assert [row["step"] for row in rows(tmp_path / "h.csv")] == list("123456")
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Checkpoint("x", every=0), "every=0"),
+        (lambda: Checkpoint("x", keep=0), "keep=0"),
+        (lambda: SampleGrid("x", every=1.5), "every=1.5"),
+    ],
+)
+def test_nonsense_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

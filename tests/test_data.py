@@ -1,0 +1,230 @@
+import gzip
+import struct
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_keras import data
+
+
+def arrays(n=20, side=6):
+    rng = np.random.default_rng(0)
+    # The first pixel of image i is i, so that a batch tells which images it holds.
+    images = rng.integers(0, 256, (n, side, side, 1), dtype="uint8")
+    images[:, 0, 0, 0] = np.arange(n)
+    return images, (np.arange(n) % 10).astype("int32")
+
+
+def identities(stream, batches):
+    """Which images each batch holds, for data of `arrays`."""
+    return [np.rint((x.numpy()[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist() for x in stream.take(batches)]
+
+
+# Loading.
+
+
+def test_bundled_mnist_and_its_splits():
+    images, labels = data.load()
+    assert images.shape == (60000, 28, 28, 1) and images.dtype == np.uint8 and labels.shape == (60000,)
+    assert np.bincount(labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert labels[:5].tolist() == [5, 0, 4, 1, 9]
+    test_images, test_labels = data.load(split="test")
+    assert test_images.shape == (10000, 28, 28, 1) and test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+    train, validation = data.load(split="train[:50000]")[0], data.load(split="validation")[0]
+    assert (train == images[:50000]).all() and (validation == images[50000:]).all()
+    assert (data.load(split="train[:-10000]")[0] == train).all()
+
+
+def test_no_training_split_holds_a_test_digit():
+    train = {image.tobytes() for image in data.load(split="train")[0]}
+    assert not any(image.tobytes() in train for image in data.load(split="test")[0])
+
+
+def test_a_changed_mnist_is_refused(tmp_path, monkeypatch):
+    images, labels = data.load(split="test")
+    images = images[..., 0].copy()
+    images[123, 4, 5] ^= 1
+    np.savez(tmp_path / "mnist.npz", x_test=images, y_test=labels.astype("uint8"))
+    monkeypatch.setattr(data, "_MNIST", tmp_path / "mnist.npz")
+    with pytest.raises(ValueError, match="x_test is not the original MNIST"):
+        data.load(split="test")
+
+
+def test_npz(tmp_path):
+    images, labels = arrays()
+    np.savez_compressed(tmp_path / "a.npz", x_train=images[..., 0], y_train=labels, x_test=images[:3, ..., 0])
+    loaded, classes = data.load(tmp_path / "a.npz")
+    assert (loaded == images).all() and (classes == labels).all()
+    assert data.load(tmp_path / "a.npz", "test")[1] is None
+
+
+def write_idx(path, array):
+    content = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype("uint8").tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_idx_folder(tmp_path, ending):
+    images, labels = arrays()
+    for side, part in (("train", slice(0, 15)), ("t10k", slice(15, 20))):
+        write_idx(tmp_path / f"{side}-images-idx3-ubyte{ending}", images[part, ..., 0])
+        write_idx(tmp_path / f"{side}-labels-idx1-ubyte{ending}", labels[part])
+    assert (data.load(tmp_path)[0] == images[:15]).all()
+    loaded, classes = data.load(tmp_path, "test")
+    assert (loaded == images[15:]).all() and (classes == labels[15:]).all()
+
+
+def test_emnist_is_turned_upright(tmp_path):
+    images, labels = arrays()
+    for side in ("train", "test"):
+        write_idx(tmp_path / f"emnist-digits-{side}-images-idx3-ubyte.gz", images[..., 0].transpose(0, 2, 1))
+        write_idx(tmp_path / f"emnist-digits-{side}-labels-idx1-ubyte.gz", labels)
+    assert (data.load(tmp_path, "test")[0] == images).all()
+
+
+def test_image_folder_with_classes(tmp_path):
+    images, _ = arrays(6, side=28)
+    for k, image in enumerate(images):
+        folder = tmp_path / "train" / "ab"[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        keras.utils.save_img(folder / f"{k}.png", image, scale=False)
+    loaded, classes = data.load(tmp_path)
+    assert (loaded == images[[0, 2, 4, 1, 3, 5]]).all() and classes.tolist() == [0, 0, 0, 1, 1, 1]
+    with pytest.raises(ValueError, match="no subfolder 'test'"):
+        data.load(tmp_path, "test")
+
+
+def test_image_folder_without_classes(tmp_path):
+    images, _ = arrays(3, side=28)
+    for k, image in enumerate(images):
+        keras.utils.save_img(tmp_path / f"{k}.png", image, scale=False)
+    loaded, classes = data.load(tmp_path)
+    assert (loaded == images).all() and classes is None
+
+
+# Streaming.
+
+
+def test_every_epoch_is_a_new_permutation():
+    images, _ = arrays(20)
+    seen = identities(data.batches(images, batch_size=5, seed=3), 12)
+    epochs = [sum(seen[k : k + 4], []) for k in (0, 4, 8)]
+    assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] != list(range(20))
+
+
+def test_epochs_are_not_alike():
+    images = np.zeros((10_000, 1, 1, 1), "uint8")
+    order = [np.concatenate([y.numpy() for _, y in list(data.batches(images, np.arange(10_000), 1000).take(20))[e : e + 10]]) for e in (0, 10)]
+    for one, other in ((order[0], order[1]), (order[0], np.arange(10_000)), (order[0][1:], order[0][:-1])):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 4, 7, 11])
+def test_a_batch_depends_on_the_seed_and_its_number_alone(start):
+    images, labels = arrays(22)
+    whole = list(data.batches(images, labels, 5, seed=3).take(16))
+    rest = list(data.batches(images, labels, 5, seed=3, start=start).take(16 - start))
+    for (x, y), (a, b) in zip(whole[start:], rest, strict=True):
+        assert x.numpy().tobytes() == a.numpy().tobytes() and (y.numpy() == b.numpy()).all()
+
+
+def test_seeds_differ():
+    images, _ = arrays()
+    assert identities(data.batches(images, batch_size=5, seed=0), 4) != identities(data.batches(images, batch_size=5, seed=1), 4)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_shards_are_the_batch_without_overlap(number):
+    images, _ = arrays(24)
+    whole = identities(data.batches(images, batch_size=6), 8)
+    shards = [identities(data.batches(images, batch_size=6, shard=(k, number)), 8) for k in range(number)]
+    assert [sum(parts, []) for parts in zip(*shards)] == whole
+
+
+@pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0)])
+def test_values_and_labels(value_range):
+    images, labels = arrays()
+    low, high = value_range
+    x, y = next(iter(data.batches(images, labels, 20, value_range)))
+    assert x.dtype == tf.float32 and y.dtype == tf.int32 and x.shape == (20, 6, 6, 1)
+    back = np.rint((x.numpy() - low) / (high - low) * 255).astype("uint8")
+    who = back[:, 0, 0, 0]
+    assert (back == images[who]).all() and (y.numpy() == labels[who]).all()
+    assert low <= x.numpy().min() and x.numpy().max() <= high
+
+
+def test_floats_pass_through():
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 4, 4, 1)).astype("float32")
+    x = next(iter(data.batches(images, batch_size=8))).numpy()
+    assert sorted(map(bytes, x)) == sorted(map(bytes, images))
+
+
+# Bad input.
+
+
+def truncated(path):
+    np.savez_compressed(path, x_train=arrays(200)[0])
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def pickled(path):
+    np.savez(path, x_train=np.array([{"a": 1}], dtype=object))
+
+
+def foreign(path):
+    np.savez(path, images=np.zeros((3, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    "write, message",
+    [
+        (truncated, "cannot be read as an .npz"),
+        (pickled, "pickled"),
+        (foreign, "no array 'x_train', only images"),
+        (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: np.savez(path, x_train=np.zeros((3, 4), "uint8")), r"Received: shape \(3, 4\)"),
+        (lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "int64")), "uint8 .* or floats. Received: int64"),
+        (lambda path: np.savez(path, x_train=np.full((3, 4, 4), np.nan)), "NaN"),
+        (lambda path: np.savez(path, x_train=np.zeros((0, 4, 4), "uint8")), "n at least 1"),
+        (lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "uint8"), y_train=np.zeros(2, "int32")), "3 images, labels"),
+        (lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "uint8"), y_train=np.full(3, -1)), "integers of 0 or more"),
+    ],
+)
+def test_bad_npz_is_refused(tmp_path, write, message):
+    write(tmp_path / "bad.npz")
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        data.load(tmp_path / "bad.npz")
+
+
+def test_bad_idx_is_refused(tmp_path):
+    images, labels = arrays()
+    write_idx(tmp_path / "train-images-idx3-ubyte", images[..., 0])
+    with pytest.raises(ValueError, match="labels.*Received: none"):
+        data.load(tmp_path)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", labels)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(ValueError, match="not a whole IDX file"):
+        data.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "act, error, message",
+    [
+        (lambda images: data.load("nowhere/at/all"), FileNotFoundError, "No data at"),
+        (lambda images: data.load(split="trian"), ValueError, "Unknown split: 'trian'"),
+        (lambda images: data.load(split="train[60000:]"), ValueError, "is empty"),
+        (lambda images: data.batches(images, batch_size=21), ValueError, "A batch of 21.*Received: 20"),
+        (lambda images: data.batches(images, batch_size=0), ValueError, "batch_size=0"),
+        (lambda images: data.batches(images, batch_size=6, shard=(0, 4)), ValueError, "must divide the batch size"),
+        (lambda images: data.batches(images, batch_size=6, shard=(2, 2)), ValueError, "0 <= index < number"),
+        (lambda images: data.batches(images, np.zeros(19, "int32"), 5), ValueError, "20 images, labels of shape"),
+        (lambda images: data.batches(images / 255.0 * 300, batch_size=5), ValueError, "value_range.*Received: values from"),
+    ],
+)
+def test_nonsense_is_refused(act, error, message):
+    with pytest.raises(error, match=f"(?s){message}"):
+        act(arrays()[0])

@@ -1,0 +1,93 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import gan_keras
+from gan_keras import networks
+
+GENERATORS = [networks.mlp_generator, networks.tutorial_generator, networks.dcgan_generator]
+DISCRIMINATORS = [
+    networks.mlp_discriminator,
+    networks.tutorial_discriminator,
+    networks.dcgan_discriminator,
+    lambda **kw: networks.dcgan_discriminator(normalization="spectral", **kw),
+    lambda **kw: networks.dcgan_discriminator(normalization=None, **kw),
+    networks.wgan_gp_critic,
+]
+
+
+@pytest.mark.parametrize("build", GENERATORS)
+@pytest.mark.parametrize("num_classes", [None, 10])
+def test_generators(build, num_classes):
+    generator = build(latent_dim=12, num_classes=num_classes)
+    z = np.random.default_rng(0).normal(size=(5, 12)).astype("float32")
+    label = np.array([0, 1, 2, 3, 9], "int32")
+    images = generator([z, label] if num_classes else z).numpy()
+    low, high = gan_keras.gan._output_range(generator)
+    assert images.shape == (5, 28, 28, 1) and images.min() >= low and images.max() <= high
+    if num_classes:
+        assert (generator([z, label[::-1]]).numpy() != images).any(), "the label matters"
+
+
+@pytest.mark.parametrize("build", DISCRIMINATORS)
+@pytest.mark.parametrize("num_classes", [None, 10])
+def test_discriminators_put_out_one_logit(build, num_classes):
+    discriminator = build(num_classes=num_classes)
+    images = np.random.default_rng(0).normal(size=(5, 28, 28, 1)).astype("float32") * 10
+    label = np.array([0, 1, 2, 3, 9], "int32")
+    scores = discriminator([images, label] if num_classes else images).numpy()
+    assert scores.shape == (5, 1)
+    assert gan_keras.gan._output_activation(discriminator) in (None, "linear")
+    if num_classes:
+        other = discriminator([images, label[::-1]]).numpy()
+        # What the label changes depends on the image: a label that only shifts the score would teach the generator nothing.
+        assert np.std((other - scores)[[0, 4]] * [[1], [-1]]) > 1e-6
+
+
+def test_the_tutorials_networks_layer_by_layer():
+    assert networks.mlp_generator().count_params() == (100 * 256 + 256) + (256 * 784 + 784)
+    assert networks.mlp_discriminator().count_params() == (784 * 256 + 256) + (256 + 1)
+    t0 = networks.tutorial_generator()
+    kinds = [type(layer).__name__ for layer in t0.layers]
+    assert kinds == ["InputLayer", *["Dense", "LeakyReLU", "BatchNormalization"] * 2, "Dense", "Reshape"]
+    discriminator = networks.tutorial_discriminator()
+    assert discriminator.layers[-1].kernel.shape == (576, 1), "28 > 14 > 7 > 3, not the tutorial's 1024"
+    assert [layer.negative_slope for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)] == [0.2] * 3
+
+
+def test_batch_norm_is_synchronized_and_absent_where_penalties_go():
+    def normalizations(model):
+        return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+    for model in (networks.tutorial_generator(), networks.dcgan_generator(), networks.dcgan_discriminator()):
+        assert normalizations(model) and all(layer.synchronized for layer in normalizations(model))
+    for model in (networks.wgan_gp_critic(), networks.dcgan_discriminator(normalization=None)):
+        assert not normalizations(model)
+
+
+def test_a_spectrally_normalized_discriminator_is_lipschitz():
+    discriminator = networks.dcgan_discriminator(width=8, normalization="spectral")
+    images = tf.constant(np.random.default_rng(0).normal(size=(20, 28, 28, 1)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        scores = discriminator(images)
+    slopes = tf.norm(tf.reshape(tape.gradient(scores, images), (20, -1)), axis=1).numpy()
+    # The kernel as a matrix bounds a strided 5x5 convolution only up to the overlap of its patches, ceil(5 / 2) a side.
+    assert slopes.max() < 3 * 3
+    plain = networks.dcgan_discriminator(width=8, normalization=None)
+    plain.layers[1].kernel.assign(plain.layers[1].kernel * 100)
+    discriminator.layers[1].layer.kernel.assign(discriminator.layers[1].layer.kernel * 100)
+    assert np.allclose(discriminator(images), scores, atol=1e-4), "the scale of a kernel does not matter"
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: networks.dcgan_generator(latent_dim=0), "latent_dim=0"),
+        (lambda: networks.dcgan_discriminator(normalization="layer"), "'layer'"),
+    ],
+)
+def test_nonsense_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

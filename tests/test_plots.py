@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_keras import plots
+
+
+@pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0)])
+def test_bytes_of_every_value(value_range):
+    low, high = value_range
+    every = np.arange(256, dtype="float32")
+    assert (plots.to_uint8(every / 255 * (high - low) + low, value_range) == np.arange(256)).all()
+    assert plots.to_uint8([low - 5, high + 5], value_range).tolist() == [0, 255]
+
+
+def test_grid_places_images_row_by_row():
+    images = np.arange(5, dtype="uint8")[:, None, None, None] * np.ones((1, 4, 3, 1), "uint8") + 100
+    page = np.asarray(plots.grid(images, columns=3, scale=2, gap=1))
+    assert page.shape == (2 * (2 * 5 + 1), 2 * (3 * 4 + 1))
+    centres = [page[2 * (1 + row * 5 + 2), 2 * (1 + column * 4 + 1)] for row in range(2) for column in range(3)]
+    assert centres == [100, 101, 102, 103, 104, 32]
+
+
+def test_grid_in_colour():
+    assert np.asarray(plots.grid(np.zeros((4, 5, 5, 3), "uint8"))).shape[2] == 3
+
+
+def test_animation_keeps_the_first_and_the_last_picture(tmp_path):
+    paths = []
+    for k in range(30):
+        paths.append(tmp_path / f"{k:02}.png")
+        Image.new("L", (8, 8), 8 * k).save(paths[-1])
+    plots.animation(paths, tmp_path / "a.gif", frames=7)
+    with Image.open(tmp_path / "a.gif") as animation:
+        assert animation.n_frames == 7
+        values = []
+        for frame in range(7):
+            animation.seek(frame)
+            values.append(animation.convert("L").getpixel((0, 0)))
+    assert values[0] == 0 and values[-1] == 232 and values == sorted(values)
+
+
+def test_curves_draws_every_column(tmp_path):
+    (tmp_path / "history.csv").write_text("step,seconds,d_loss,g_loss,d_acc_real\n10,1,1.4,0.7,0.5\n20,2,1.3,0.8,0.6\n")
+    plots.curves(tmp_path / "history.csv", tmp_path / "losses.png")
+    picture = np.asarray(Image.open(tmp_path / "losses.png").convert("RGB"))
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+    (tmp_path / "one.csv").write_text("step,seconds,d_loss\n10,1,1.4\n")
+    plots.curves(tmp_path / "one.csv", tmp_path / "one.png")
+
+
+def test_manifold_needs_two_latent_dimensions():
+    from conftest import tiny_gan
+
+    with pytest.raises(ValueError, match="latent_dim=2. Received: latent_dim=8"):
+        plots.manifold(tiny_gan())

@@ -1,0 +1,299 @@
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import sample
+import train_mnist
+from conftest import SCRIPTS, environment
+from PIL import Image
+
+from gan_keras import data
+
+
+@pytest.fixture(scope="module")
+def few_digits(tmp_path_factory):
+    """600 real digits: enough to train on for a moment."""
+    path = tmp_path_factory.mktemp("data") / "few.npz"
+    images, labels = data.load(split="train[:600]")
+    np.savez_compressed(path, x_train=images, y_train=labels)
+    return path
+
+
+def train(out, few_digits, *more):
+    return train_mnist.main(
+        ["--out", str(out), "--data", str(few_digits), "--batch-size", "8", "--log-every", "2", "--sample-every", "3"]
+        + ["--checkpoint-every", "3", *map(str, more)]
+    )
+
+
+@pytest.fixture(scope="module")
+def mlp_run(few_digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "mlp"
+    assert train(out, few_digits, "--recipe", "tutorial_mlp", "--steps", 7) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def cgan_run(few_digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "cgan"
+    assert train(out, few_digits, "--recipe", "cgan", "--steps", 2) == 0
+    return out
+
+
+# Training.
+
+
+def test_the_run_folder_holds_what_the_docs_say(mlp_run):
+    names = {path.name for path in mlp_run.iterdir()}
+    assert names == {"config.json", "checkpoints", "samples", "samples.gif", "history.csv", "losses.png", "model.keras"}
+    assert sorted(p.name for p in (mlp_run / "samples").iterdir()) == [f"step-000000{k}.png" for k in (3, 6, 7)]
+    config = json.loads((mlp_run / "config.json").read_text())
+    assert config["recipe"] == "tutorial_mlp" and config["batch_size"] == 8 and config["latent_dim"] == 100
+    assert config["steps"] == 7 and config["versions"]["keras"] == keras.__version__ and "Adam" in config["values"]["d_optimizer"]
+    assert int(keras.models.load_model(mlp_run / "model.keras").step.numpy()) == 7
+    table = np.genfromtxt(mlp_run / "history.csv", delimiter=",", names=True)
+    assert table["step"].tolist() == [2, 4, 6, 7]
+    with Image.open(mlp_run / "samples" / "step-0000007.png") as picture:
+        assert picture.size[0] == picture.size[1] > 280
+
+
+def test_says_what_it_will_do_and_where_everything_is(few_digits, tmp_path, capsys):
+    train(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 2)
+    printed = capsys.readouterr().out
+    for text in ("tutorial_mlp", "227,344", "600 images", "2 steps", "CPU", "samples.gif", "model.keras", "scripts/sample.py"):
+        assert text in printed
+
+
+def test_resuming_reaches_the_same_bits(mlp_run, few_digits, tmp_path):
+    assert train(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 4) == 0
+    assert train(tmp_path / "run", few_digits, "--resume", "--steps", 7) == 0
+    one, other = (keras.models.load_model(run / "model.keras") for run in (mlp_run, tmp_path / "run"))
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(one.get_weights(), other.get_weights()))
+    assert train(tmp_path / "run", few_digits, "--resume") == 0, "nothing left to do is no error"
+
+
+def test_two_latent_dimensions_make_a_map(few_digits, tmp_path):
+    assert train(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 2, "--latent-dim", 2) == 0
+    assert (tmp_path / "run" / "manifold.png").exists()
+
+
+def test_minutes(few_digits, tmp_path):
+    assert train(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--minutes", 0.02) == 0
+    assert int(keras.models.load_model(tmp_path / "run" / "model.keras").step.numpy()) > 1
+
+
+def test_lists_and_shows_recipes(capsys):
+    assert train_mnist.main(["--list-recipes"]) == 0
+    assert "wgan_gp" in capsys.readouterr().out
+    assert train_mnist.main(["--show-recipe", "wgan_gp"]) == 0
+    assert "GradientPenalty(weight=10.0)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(number, few_digits, tmp_path):
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, SCRIPTS / "train_mnist.py", "--recipe", "tutorial_mlp", "--data", few_digits, "--out", out, "--steps", "100000"]
+        + ["--checkpoint-every", "50", "--batch-size", "8"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("checkpoints/*.index")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, errors
+    assert "--resume" in printed and "Traceback" not in errors
+    step = int(keras.models.load_model(out / "model.keras").step.numpy())
+    assert step >= 50 and (out / f"checkpoints/ckpt-{step}.index").exists()
+
+
+@pytest.mark.slow
+def test_killed_five_times_the_final_weights_are_the_same_bytes(few_digits, tmp_path):
+    command = [sys.executable, SCRIPTS / "train_mnist.py", "--data", few_digits, "--steps", "400", "--batch-size", "8", "--recipe", "tutorial_mlp"]
+    command += ["--checkpoint-every", "10", "--sample-every", "100", "--log-every", "10"]
+    subprocess.run([*command, "--out", tmp_path / "straight"], check=True, env=environment(), capture_output=True)
+    rng, out = np.random.default_rng(0), tmp_path / "killed"
+
+    def newest():
+        return max((int(p.stem[5:]) for p in out.glob("checkpoints/ckpt-*.index")), default=0)
+
+    for kill in range(5):
+        more = ["--resume", "--out", out] if (out / "config.json").exists() else ["--out", out]
+        process = subprocess.Popen([*command, *more], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        reached, deadline = newest(), time.monotonic() + 60
+        while newest() < min(reached + 30, 390) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.2))
+        assert process.poll() is None, "killed while it trained"
+        process.kill()
+        process.wait()
+    subprocess.run([*command, "--resume", "--out", out], check=True, env=environment(), capture_output=True)
+    weights = [
+        b"".join(w.tobytes() for w in keras.models.load_model(run / "model.keras").get_weights())
+        for run in (tmp_path / "straight", out)
+    ]
+    assert hashlib.sha256(weights[0]).digest() == hashlib.sha256(weights[1]).digest()
+    # All columns of the history but the seconds.
+    tables = [
+        [line.split(",")[:1] + line.split(",")[2:] for line in (run / "history.csv").read_text().splitlines()]
+        for run in (tmp_path / "straight", out)
+    ]
+    assert tables[0] == tables[1]
+
+
+# Sampling.
+
+
+def test_samples_as_arrays(mlp_run, tmp_path):
+    for name in ("a", "b"):
+        assert sample.main([str(mlp_run), "--num", "1500", "--out", str(tmp_path / f"{name}.npz"), "--seed", "3"]) == 0
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        assert a.files == ["images"] and a["images"].shape == (1500, 28, 28, 1) and a["images"].dtype == np.uint8
+        assert (a["images"] == b["images"]).all() and a["images"].std() > 1
+    gan = keras.models.load_model(mlp_run / "model.keras")
+    expected = np.rint(gan.sample(1500, seed=3) * 255)
+    with np.load(tmp_path / "a.npz") as a:
+        assert np.abs(a["images"] - expected).max() <= 1
+
+
+def test_samples_with_labels(cgan_run, tmp_path):
+    assert sample.main([str(cgan_run), "--num", "25", "--out", str(tmp_path / "all.npz")]) == 0
+    with np.load(tmp_path / "all.npz") as arrays:
+        assert arrays["labels"].tolist() == [k % 10 for k in range(25)]
+    assert sample.main([str(cgan_run), "--num", "5", "--label", "7", "--out", str(tmp_path / "sevens.npz")]) == 0
+    with np.load(tmp_path / "sevens.npz") as arrays:
+        assert arrays["labels"].tolist() == [7] * 5
+
+
+def test_samples_as_a_picture(mlp_run, tmp_path):
+    assert sample.main([str(mlp_run), "--num", "16", "--out", str(tmp_path / "grid.png")]) == 0
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.size == (244, 244)
+
+
+def test_samples_of_a_run_that_is_under_way(mlp_run, tmp_path):
+    import shutil
+
+    shutil.copytree(mlp_run, tmp_path / "run")
+    (tmp_path / "run" / "model.keras").unlink()
+    for run, name in ((mlp_run, "a"), (tmp_path / "run", "b")):
+        assert sample.main([str(run), "--num", "9", "--out", str(tmp_path / f"{name}.npz")]) == 0
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        assert (a["images"] == b["images"]).all()
+
+
+@pytest.mark.slow
+def test_many_samples_in_bounded_memory(mlp_run, tmp_path):
+    code = (
+        "import resource, sys, sample\n"
+        "for n in ('2000', sys.argv[3]):\n"
+        "    assert sample.main([sys.argv[1], '--num', n, '--out', sys.argv[2] + n + '.npz']) == 0\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, mlp_run, str(tmp_path) + "/", "300000"], env=environment(), capture_output=True, text=True, check=True
+    )
+    few, many = (int(line) for line in done.stdout.split() if line.isdigit())
+    assert many - few < 100_000, "kilobytes; the images alone are 235,000"
+    with np.load(tmp_path / "300000.npz") as arrays:
+        assert arrays["images"].shape == (300_000, 28, 28, 1)
+
+
+# Bad input: an error in one line, exit code 2, and nothing written.
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--recipe", "wgan-gp"], "Did you mean 'wgan_gp'"),
+        (["--steps", "0"], "--steps must be 1 or more"),
+        (["--minutes", "-1"], "--minutes must be above 0"),
+        (["--seed", "-1"], "--seed must lie"),
+        (["--split", "test"], "Test images are not for training"),
+        (["--split", "trian"], "Unknown split"),
+        (["--data", "/nowhere"], "No data at /nowhere"),
+        (["--batch-size", "601"], "Received: 600"),
+        (["--recipe", "cgan", "--data", "{unlabelled}"], "needs labels"),
+        (["--data", "{large}"], r"takes images of shape (batch, 28, 28, 1). Received: shape (64, 32, 32, 1)"),
+        (["--resume"], "not a run folder"),
+    ],
+)
+def test_train_refuses(arguments, message, few_digits, tmp_path, capsys):
+    np.savez(tmp_path / "unlabelled.npz", x_train=np.zeros((100, 28, 28), "uint8"))
+    np.savez(tmp_path / "large.npz", x_train=np.zeros((100, 32, 32), "uint8"))
+    arguments = [a.format(unlabelled=tmp_path / "unlabelled.npz", large=tmp_path / "large.npz") for a in arguments]
+    arguments += ["--out", str(tmp_path / "run")]
+    arguments += [] if "--data" in arguments else ["--data", str(few_digits)]
+    assert train_mnist.main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_refuses_a_folder_in_use(mlp_run, few_digits, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in mlp_run.rglob("*")}
+    assert train(mlp_run, few_digits) == 2
+    assert "holds a run already. Add --resume" in capsys.readouterr().err
+    assert train(mlp_run, few_digits, "--resume", "--recipe", "dcgan") == 2
+    assert "holds a run with recipe 'tutorial_mlp', not 'dcgan'" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in mlp_run.rglob("*")}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    assert train(tmp_path / "other", few_digits) == 2
+    assert "not an empty folder" in capsys.readouterr().err
+
+
+def test_train_refuses_a_place_it_cannot_write_to(few_digits, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert train(tmp_path / "file" / "run", few_digits, "--recipe", "tutorial_mlp") == 2
+    assert "Cannot write to" in capsys.readouterr().err
+
+
+def test_train_refuses_checkpoints_of_another_recipe(mlp_run, few_digits, tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(mlp_run, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "recipe": "dcgan"}))
+    assert train(tmp_path / "run", few_digits, "--resume") == 2
+    assert "belongs to another GAN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--num", "0", "--out", "x.npz"], "--num must be 1 or more"),
+        (["--num", "3", "--out", "x.jpg"], "must end in .npz or .png"),
+        (["--num", "3", "--out", "nowhere/x.npz"], "There is no folder nowhere"),
+        (["--num", "3", "--out", "x.npz", "--label", "3"], "without num_classes"),
+        (["--num", "3", "--out", "x.npz", "--seed", "-3"], "--seed must lie"),
+        (["--num", "20000", "--out", "x.png"], "at most 10,000"),
+    ],
+)
+def test_sample_refuses(arguments, message, mlp_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert sample.main([str(mlp_run), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not os.listdir(tmp_path)
+
+
+def test_sample_refuses_what_is_no_run(mlp_run, cgan_run, tmp_path, capsys):
+    out = str(tmp_path / "x.npz")
+    assert sample.main([str(tmp_path), "--num", "3", "--out", out]) == 2
+    assert "not a run folder" in capsys.readouterr().err
+    assert sample.main([str(cgan_run), "--num", "3", "--label", "10", "--out", out]) == 2
+    assert "from 0 to 9" in capsys.readouterr().err
+    pathlib.Path(out).write_text("mine")
+    assert sample.main([str(mlp_run), "--num", "3", "--out", out]) == 2
+    assert "--overwrite" in capsys.readouterr().err and pathlib.Path(out).read_text() == "mine"
