@@ -13,6 +13,7 @@ from gan_keras._version import __version__
 from gan_keras.gan import GAN
 
 __all__ = [
+    "__version__",
     "GAN",
     "callbacks",
     "data",

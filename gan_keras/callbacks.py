@@ -148,7 +148,9 @@ class Checkpoint(EverySteps):
             except (tf.errors.OpError, IndexError) as error:  # IndexError: TensorFlow's word for a short read
                 report(f"The checkpoint {path} is damaged ({type(error).__name__}); trying the one before it.")
         if steps:
-            raise ValueError(f"All {len(steps)} checkpoints in {self.directory} are damaged. Start the run anew in another directory.")
+            raise ValueError(
+                f"All {len(steps)} checkpoints in {self.directory} are damaged. Start the run anew in another directory."
+            )
         return 0
 
     def save(self):

@@ -57,7 +57,9 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     else:
         path = pathlib.Path(source)
         if not path.exists():
-            raise FileNotFoundError(f"No data at {path}. Expected 'mnist', an .npz file, a folder of IDX files or of images.")
+            raise FileNotFoundError(
+                f"No data at {path}. Expected 'mnist', an .npz file, a folder of IDX files or of images."
+            )
         if path.is_file():
             images, labels = _read_npz(path, side)
         elif any(path.glob("*idx?-ubyte*")):
@@ -98,7 +100,9 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise ValueError(f"batch_size must be an integer of 1 or more. Received: batch_size={batch_size!r}")
     if len(images) < batch_size:
-        raise ValueError(f"A batch of {batch_size} needs at least as many images. Received: {len(images)}; use a smaller batch.")
+        raise ValueError(
+            f"A batch of {batch_size} needs at least as many images. Received: {len(images)}; use a smaller batch."
+        )
     if not 0 <= index < number or batch_size % number:
         raise ValueError(
             f"shard is (index, number) with 0 <= index < number, and number must divide the batch size. "
@@ -118,20 +122,20 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
     pixels = tf.convert_to_tensor(images)
     classes = None if labels is None else tf.convert_to_tensor(labels)
 
-    def epoch(number_of_epoch):
-        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=tf.stack([tf.cast(seed, tf.int64), number_of_epoch]))
-        first = tf.where(number_of_epoch == start // per_epoch, tf.cast(start % per_epoch, tf.int64), 0)
-        whole = tf.data.Dataset.range(first, per_epoch)
-        return whole.map(lambda k: order[k * batch_size + index * share :][:share])
-
     def fetch(indices):
         x = tf.ensure_shape(tf.gather(pixels, indices), (share, *images.shape[1:]))
         if images.dtype == np.uint8:
             x = tf.cast(x, tf.float32) * scale + low
         return x if classes is None else (x, tf.gather(classes, indices))
 
-    stream = tf.data.Dataset.counter(start // per_epoch).flat_map(epoch)
-    return stream.map(fetch, num_parallel_calls=1, deterministic=True).prefetch(4)
+    def epoch(k):
+        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=tf.stack([tf.cast(seed, tf.int64), k]))
+        first = tf.where(k == start // per_epoch, tf.cast(start % per_epoch, tf.int64), 0)
+        return tf.data.Dataset.range(first, per_epoch).map(
+            lambda batch: fetch(tf.slice(order, [batch * batch_size + index * share], [share]))
+        )
+
+    return tf.data.Dataset.counter(start // per_epoch).flat_map(epoch).prefetch(4)
 
 
 def _parse_split(split):
@@ -168,7 +172,9 @@ def _check_arrays(images, labels, source):
                 f"{source}: there must be one label for each image. Received: {len(images)} images, labels of shape {labels.shape}."
             )
         if labels.dtype.kind not in "iu" or labels.min() < 0:
-            raise ValueError(f"{source}: labels must be integers of 0 or more. Received: {labels.dtype}, from {labels.min()}.")
+            raise ValueError(
+                f"{source}: labels must be integers of 0 or more. Received: {labels.dtype}, from {labels.min()}."
+            )
         labels = labels.astype("int32")
     return images, labels
 
@@ -178,7 +184,9 @@ def _read_mnist(side):
     for name, array in arrays.items():
         digest = hashlib.md5(_idx_header(array) + array.tobytes(), usedforsecurity=False).hexdigest()
         if digest != _MNIST_MD5[name]:
-            raise ValueError(f"{_MNIST.name}: {name} is not the original MNIST (MD5 {digest}). Install the package anew.")
+            raise ValueError(
+                f"{_MNIST.name}: {name} is not the original MNIST (MD5 {digest}). Install the package anew."
+            )
     return arrays["x_" + side], arrays["y_" + side]
 
 
@@ -221,7 +229,9 @@ def _find_one(folder, pattern):
     found = [path for path in sorted(folder.iterdir()) if re.fullmatch(pattern, path.name)]
     if len(found) != 1:
         what = "several of them: " + ", ".join(path.name for path in found) if found else "none"
-        raise ValueError(f"{folder} should hold one file {pattern!r}. Received: {what}. Put one data set into a folder of its own.")
+        raise ValueError(
+            f"{folder} should hold one file {pattern!r}. Received: {what}. Put one data set into a folder of its own."
+        )
     return found[0]
 
 

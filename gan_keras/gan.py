@@ -408,7 +408,9 @@ class GAN(keras.Model):
         if isinstance(x, tf.data.Dataset):
             first = next(iter(x.take(1)), None)
             if first is None:
-                raise ValueError("The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?")
+                raise ValueError(
+                    "The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?"
+                )
             images, labels = self._unpack(first)
             self._check_images(images, labels)
             Batch(images, labels, None).split(self.schedule.batches_per_step)
@@ -426,7 +428,9 @@ class GAN(keras.Model):
         """(images, labels or None) of what Keras or a data set delivers; checks what the shapes and types tell."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if weights is not None:
-            raise ValueError("A GAN takes images, or (images, labels). Received a third part (sample weights); leave it out.")
+            raise ValueError(
+                "A GAN takes images, or (images, labels). Received a third part (sample weights); leave it out."
+            )
         expected = tuple(self.discriminator.inputs[0].shape[1:])
         if tuple(images.shape[1:]) != expected:
             raise ValueError(
@@ -563,7 +567,9 @@ def _check_players(generator, discriminator, num_classes):
         raise ValueError(f"num_classes must be an integer of 2 or more. Received: num_classes={num_classes!r}")
     made, judged = tuple(generator.outputs[0].shape[1:]), tuple(discriminator.inputs[0].shape[1:])
     if made != judged:
-        raise ValueError(f"The generator makes images of shape {made}, but the discriminator takes {judged}; they must agree.")
+        raise ValueError(
+            f"The generator makes images of shape {made}, but the discriminator takes {judged}; they must agree."
+        )
 
 
 def _check_game(discriminator, d_optimizer, g_optimizer, loss, regularizers, schedule):

@@ -95,7 +95,9 @@ def manifold(gan, columns=20, spread=2.0):
         `PIL.Image.Image`.
     """
     if gan.latent_dim != 2 or gan.conditional:
-        raise ValueError(f"A manifold needs an unconditional GAN with latent_dim=2. Received: latent_dim={gan.latent_dim}")
+        raise ValueError(
+            f"A manifold needs an unconditional GAN with latent_dim=2. Received: latent_dim={gan.latent_dim}"
+        )
     axis = np.linspace(-spread, spread, columns, dtype="float32")
     latents = np.stack(np.meshgrid(axis, -axis), axis=-1).reshape(-1, 2)
     images = gan.predict(latents, verbose=0)

@@ -66,7 +66,9 @@ def read_config(folder):
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise ValueError(f"{folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py.") from error
+        raise ValueError(
+            f"{folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py."
+        ) from error
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
@@ -81,7 +83,9 @@ def load_gan(folder):
         try:
             return keras.models.load_model(model)
         except (ValueError, OSError, KeyError) as error:
-            raise ValueError(f"{model} cannot be read: {error}. Delete it to take the newest checkpoint instead.") from error
+            raise ValueError(
+                f"{model} cannot be read: {error}. Delete it to take the newest checkpoint instead."
+            ) from error
     if not steps:
         raise ValueError(f"{folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")
     gan = build_gan(config)

@@ -22,7 +22,9 @@ def parse(argv):
     parser.add_argument("--num", type=int, required=True, metavar="N", help="number of samples")
     parser.add_argument("--out", required=True, metavar="FILE", help="FILE.npz for arrays, FILE.png for a picture")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="equal seeds, equal samples; default: 0")
-    parser.add_argument("--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn")
+    parser.add_argument(
+        "--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     args = parser.parse_args(argv)
     args.out = pathlib.Path(args.out)
@@ -33,7 +35,9 @@ def parse(argv):
     if args.out.suffix not in (".npz", ".png"):
         raise ValueError(f"--out must end in .npz or .png. Received: {args.out}")
     if args.out.suffix == ".png" and args.num > _MAX_PICTURE:
-        raise ValueError(f"A picture holds at most {_MAX_PICTURE:,} samples. Received: --num {args.num}; use an .npz file.")
+        raise ValueError(
+            f"A picture holds at most {_MAX_PICTURE:,} samples. Received: --num {args.num}; use an .npz file."
+        )
     if args.out.exists() and not args.overwrite:
         raise ValueError(f"{args.out} exists. Add --overwrite to replace it.")
     if not args.out.parent.is_dir():

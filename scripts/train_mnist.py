@@ -33,9 +33,13 @@ def parse(argv):
     length.add_argument("--steps", type=int, metavar="N", help="training steps in all; default: the recipe's")
     length.add_argument("--minutes", type=float, metavar="M", help="train for this long instead")
     parser.add_argument("--batch-size", type=int, metavar="B", help="examples for each update; default: the recipe's")
-    parser.add_argument("--latent-dim", type=int, metavar="L", help="size of a latent; default: the recipe's. 2 draws a map of digits")
+    parser.add_argument(
+        "--latent-dim", type=int, metavar="L", help="size of a latent; default: the recipe's. 2 draws a map of digits"
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="default: 0")
-    parser.add_argument("--data", metavar="mnist|PATH", help="an .npz file, or a folder of IDX files or images; default: mnist")
+    parser.add_argument(
+        "--data", metavar="mnist|PATH", help="an .npz file, or a folder of IDX files or images; default: mnist"
+    )
     parser.add_argument("--split", help='part of the data to train on, such as "train[:50000]"; default: train')
     parser.add_argument("--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, what is faster")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
@@ -169,8 +173,12 @@ def main(argv=None):
 
     goal = f"{config['steps']:,} steps" if config["steps"] else f"{config['minutes']:g} minutes"
     print(f"Recipe    {config['recipe']}: {recipes.get(config['recipe']).summary}")
-    print(f"Networks  generator {gan.generator.count_params():,} weights, discriminator {gan.discriminator.count_params():,}")
-    print(f"Data      {config['data']} {config['split']}: {len(images):,} images, {batch} for each step, seed {config['seed']}")
+    print(
+        f"Networks  generator {gan.generator.count_params():,} weights, discriminator {gan.discriminator.count_params():,}"
+    )
+    print(
+        f"Data      {config['data']} {config['split']}: {len(images):,} images, {batch} for each step, seed {config['seed']}"
+    )
     print(f"Training  {goal}" + (f", going on after step {start:,}" if start else "") + ", on " + devices())
     print(f"Output    {out}")
     if config["steps"] and start >= config["steps"]:
@@ -194,7 +202,9 @@ def main(argv=None):
             callbacks=[
                 callbacks.NonFiniteGuard(),
                 checkpoint,
-                callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], animation=out / "samples.gif"),
+                callbacks.SampleGrid(
+                    out / "samples", args.sample_every, seed=config["seed"], animation=out / "samples.gif"
+                ),
                 callbacks.HistoryFile(out / "history.csv", args.log_every),
                 *([StopAfter(config["minutes"])] if config["minutes"] else []),
                 *([] if terminal else [Lines(args.log_every)]),
@@ -218,7 +228,9 @@ def main(argv=None):
     with open(out / "history.csv", newline="") as file:
         seconds = float(list(csv.DictReader(file))[-1]["seconds"])
     print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
-    print(f"  samples    {newest}\n  animation  {out / 'samples.gif'}\n  curves     {out / 'losses.png'}, {out / 'history.csv'}")
+    print(
+        f"  samples    {newest}\n  animation  {out / 'samples.gif'}\n  curves     {out / 'losses.png'}, {out / 'history.csv'}"
+    )
     print(f"  model      {out / 'model.keras'}\nMore digits: python scripts/sample.py {out} --num 100 --out digits.png")
     return 0
 

@@ -122,7 +122,11 @@ def test_survives_kill_9(tmp_path):
     steps = []
     for _ in range(6):
         process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment()
+            [sys.executable, "-c", KILLED, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment(),
         )
         steps.append(int(process.stdout.readline().split()[1]))
         while Checkpoint(tmp_path).steps()[:1] <= steps[-1:] and process.poll() is None:

@@ -117,7 +117,10 @@ def test_every_epoch_is_a_new_permutation():
 
 def test_epochs_are_not_alike():
     images = np.zeros((10_000, 1, 1, 1), "uint8")
-    order = [np.concatenate([y.numpy() for _, y in list(data.batches(images, np.arange(10_000), 1000).take(20))[e : e + 10]]) for e in (0, 10)]
+    order = [
+        np.concatenate([y.numpy() for _, y in list(data.batches(images, np.arange(10_000), 1000).take(20))[e : e + 10]])
+        for e in (0, 10)
+    ]
     for one, other in ((order[0], order[1]), (order[0], np.arange(10_000)), (order[0][1:], order[0][:-1])):
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.05
 
@@ -133,7 +136,9 @@ def test_a_batch_depends_on_the_seed_and_its_number_alone(start):
 
 def test_seeds_differ():
     images, _ = arrays()
-    assert identities(data.batches(images, batch_size=5, seed=0), 4) != identities(data.batches(images, batch_size=5, seed=1), 4)
+    assert identities(data.batches(images, batch_size=5, seed=0), 4) != identities(
+        data.batches(images, batch_size=5, seed=1), 4
+    )
 
 
 @pytest.mark.parametrize("number", [2, 3])
@@ -189,8 +194,14 @@ def foreign(path):
         (lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "int64")), "uint8 .* or floats. Received: int64"),
         (lambda path: np.savez(path, x_train=np.full((3, 4, 4), np.nan)), "NaN"),
         (lambda path: np.savez(path, x_train=np.zeros((0, 4, 4), "uint8")), "n at least 1"),
-        (lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "uint8"), y_train=np.zeros(2, "int32")), "3 images, labels"),
-        (lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "uint8"), y_train=np.full(3, -1)), "integers of 0 or more"),
+        (
+            lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "uint8"), y_train=np.zeros(2, "int32")),
+            "3 images, labels",
+        ),
+        (
+            lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "uint8"), y_train=np.full(3, -1)),
+            "integers of 0 or more",
+        ),
     ],
 )
 def test_bad_npz_is_refused(tmp_path, write, message):
@@ -222,7 +233,11 @@ def test_bad_idx_is_refused(tmp_path):
         (lambda images: data.batches(images, batch_size=6, shard=(0, 4)), ValueError, "must divide the batch size"),
         (lambda images: data.batches(images, batch_size=6, shard=(2, 2)), ValueError, "0 <= index < number"),
         (lambda images: data.batches(images, np.zeros(19, "int32"), 5), ValueError, "20 images, labels of shape"),
-        (lambda images: data.batches(images / 255.0 * 300, batch_size=5), ValueError, "value_range.*Received: values from"),
+        (
+            lambda images: data.batches(images / 255.0 * 300, batch_size=5),
+            ValueError,
+            "value_range.*Received: values from",
+        ),
     ],
 )
 def test_nonsense_is_refused(act, error, message):

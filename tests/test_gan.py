@@ -26,7 +26,12 @@ from gan_keras.random import TRAINING, Random
 def child(code, *arguments):
     """Run code in a fresh process; returns what it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", "import conftest\nfrom conftest import *\n" + textwrap.dedent(code), *map(str, arguments)],
+        [
+            sys.executable,
+            "-c",
+            "import conftest\nfrom conftest import *\n" + textwrap.dedent(code),
+            *map(str, arguments),
+        ],
         capture_output=True,
         text=True,
         env=environment(),
@@ -41,8 +46,12 @@ def child(code, *arguments):
 @pytest.mark.parametrize("loss", ["non_saturating", "hinge", "least_squares"])
 def test_a_step_equals_the_step_written_out(loss):
     images = tiny_images(16)
-    gan = tiny_gan(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss=loss, generator=tiny_generator(batch_norm=False))
-    reference = tiny_gan(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), generator=tiny_generator(batch_norm=False))
+    gan = tiny_gan(
+        keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss=loss, generator=tiny_generator(batch_norm=False)
+    )
+    reference = tiny_gan(
+        keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), generator=tiny_generator(batch_norm=False)
+    )
     reference.set_weights(gan.get_weights())
     g, d, loss = reference.generator, reference.discriminator, losses.get(loss)
     random = Random(0, TRAINING, 0)
@@ -100,7 +109,11 @@ def test_every_history_value_is_the_mean_of_its_steps():
     gan = tiny_gan()
     recorder = Recorder()
     history = gan.fit(tiny_images(48), batch_size=16, verbose=0, callbacks=[recorder]).history
-    steps = [recorder.means[0], 2 * recorder.means[1] - recorder.means[0], 3 * recorder.means[2] - 2 * recorder.means[1]]
+    steps = [
+        recorder.means[0],
+        2 * recorder.means[1] - recorder.means[0],
+        3 * recorder.means[2] - 2 * recorder.means[1],
+    ]
     assert np.std(steps) > 1e-4
     assert history["d_loss"][0] == pytest.approx(np.mean(steps), rel=1e-4)
 
@@ -228,7 +241,11 @@ def split_run(gan_of, tmp_path):
     assert_same_bits(state(straight), state(second))
 
 
-CORE = [c for c in COMBINATIONS if c[:2] in (("non_saturating", "r1"), ("wasserstein", "gradient_penalty"), ("hinge", "none"))]
+CORE = [
+    c
+    for c in COMBINATIONS
+    if c[:2] in (("non_saturating", "r1"), ("wasserstein", "gradient_penalty"), ("hinge", "none"))
+]
 
 
 @pytest.mark.parametrize("loss, regularizer, schedule", CORE)
@@ -244,7 +261,12 @@ def test_train_save_load_train_equals_training_on_everywhere(loss, regularizer, 
 
 @pytest.mark.parametrize(
     "options",
-    [{"spectral": True, "loss": "hinge"}, {"jit_compile": True, "dropout": 0.3}, {"steps_per_execution": 2}, {"run_eagerly": True}],
+    [
+        {"spectral": True, "loss": "hinge"},
+        {"jit_compile": True, "dropout": 0.3},
+        {"steps_per_execution": 2},
+        {"run_eagerly": True},
+    ],
 )
 def test_exact_continuation_however_it_is_run(options, tmp_path):
     split_run(lambda: compiled(**options), tmp_path)
@@ -363,7 +385,9 @@ def test_conditional_gan_learns_what_a_label_means():
     brightness = np.array([-0.8, 0.0, 0.8], "float32")
     y = labels(480)
     images = np.broadcast_to(brightness[y][:, None, None, None], (480, 8, 8, 1)).astype("float32")
-    gan = tiny_gan(keras.optimizers.Adam(5e-3, 0.5), keras.optimizers.Adam(5e-3, 0.5), num_classes=3, regularizers="r1", ema=0.9)
+    gan = tiny_gan(
+        keras.optimizers.Adam(5e-3, 0.5), keras.optimizers.Adam(5e-3, 0.5), num_classes=3, regularizers="r1", ema=0.9
+    )
     gan.fit(images, y, batch_size=48, epochs=40, verbose=0)
     means = [gan.sample(64, labels=k).mean() for k in range(3)]
     assert means == pytest.approx(brightness, abs=0.25)
@@ -448,7 +472,10 @@ shared = keras.optimizers.Adam()
         (fit(np.zeros((8, 8, 8, 1), "uint8")), "must be floats.*Received: uint8"),
         (fit(with_nan()), "NaN"),
         (fit(tiny_images()[:0]), "empty"),
-        (fit(tf.data.Dataset.from_tensor_slices(tiny_images(5)).batch(8, drop_remainder=True)), "empty.*drop_remainder"),
+        (
+            fit(tf.data.Dataset.from_tensor_slices(tiny_images(5)).batch(8, drop_remainder=True)),
+            "empty.*drop_remainder",
+        ),
         (fit(tiny_images(), conditional), "needs labels.*Received images alone"),
         (fit(tiny_images(), conditional, y=labels() + 1), "from 0 to 2. Received: int32 from 1 to 3"),
         (fit(tiny_images(), conditional, y=labels() - 1), "from 0 to 2. Received: int32 from -1"),
@@ -465,7 +492,10 @@ shared = keras.optimizers.Adam()
         (lambda: tiny_gan(discriminator=tiny_discriminator(activation="sigmoid")), "ends in a sigmoid.*remove"),
         (lambda: tiny_gan(loss="wasserstein"), "needs a Lipschitz critic.*gradient_penalty"),
         (lambda: tiny_gan(loss="wasserstein", regularizers="r1"), "needs a Lipschitz critic"),
-        (lambda: tiny_gan(discriminator=tiny_discriminator(batch_norm=True), regularizers="r1"), "r1.*BatchNormalization"),
+        (
+            lambda: tiny_gan(discriminator=tiny_discriminator(batch_norm=True), regularizers="r1"),
+            "r1.*BatchNormalization",
+        ),
         (lambda: tiny_gan(shared, shared), "must not share an optimizer"),
         (
             lambda: tiny_gan(loss="wasserstein", regularizers="weight_clipping", schedule="three_step"),

@@ -19,7 +19,11 @@ def matrix(kernel):
 
 @pytest.mark.parametrize(
     "make, shape",
-    [(lambda: layers.Dense(5), (None, 7)), (lambda: layers.Conv2D(6, 3), (None, 8, 8, 2)), (lambda: layers.Embedding(10, 4), (None,))],
+    [
+        (lambda: layers.Dense(5), (None, 7)),
+        (lambda: layers.Conv2D(6, 3), (None, 8, 8, 2)),
+        (lambda: layers.Embedding(10, 4), (None,)),
+    ],
 )
 def test_the_largest_singular_value_used_is_one(make, shape):
     layer = built(make(), shape)
@@ -67,7 +71,9 @@ def test_one_power_iteration_for_each_update_and_none_at_inference():
     w = matrix(layer.layer.kernel)
     v = w @ u
     expected = w.T @ (v / np.linalg.norm(v))
-    assert np.allclose(layer.u.numpy(), expected / np.linalg.norm(expected), atol=1e-6), "exactly one step, with the new W"
+    assert np.allclose(layer.u.numpy(), expected / np.linalg.norm(expected), atol=1e-6), (
+        "exactly one step, with the new W"
+    )
 
 
 def test_sigma_follows_training():

@@ -38,7 +38,12 @@ BOTH = ("real", "fake")
 
 
 def test_alternating_shows_each_update_fresh_data():
-    assert moves(schedules.Alternating(3))[0] == [("d", BOTH, [0, 3]), ("d", BOTH, [1, 4]), ("d", BOTH, [2, 5]), ("g", 2)]
+    assert moves(schedules.Alternating(3))[0] == [
+        ("d", BOTH, [0, 3]),
+        ("d", BOTH, [1, 4]),
+        ("d", BOTH, [2, 5]),
+        ("g", 2),
+    ]
 
 
 def test_simultaneous_moves_once():
@@ -86,7 +91,9 @@ def weights(model):
 def test_the_fixed_player_of_a_phase_does_not_change_by_a_bit(phase, moved, fixed):
     from conftest import tiny_discriminator
 
-    gan = tiny_gan(schedule=schedules.ThreePhase(*phase), discriminator=tiny_discriminator(batch_norm=True, dropout=0.3))
+    gan = tiny_gan(
+        schedule=schedules.ThreePhase(*phase), discriminator=tiny_discriminator(batch_norm=True, dropout=0.3)
+    )
     before = {name: weights(getattr(gan, name)) for name in (moved, fixed)}
     gan.fit(tiny_images(), batch_size=24, verbose=0)
     assert weights(getattr(gan, fixed)) == before[fixed], "BatchNorm statistics included"

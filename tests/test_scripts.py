@@ -57,7 +57,11 @@ def test_the_run_folder_holds_what_the_docs_say(mlp_run):
     assert sorted(p.name for p in (mlp_run / "samples").iterdir()) == [f"step-000000{k}.png" for k in (3, 6, 7)]
     config = json.loads((mlp_run / "config.json").read_text())
     assert config["recipe"] == "tutorial_mlp" and config["batch_size"] == 8 and config["latent_dim"] == 100
-    assert config["steps"] == 7 and config["versions"]["keras"] == keras.__version__ and "Adam" in config["values"]["d_optimizer"]
+    assert (
+        config["steps"] == 7
+        and config["versions"]["keras"] == keras.__version__
+        and "Adam" in config["values"]["d_optimizer"]
+    )
     assert int(keras.models.load_model(mlp_run / "model.keras").step.numpy()) == 7
     table = np.genfromtxt(mlp_run / "history.csv", delimiter=",", names=True)
     assert table["step"].tolist() == [2, 4, 6, 7]
@@ -68,7 +72,16 @@ def test_the_run_folder_holds_what_the_docs_say(mlp_run):
 def test_says_what_it_will_do_and_where_everything_is(few_digits, tmp_path, capsys):
     train(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 2)
     printed = capsys.readouterr().out
-    for text in ("tutorial_mlp", "227,344", "600 images", "2 steps", "CPU", "samples.gif", "model.keras", "scripts/sample.py"):
+    for text in (
+        "tutorial_mlp",
+        "227,344",
+        "600 images",
+        "2 steps",
+        "CPU",
+        "samples.gif",
+        "model.keras",
+        "scripts/sample.py",
+    ):
         assert text in printed
 
 
@@ -101,7 +114,18 @@ def test_lists_and_shows_recipes(capsys):
 def test_a_signal_saves_and_says_how_to_go_on(number, few_digits, tmp_path):
     out = tmp_path / "run"
     process = subprocess.Popen(
-        [sys.executable, SCRIPTS / "train_mnist.py", "--recipe", "tutorial_mlp", "--data", few_digits, "--out", out, "--steps", "100000"]
+        [
+            sys.executable,
+            SCRIPTS / "train_mnist.py",
+            "--recipe",
+            "tutorial_mlp",
+            "--data",
+            few_digits,
+            "--out",
+            out,
+            "--steps",
+            "100000",
+        ]
         + ["--checkpoint-every", "50", "--batch-size", "8"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -121,7 +145,18 @@ def test_a_signal_saves_and_says_how_to_go_on(number, few_digits, tmp_path):
 
 @pytest.mark.slow
 def test_killed_five_times_the_final_weights_are_the_same_bytes(few_digits, tmp_path):
-    command = [sys.executable, SCRIPTS / "train_mnist.py", "--data", few_digits, "--steps", "400", "--batch-size", "8", "--recipe", "tutorial_mlp"]
+    command = [
+        sys.executable,
+        SCRIPTS / "train_mnist.py",
+        "--data",
+        few_digits,
+        "--steps",
+        "400",
+        "--batch-size",
+        "8",
+        "--recipe",
+        "tutorial_mlp",
+    ]
     command += ["--checkpoint-every", "10", "--sample-every", "100", "--log-every", "10"]
     subprocess.run([*command, "--out", tmp_path / "straight"], check=True, env=environment(), capture_output=True)
     rng, out = np.random.default_rng(0), tmp_path / "killed"
@@ -131,7 +166,9 @@ def test_killed_five_times_the_final_weights_are_the_same_bytes(few_digits, tmp_
 
     for kill in range(5):
         more = ["--resume", "--out", out] if (out / "config.json").exists() else ["--out", out]
-        process = subprocess.Popen([*command, *more], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, *more], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         reached, deadline = newest(), time.monotonic() + 60
         while newest() < min(reached + 30, 390) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -203,7 +240,11 @@ def test_many_samples_in_bounded_memory(mlp_run, tmp_path):
         "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, mlp_run, str(tmp_path) + "/", "300000"], env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, mlp_run, str(tmp_path) + "/", "300000"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     few, many = (int(line) for line in done.stdout.split() if line.isdigit())
     assert many - few < 100_000, "kilobytes; the images alone are 235,000"
