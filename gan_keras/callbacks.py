@@ -4,6 +4,7 @@ A long run is one `fit` call: `gan.fit(stream, steps_per_epoch=remaining_steps, 
 """
 
 import csv
+import os
 import pathlib
 import shutil
 import time
@@ -31,28 +32,29 @@ class EverySteps(keras.callbacks.Callback):
         self.every = every
 
     def act(self, step, logs):
-        """What to do after `step` steps. `logs` are the metrics' current means."""
+        """What to do after `step` steps. `logs` are the training metrics' current means."""
         raise NotImplementedError
 
     def on_train_begin(self, logs=None):
         self._acted = int(self.model.step.numpy())
+        self._logs = {}
 
     def on_epoch_begin(self, epoch, logs=None):
         self._before_epoch = int(self.model.step.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
         # With steps_per_execution above 1 this is called less often than once a step, and may miss the exact multiple.
-        step = self._before_epoch + batch + 1
-        if step // self.every > self._acted // self.every:
-            self._act(logs)
+        self._logs = logs or {}
+        if (self._before_epoch + batch + 1) // self.every > self._acted // self.every:
+            self._act()
 
     def on_train_end(self, logs=None):
         if int(self.model.step.numpy()) > self._acted:
-            self._act(logs)
+            self._act()
 
-    def _act(self, logs):
+    def _act(self):
         self._acted = int(self.model.step.numpy())
-        self.act(self._acted, logs or {})
+        self.act(self._acted, self._logs)
 
 
 class NonFiniteGuard(keras.callbacks.Callback):
@@ -72,8 +74,9 @@ class NonFiniteGuard(keras.callbacks.Callback):
         broken = [name for name, value in (logs or {}).items() if not np.isfinite(float(value))]
         if broken:
             raise FloatingPointError(
-                f"Step {self._before_epoch + batch + 1}: {', '.join(broken)} is not finite. The run is stopped and its checkpoints "
-                "are whole. Lower the learning rates, add a regularizer, or look for NaN in the data; then resume."
+                f"Step {self._before_epoch + batch + 1}: {', '.join(broken)} is not finite. The run is stopped, and its "
+                "checkpoints are whole; resumed it would come to the same. Begin another run with lower learning rates, a "
+                "regularizer or another seed, or look for NaN in the data."
             )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -85,8 +88,8 @@ def check_finite(gan):
     for variable in [*gan.weights, *gan.d_optimizer.variables, *gan.g_optimizer.variables]:
         if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
             raise FloatingPointError(
-                f"The weight {variable.path} is not finite after step {int(gan.step.numpy())}. Nothing was saved; resume from the "
-                "last checkpoint with lower learning rates or a regularizer."
+                f"The weight {variable.path} is not finite after step {int(gan.step.numpy())}. Nothing was saved. Begin "
+                "another run with lower learning rates, a regularizer or another seed."
             )
 
 
@@ -117,7 +120,6 @@ class Checkpoint(EverySteps):
             raise ValueError(f"keep must be a number of checkpoints, 1 or more. Received: keep={keep!r}")
         self.directory = pathlib.Path(directory)
         self.keep = keep
-        self._manager = None
 
     def steps(self):
         """The steps of the checkpoints in the directory, newest first."""
@@ -154,9 +156,13 @@ class Checkpoint(EverySteps):
         return 0
 
     def save(self):
-        """Write a checkpoint now."""
+        """Write a checkpoint of the GAN that is being trained now."""
         check_finite(self.model)
         self._manager.save(checkpoint_number=int(self.model.step.numpy()))
+        # What the manager has lost from its list, killed before it was written, it does not delete.
+        for step in self.steps()[self.keep :]:
+            for path in self.directory.glob(f"ckpt-{step}.*"):
+                path.unlink()
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -190,7 +196,7 @@ class SampleGrid(EverySteps):
 
     def act(self, step, logs):
         images = self.model.sample(self.n, seed=self.seed)
-        picture = plots.grid(plots.to_uint8(images, self.model.value_range or (images.min(), images.max())))
+        picture = plots.grid(plots.to_uint8(images, self.model.value_range or (images.min(), images.max() + 1e-6)))
         picture.save(self.directory / f"step-{step:07d}.png")
 
     def on_train_end(self, logs=None):
@@ -204,7 +210,8 @@ class HistoryFile(EverySteps):
     """Appends the metrics' means since the last row to a CSV file: step, seconds, and one column for each metric.
 
     A run that goes on from a checkpoint drops the rows beyond it, so that no step is told twice. After each row the metrics
-    begin anew, so that every row is the mean of its own steps.
+    begin anew, as Keras lets them do at each epoch: a row is the mean of the steps since the last row, epoch or resumption,
+    and Keras' own `History` holds what came after an epoch's last row.
 
     Args:
         path: The file.
@@ -217,22 +224,23 @@ class HistoryFile(EverySteps):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        rows = []
-        if self.path.exists():
-            with open(self.path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if _number(row["step"]) <= self._acted]
-        self._earlier = _number(rows[-1]["seconds"]) if rows else 0.0
+        rows = self._whole_rows() if self.path.exists() else []
+        rows = [row for row in rows if int(row["step"]) <= self._acted]
+        self._earlier = float(rows[-1]["seconds"]) if rows else 0.0
         self._started = time.perf_counter()
         self._told = False
-        if rows:
-            self._write(rows, "w")
-        elif self.path.exists():
-            self.path.unlink()
+        temporary = self.path.with_name(self.path.name + ".new")
+        with open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns())
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, self.path)
 
     def act(self, step, logs):
         seconds = self._earlier + time.perf_counter() - self._started
-        values = {name: f"{float(value):.6g}" for name, value in self.model.get_metrics_result().items()}
-        self._write([{"step": step, "seconds": f"{seconds:.1f}", **values}], "a")
+        values = {name: f"{float(value):.6g}" for name, value in logs.items()}
+        with open(self.path, "a", newline="") as file:
+            csv.DictWriter(file, self._columns()).writerow({"step": step, "seconds": f"{seconds:.1f}", **values})
         self._told = True
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -240,17 +248,11 @@ class HistoryFile(EverySteps):
             self.model.reset_metrics()
             self._told = False
 
-    def _write(self, rows, mode):
-        with open(self.path, mode, newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerows(rows)
+    def _columns(self):
+        return ["step", "seconds", *(metric.name for metric in self.model.metrics)]
 
-
-def _number(text):
-    """The number in a field of a file that a killed process may have left incomplete."""
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return float("inf")
+    def _whole_rows(self):
+        """The rows of the file but a last one that a killed process left incomplete."""
+        text = self.path.read_text()
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        return [row for row in csv.DictReader(lines) if list(row) == self._columns()]

@@ -16,6 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_keras.random import SHUFFLING, stateless_seed
+
 _MNIST = pathlib.Path(__file__).with_name("mnist.npz")
 
 # MD5 of the four files of the original distribution, unzipped.
@@ -26,8 +28,6 @@ _MNIST_MD5 = {
     "y_test": "27ae3e4e09519cfbb04c329615203637",
 }
 
-_VALIDATION_SIZE = 10_000
-
 
 def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     """Images and labels of a data set on disk, as arrays.
@@ -37,7 +37,7 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
             an .npz file in Keras' layout (x_train, y_train, x_test, y_test; labels may be missing);
             a folder of IDX files, gzipped or not (MNIST, Fashion-MNIST, KMNIST, EMNIST);
             a folder of images (.png, .jpg, .bmp, .gif), resized to `image_size`; a subfolder for each class gives labels,
-            subfolders named train and test give the split.
+            subfolders named train and test give the split. Read in an order of their own, so that a slice is no class.
         split: "train" (60,000 for MNIST), "test" (10,000), "validation" (the last 10,000 of train), or a slice such as
             "train[:50000]" or "test[:1000]". For model selection train on "train[:-10000]" and look at "validation". Nothing
             but "test" reads test images.
@@ -103,6 +103,8 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
         raise ValueError(
             f"A batch of {batch_size} needs at least as many images. Received: {len(images)}; use a smaller batch."
         )
+    if start < 0:
+        raise ValueError(f"start is the number of the stream's first batch, 0 or more. Received: start={start}")
     if not 0 <= index < number or batch_size % number:
         raise ValueError(
             f"shard is (index, number) with 0 <= index < number, and number must divide the batch size. "
@@ -129,7 +131,7 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
         return x if classes is None else (x, tf.gather(classes, indices))
 
     def epoch(k):
-        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=tf.stack([tf.cast(seed, tf.int64), k]))
+        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=stateless_seed(seed, SHUFFLING, k))
         first = tf.where(k == start // per_epoch, tf.cast(start % per_epoch, tf.int64), 0)
         return tf.data.Dataset.range(first, per_epoch).map(
             lambda batch: fetch(tf.slice(order, [batch * batch_size + index * share], [share]))
@@ -249,7 +251,13 @@ def _read_idx(path):
 
 
 def _read_image_folder(folder, side, image_size, channels):
-    if (folder / side).is_dir():
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 (grey) or 3 (colour). Received: channels={channels!r}")
+    if (folder / "train").is_dir() or (folder / "test").is_dir():
+        if not (folder / side).is_dir():
+            raise ValueError(
+                f"{folder} has subfolders for its splits, but none named {side!r}. Name them train and test."
+            )
         folder = folder / side
     elif side == "test":
         raise ValueError(f"{folder} has no subfolder 'test', so it has no test images.")
@@ -267,6 +275,8 @@ def _read_image_folder(folder, side, image_size, channels):
         pairs = list(dataset.as_numpy_iterator())
     except (ValueError, tf.errors.OpError) as error:
         raise ValueError(f"{folder} cannot be read as a folder of images: {error}") from error
+    # Listed class by class; a slice such as "validation" must not be a single one.
+    pairs = [pairs[k] for k in np.random.default_rng(0).permutation(len(pairs))]
     images = np.stack([pair[0] if classes else pair for pair in pairs])
     labels = np.array([pair[1] for pair in pairs]) if classes else None
     return np.rint(images).astype("uint8"), labels

@@ -8,10 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from gan_keras import losses, regularizers, schedules
+from gan_keras.layers import SpectralNormalization
 from gan_keras.random import EVALUATION, SAMPLING, TRAINING, Random, normal, stateless_seed
 
-# Latents are drawn in blocks of this many, so that latent i of a seed does not depend on how many are asked for at a time.
-_LATENT_BLOCK = 256
+# Samples are drawn and computed in blocks of this many, so that sample i of a seed is the same bytes however many are asked for.
+_BLOCK = 256
 
 
 class Batch(NamedTuple):
@@ -22,19 +23,13 @@ class Batch(NamedTuple):
     random: Random
 
     def split(self, number):
-        """`number` minibatches of equal size.
+        """`number` minibatches; it must divide the batch, which `GAN.check_data` sees to.
 
         Minibatch k takes the examples k, k + number, k + 2 number, ...: the same ones whether the batch lies on one replica or
         is shared out over several.
         """
         if number == 1:
             return [self]
-        size = self.images.shape[0]
-        if size is not None and size % number:
-            raise ValueError(
-                f"A batch of {size} cannot be split into the {number} minibatches that the schedule takes in a step. "
-                f"Use a batch size that is a multiple of {number}, such as {max(1, size // number) * number}, and drop_remainder."
-            )
         return [
             Batch(self.images[k::number], None if self.labels is None else self.labels[k::number], self.random)
             for k in range(number)
@@ -52,11 +47,11 @@ class GAN(keras.Model):
         generator: Functional `keras.Model` from latents (batch, latent_dim) to images; for a conditional GAN from
             [latents, integer labels (batch,)].
         discriminator: Functional `keras.Model` from images, or [images, labels], to scores (logits).
-        num_classes: Number of labels of a conditional GAN; `None` for an unconditional one.
+        seed: Integer from 0 to 2^31 - 1. Everything random in training is a pure function of (seed, step, replica).
         ema: Decay in (0, 1) of a moving average of the generator's weights, BatchNorm statistics included, which samples and
             evaluates in the generator's place: `average += (1 - d) (weight - average)` after each step, with
             `d = min(ema, (1 + step) / (10 + step))` so that early averages are not those of the initial weights. `None`: none.
-        seed: Integer from 0 to 2^31 - 1. Everything random in training is a pure function of (seed, step, replica).
+        num_classes: Number of labels of a conditional GAN; `None` for an unconditional one.
 
     Attributes:
         step: Training steps made so far, a weight: saved, and the place from which training and its data go on.
@@ -79,13 +74,12 @@ class GAN(keras.Model):
     ```
     """
 
-    def __init__(self, generator, discriminator, num_classes=None, ema=None, seed=0, **kwargs):
+    def __init__(self, generator, discriminator, seed=0, ema=None, num_classes=None, **kwargs):
         super().__init__(**kwargs)
         _check_players(generator, discriminator, num_classes)
         if ema is not None and not 0.0 < ema < 1.0:
             raise ValueError(f"ema is a decay between 0 and 1, such as 0.999, or None. Received: ema={ema}")
-        if not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise ValueError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
+        _check_seed(seed)
         self.generator = generator
         self.discriminator = discriminator
         self.num_classes = num_classes
@@ -122,49 +116,42 @@ class GAN(keras.Model):
 
         Args:
             n: Number of images, 1 or more.
-            seed: Integer. The i-th latent of a seed is the same for every n.
+            seed: Integer from 0 to 2^31 - 1. The i-th image of a seed is the same, byte for byte, for every n.
             labels: Conditional GANs only: an integer for all images, n integers, or `None` for 0, 1, 2, ... in turn.
 
         Returns:
             NumPy array (n, height, width, channels), float32 in `value_range`.
+
+        Raises:
+            ValueError: n below 1, or labels of the wrong number or range.
         """
         return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels)])
 
-    def sample_batches(self, n, seed=0, labels=None, batch_size=_LATENT_BLOCK):
-        """Yield what `sample` returns piece by piece, as (images, labels or None): a million samples in bounded memory.
-
-        Args:
-            n, seed, labels: As in `sample`.
-            batch_size: A multiple of 256; bounds the memory in use.
-        """
+    def sample_batches(self, n, seed=0, labels=None):
+        """An iterator of what `sample` returns, as (images, labels or `None`) of up to 256: a million in bounded memory."""
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise ValueError(f"n, the number of samples, must be an integer of 1 or more. Received: n={n!r}")
-        if batch_size < 1 or batch_size % _LATENT_BLOCK:
-            raise ValueError(f"batch_size must be a multiple of {_LATENT_BLOCK}. Received: batch_size={batch_size}")
+        _check_seed(seed)
         labels = self._sample_labels(n, labels)
-        return self._sample_pieces(n, seed, labels, batch_size)
 
-    def _sample_pieces(self, n, seed, labels, batch_size):
-        for start in range(0, n, batch_size):
-            stop = min(start + batch_size, n)
-            z = self.latents(stop - start, seed, start)
-            piece = labels[start:stop] if self.conditional else None
-            yield self._images_of([z, piece] if self.conditional else z).numpy(), piece
+        def blocks():
+            for start in range(0, n, _BLOCK):
+                size = min(_BLOCK, n - start)
+                inputs = self.latents(seed, start // _BLOCK)
+                if self.conditional:
+                    inputs = [inputs, np.resize(labels[start : start + size], _BLOCK)]
+                yield self._images_of(inputs).numpy()[:size], labels[start : start + size] if self.conditional else None
+
+        return blocks()
 
     @functools.cached_property
     def _images_of(self):
         """`call`, compiled. Unlike `predict_on_batch` it makes the images once, not once on every replica."""
         return tf.function(lambda inputs: self(inputs, training=False), reduce_retracing=True, autograph=False)
 
-    def latents(self, n, seed=0, start=0):
-        """Latents `start` to `start + n` of a seed: tensor (n, latent_dim), standard normal."""
-        first, last = start // _LATENT_BLOCK, (start + n - 1) // _LATENT_BLOCK
-        blocks = [
-            normal((_LATENT_BLOCK, self.latent_dim), stateless_seed(seed, SAMPLING, block))
-            for block in range(first, last + 1)
-        ]
-        offset = start - first * _LATENT_BLOCK
-        return tf.concat(blocks, axis=0)[offset : offset + n]
+    def latents(self, seed=0, block=0):
+        """The latents of samples 256 block to 256 block + 255 of a seed: tensor (256, latent_dim), standard normal."""
+        return normal((_BLOCK, self.latent_dim), stateless_seed(seed, SAMPLING, block))
 
     def _sample_labels(self, n, labels):
         if not self.conditional:
@@ -178,7 +165,7 @@ class GAN(keras.Model):
             labels = np.full(n, labels)
         if labels.shape != (n,):
             raise ValueError(f"labels must be one integer or {n} of them. Received: shape {labels.shape}")
-        self._check_labels(labels)
+        self.check_labels(labels)
         return labels.astype("int32")
 
     # The game: compile, and the two steps that Keras calls.
@@ -213,7 +200,7 @@ class GAN(keras.Model):
             "regularizers": _get_regularizers(regularizers),
             "schedule": schedules.get(schedule),
         }
-        _check_game(self.discriminator, **parts)
+        _check_game(self.generator, self.discriminator, **parts)
         super().compile(
             optimizer=None,
             loss=None,
@@ -234,7 +221,7 @@ class GAN(keras.Model):
         # Built here, so that loading finds variables to put the saved state in.
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.g_optimizer.build(self.generator.trainable_variables)
-        names = ["d_loss", "g_loss", "d_acc_real", "d_acc_fake", *(p.name for p in self._penalties)]
+        names = ["d_loss", "g_loss", "d_acc_real", "d_acc_fake", *(p.name for p in _penalties(parts["regularizers"]))]
         if self.adversarial_loss.distance:
             names.append(self.adversarial_loss.distance)
         # Past Keras' attribute tracking: means of the running epoch are no state of the model.
@@ -243,14 +230,6 @@ class GAN(keras.Model):
     @property
     def metrics(self):
         return list(self._means.values()) if self.compiled else []
-
-    @property
-    def _penalties(self):
-        return [r for r in self.discriminator_regularizers if isinstance(r, regularizers.Penalty)]
-
-    @property
-    def _projections(self):
-        return [r for r in self.discriminator_regularizers if isinstance(r, regularizers.Projection)]
 
     def train_step(self, data):
         """One step of the schedule."""
@@ -267,7 +246,7 @@ class GAN(keras.Model):
         # Evaluations start by resetting their means: the count is the number of batches seen.
         random = Random(self.seed, EVALUATION, self._means["d_loss"].count)
         batch = Batch(images, labels, random)
-        fake = self(self._latents(batch), training=False)
+        fake = _float32(self(self._latents(batch), training=False))
         _, logs = self._discriminator_loss(batch, fake, on=("real", "fake"), training=False)
         g_loss = self.adversarial_loss.generator_loss(self._scores(fake, labels, training=False))
         return self._report({**logs, "g_loss": g_loss})
@@ -302,7 +281,7 @@ class GAN(keras.Model):
         self._seed_layers(batch.random)
         # A scope that keeps what a model assigns: the generator plays, but its BatchNorm statistics stay.
         with keras.StatelessScope():
-            fake = self.generator(self._latents(batch), training=True)
+            fake = _float32(self.generator(self._latents(batch), training=True))
         with tf.GradientTape() as tape:
             loss, logs = self._discriminator_loss(batch, fake, on, training=True)
             scaled = self.d_optimizer.scale_loss(_share_of_replica(loss))
@@ -312,7 +291,7 @@ class GAN(keras.Model):
         self._seed_layers(batch.random)
         z = self._latents(batch)
         with tf.GradientTape() as tape:
-            fake = self.generator(z, training=True)
+            fake = _float32(self.generator(z, training=True))
             with keras.StatelessScope():  # the discriminator plays
                 scores = self._scores(fake, batch.labels, training=True)
             loss = self.adversarial_loss.generator_loss(scores)
@@ -322,8 +301,9 @@ class GAN(keras.Model):
     def _apply_to_discriminator(self, gradients):
         variables = self.discriminator.trainable_variables
         self.d_optimizer.apply_gradients(zip(gradients, variables))
-        for projection in self._projections:
-            projection.project(variables)
+        for regularizer in self.discriminator_regularizers:
+            if isinstance(regularizer, regularizers.Projection):
+                regularizer.project(variables)
 
     def _apply_to_generator(self, gradients):
         self.g_optimizer.apply_gradients(zip(gradients, self.generator.trainable_variables))
@@ -341,7 +321,7 @@ class GAN(keras.Model):
             def discriminator(images):
                 return self._scores(images, batch.labels, training)
 
-            for penalty in self._penalties:
+            for penalty in _penalties(self.discriminator_regularizers):
                 logs[penalty.name] = penalty(discriminator, batch.images, fake, batch.random)
                 loss += logs[penalty.name]
         means = {side: tf.reduce_mean(s) for side, s in scores.items()}
@@ -357,7 +337,7 @@ class GAN(keras.Model):
         return loss, {"d_loss": loss, **logs}
 
     def _scores(self, images, labels, training):
-        return self.discriminator([images, labels] if self.conditional else images, training=training)
+        return _float32(self.discriminator([images, labels] if self.conditional else images, training=training))
 
     def _latents(self, batch):
         """Fresh inputs of the generator for each example of a batch: latents, with the batch's labels where it has them."""
@@ -389,7 +369,7 @@ class GAN(keras.Model):
 
     # What comes in: refused early, with a message that says how to put it right.
 
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """As `keras.Model.fit`. The first batch is looked at before anything else happens.
 
         With `steps_per_execution` above 1 Keras rounds `steps_per_epoch` up to a multiple of it.
@@ -398,31 +378,57 @@ class GAN(keras.Model):
             x: Images in `value_range`, (batch, height, width, channels): an array, or a dataset of images or (images, labels).
             y: Integer labels, for a conditional GAN with `x` an array; ignored by an unconditional one.
         """
-        self.check_data(x, y, kwargs.get("batch_size") or 32)
-        if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
+        self.check_data(x, y, batch_size, kwargs.get("validation_split", 0.0))
+        if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the dataset
-        return super().fit(x, y, *args, **kwargs)
+        validation = kwargs.get("validation_data")
+        if validation is not None:
+            self._check_first(*keras.utils.unpack_x_y_sample_weight(validation)[:2])
+        return super().fit(x, y, batch_size, *args, **kwargs)
 
-    def check_data(self, x, y=None, batch_size=32):
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`, on held-out images. The first batch is looked at as in `fit`."""
+        if not kwargs.get("_use_cached_eval_dataset"):  # then `fit` is asking, and has looked
+            self._check_first(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def check_data(self, x, y=None, batch_size=None, validation_split=0.0):
         """Raise ValueError if the first batch is not what this GAN can train on. `fit` begins with it."""
+        if not self.compiled:
+            raise ValueError("Call compile() before fit().")
+        self._check_first(x, y)
+        parts = self.schedule.batches_per_step * self.distribute_strategy.num_replicas_in_sync
+        if isinstance(x, (np.ndarray, tf.Tensor)):
+            n, batch_size = int(len(x) * (1 - validation_split)), batch_size or 32
+            sizes = {min(batch_size, n), n % batch_size or batch_size}
+        elif isinstance(x, tf.data.Dataset):
+            sizes = {keras.tree.flatten(x.element_spec)[0].shape[0]}
+        else:
+            return
+        for size in sizes:
+            if parts > 1 and (size is None or size % parts):
+                what = "Batches without a fixed size" if size is None else f"A batch of {size}"
+                raise ValueError(
+                    f"{what} cannot be split into the {self.schedule.batches_per_step} minibatches of a step on "
+                    f"{parts // self.schedule.batches_per_step} device(s). Use a batch size that is a multiple of {parts}, "
+                    "and drop_remainder=True so that the last batch has it too."
+                )
+
+    def _check_first(self, x, y):
+        """Look at the first batch of a data set, or at all of an array."""
         if isinstance(x, tf.data.Dataset):
             first = next(iter(x.take(1)), None)
             if first is None:
                 raise ValueError(
                     "The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?"
                 )
-            images, labels = self._unpack(first)
-            self._check_images(images, labels)
-            Batch(images, labels, None).split(self.schedule.batches_per_step)
+            self._check_images(*self._unpack(first))
         elif isinstance(x, (np.ndarray, tf.Tensor)):
             if not len(x):
                 raise ValueError("The data set is empty: x has no images.")
             if self.conditional and y is not None and len(y) != len(x):
                 raise ValueError(f"There must be one label for each image. Received: {len(x)} images, {len(y)} labels.")
-            images, labels = self._unpack((x, y) if self.conditional else x)
-            self._check_images(images, labels)
-            for size in {min(batch_size, len(x)), len(x) % batch_size} - {0}:
-                Batch(images[:size], labels, None).split(self.schedule.batches_per_step)
+            self._check_images(*self._unpack((x, y) if self.conditional else x))
 
     def _unpack(self, data):
         """(images, labels or None) of what Keras or a data set delivers; checks what the shapes and types tell."""
@@ -437,11 +443,12 @@ class GAN(keras.Model):
                 f"The discriminator takes images of shape (batch, {', '.join(map(str, expected))}). Received: shape "
                 f"{tuple(images.shape)}. Reshape or resize them; grey images need a last axis of 1."
             )
-        if not images.dtype == "float32" and not tf.as_dtype(images.dtype).is_floating:
+        if not tf.as_dtype(images.dtype).is_floating:
             raise ValueError(
                 f"Images must be floats{self._in_range()}. Received: {tf.as_dtype(images.dtype).name}. "
                 "gan_keras.data.batches converts bytes."
             )
+        images = _float32(images)
         if not self.conditional:
             return images, None
         if labels is None:
@@ -466,9 +473,10 @@ class GAN(keras.Model):
                     f"{low:g} to {high:g}. Rescale them, for instance by gan_keras.data.batches(value_range={self.value_range})."
                 )
         if self.conditional:
-            self._check_labels(np.asarray(labels))
+            self.check_labels(np.asarray(labels))
 
-    def _check_labels(self, labels):
+    def check_labels(self, labels):
+        """Raise ValueError unless the array `labels` holds integers from 0 to num_classes - 1."""
         if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= self.num_classes:
             raise ValueError(
                 f"Labels must be integers from 0 to {self.num_classes - 1}. Received: {labels.dtype} from {labels.min()} to "
@@ -514,6 +522,11 @@ class GAN(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
 
+def _check_seed(seed):
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
+        raise ValueError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
+
+
 def _after(gradients, logs):
     """Weights are assigned only when everything that reads them has been computed.
 
@@ -521,6 +534,11 @@ def _after(gradients, logs):
     the loss's) and loses it: a generator's gradient then sees some of the discriminator's new weights, in some runs.
     """
     return tf.control_dependencies([g for g in gradients if g is not None] + list(logs.values()))
+
+
+def _float32(tensor):
+    """Losses and penalties are computed in float32, whatever the players compute in."""
+    return tf.cast(tensor, tf.float32)
 
 
 def _share_of_replica(loss):
@@ -535,17 +553,26 @@ def _get_regularizers(identifiers):
 
 
 def _output_activation(model):
-    """The name of the activation that makes the model's output, or None."""
+    """The name of the function that makes the model's output, such as "tanh", or `None` where none is recognised."""
     tensor = model.outputs[0]
     while True:
-        layer = tensor._keras_history.operation
-        activation = getattr(layer, "activation", None)
-        if activation is not None:
-            return getattr(activation, "__name__", None)
-        # Reshape, Flatten, Cropping and the like hand the values on.
-        if getattr(layer, "weights", None) or not isinstance(getattr(layer, "input", None), keras.KerasTensor):
+        operation = tensor._keras_history.operation
+        name = getattr(getattr(operation, "activation", None), "__name__", type(operation).__name__.lower())
+        if name in ("tanh", "sigmoid"):
+            return name
+        hands_on = name == "linear" and not operation.weights or isinstance(operation, _SAME_VALUES)
+        if not hands_on:
             return None
-        tensor = layer.input
+        tensor = operation.input
+
+
+_SAME_VALUES = (
+    keras.layers.Reshape,
+    keras.layers.Flatten,
+    keras.layers.Permute,
+    keras.layers.Cropping1D,
+    keras.layers.Cropping2D,
+)
 
 
 def _output_range(generator):
@@ -572,33 +599,50 @@ def _check_players(generator, discriminator, num_classes):
         )
 
 
-def _check_game(discriminator, d_optimizer, g_optimizer, loss, regularizers, schedule):
-    layers = discriminator._flatten_layers()
-    layers = [layer for layer in layers if layer is not discriminator]
-    normalized = any(type(layer).__name__ == "SpectralNormalization" for layer in layers)
-    penalties = [r for r in regularizers if hasattr(r, "name")]
+def _check_game(generator, discriminator, d_optimizer, g_optimizer, loss, regularizers, schedule):
+    layers = [layer for layer in discriminator._flatten_layers() if layer is not discriminator]
+    names = [r.name for r in _penalties(regularizers)]
     if d_optimizer is g_optimizer:
         raise ValueError(
             "The players must not share an optimizer: it holds the moments of one set of weights. "
             "Received the same object twice; make two of them."
+        )
+    if generator.losses or discriminator.losses:
+        raise ValueError(
+            "A network has kernel_regularizer or the like, whose loss would not be counted. Remove it; for weight decay use "
+            "AdamW, for a term of your own a gan_keras.regularizers.Penalty."
         )
     if _output_activation(discriminator) == "sigmoid":
         raise ValueError(
             "The discriminator ends in a sigmoid, but the losses take raw scores (logits): remove its last activation. "
             "sigmoid(score) is the probability."
         )
-    if penalties and any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
+    if len(set(names)) < len(names):
+        raise ValueError(f"Penalties are logged by name, and two have the same one. Received: {names}; leave one out.")
+    if names and any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
         raise ValueError(
-            f"A penalty on slopes ({penalties[0].name}) needs a discriminator that scores each example by itself, but this one "
+            f"A penalty on slopes ({names[0]}) needs a discriminator that scores each example by itself, but this one "
             "has BatchNormalization. Remove it, or use LayerNormalization."
         )
-    if loss.distance and not normalized and not any(r.lipschitz for r in regularizers):
+    if loss.needs_lipschitz and not _is_normalized(layers) and not any(r.lipschitz for r in regularizers):
         raise ValueError(
-            "The Wasserstein loss needs a Lipschitz critic, and nothing here makes it so: add regularizers='gradient_penalty' "
-            "(WGAN-GP) or 'weight_clipping' (WGAN), or SpectralNormalization in the critic."
+            f"The {type(loss).__name__} loss needs a Lipschitz critic, and nothing here makes it so: add "
+            "regularizers='gradient_penalty' (WGAN-GP) or 'weight_clipping' (WGAN), or put every layer of the critic into "
+            "gan_keras.layers.SpectralNormalization."
         )
-    if loss.threshold is None and isinstance(schedule, schedules.ThreeStep):
+    if not loss.separable and isinstance(schedule, schedules.ThreeStep):
         raise ValueError(
             f"ThreeStep trains on the two halves of the loss apart, which means nothing for {type(loss).__name__}: only their "
             "difference does. Use the schedule 'alternating'."
         )
+
+
+def _penalties(all_regularizers):
+    return [r for r in all_regularizers if isinstance(r, regularizers.Penalty)]
+
+
+def _is_normalized(layers):
+    """Whether every layer with a kernel is spectrally normalized."""
+    wrapped = [layer.layer for layer in layers if isinstance(layer, SpectralNormalization)]
+    kernels = [layer for layer in layers if getattr(layer, "kernel", None) is not None]
+    return bool(wrapped) and all(any(layer is w for w in wrapped) for layer in kernels)

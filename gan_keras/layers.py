@@ -4,6 +4,15 @@ import keras
 from keras import ops
 
 
+_NORMALIZABLE = (
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Embedding,
+)
+
+
 def _normalize(vector):
     return vector / ops.sqrt(ops.sum(ops.square(vector)) + 1e-12)
 
@@ -22,31 +31,26 @@ class SpectralNormalization(keras.layers.Wrapper):
     Miyato, Kataoka, Koyama, Yoshida 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
 
     Args:
-        layer: The layer to normalize. Its kernel (`embeddings` for Embedding) must have the output features on its last axis,
-            and no constraint.
+        layer: The Dense, Conv1D, Conv2D, Conv3D or Embedding layer to normalize, without a constraint on its kernel.
         initial_iterations: Power iterations when the layer is built, so that sigma is right from the first step.
 
     Raises:
-        ValueError: The layer has no such kernel, or a constraint on it.
+        ValueError: The layer is of another kind, or has a constraint on its kernel.
     """
 
     def __init__(self, layer, initial_iterations=15, **kwargs):
         super().__init__(layer, **kwargs)
-        if isinstance(layer, _TRANSPOSED):
+        if type(layer) not in _NORMALIZABLE:
             raise ValueError(
-                f"SpectralNormalization needs the output features on the kernel's last axis; that of {type(layer).__name__} "
-                "has the input there. Use UpSampling and Conv instead."
+                "SpectralNormalization needs a kernel with the output features on its last axis: "
+                f"{', '.join(kind.__name__ for kind in _NORMALIZABLE)}. Received: {type(layer).__name__}. "
+                "Instead of a transposed convolution use UpSampling and a convolution."
             )
         self.initial_iterations = initial_iterations
 
     def build(self, input_shape=None):
         super().build(input_shape)
-        name = "embeddings" if isinstance(self.layer, keras.layers.Embedding) else "kernel"
-        self._kernel = getattr(self.layer, name, None)
-        if self._kernel is None:
-            raise ValueError(
-                f"SpectralNormalization needs a layer with a kernel: Dense, Conv or Embedding. Received: {self.layer}"
-            )
+        self._kernel = self.layer.embeddings if isinstance(self.layer, keras.layers.Embedding) else self.layer.kernel
         if self._kernel.constraint is not None:
             raise ValueError(
                 f"SpectralNormalization replaces a constraint on the kernel. Received: {self._kernel.constraint}; remove it."
@@ -93,6 +97,3 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def get_config(self):
         return {**super().get_config(), "initial_iterations": self.initial_iterations}
-
-
-_TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)

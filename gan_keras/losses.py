@@ -21,14 +21,18 @@ class AdversarialLoss(abc.ABC):
     """Base of the adversarial losses: implement `real`, `fake` and `generator`.
 
     Attributes:
-        threshold: The score above which the discriminator says "real"; `None` where scores have no fixed zero (the
-            midpoint of the two batch means is used then). It decides `d_acc_real` and `d_acc_fake`, nothing else.
+        threshold: The score above which the discriminator says "real", which decides `d_acc_real` and `d_acc_fake`; `None`
+            where scores have no fixed zero (the midpoint of the two batch means is taken then).
         distance: Name under which `mean(real scores) - mean(fake scores)` is logged where that difference estimates a
             distance, else `None`.
+        needs_lipschitz: Whether it means nothing without something that bounds the discriminator's slope.
+        separable: Whether `real` and `fake` mean something each by itself, so that `ThreeStep` may train on them apart.
     """
 
     threshold = 0.0
     distance = None
+    needs_lipschitz = False
+    separable = True
 
     @abc.abstractmethod
     def real(self, scores):
@@ -118,7 +122,7 @@ class Jeffreys(LogisticLoss):
 
     With a logistic discriminator s estimates log(p / g), and the generator descends (KL(g, p) + KL(p, g)) / 2:
     `generator = -mean(s + exp(s)) / 2`. At fixed s its gradient is that of the divergence (Nowozin, Cseke, Tomioka 2016,
-    "f-GAN", table 1: the conjugates of both KLs at their optimal T).
+    "f-GAN", tables 1 and 2: the conjugates of both KLs at their optimal T).
 
     Args:
         label_smoothing: As in `LogisticLoss`.
@@ -197,6 +201,8 @@ class Wasserstein(AdversarialLoss):
 
     threshold = None
     distance = "wasserstein"
+    needs_lipschitz = True
+    separable = False
 
     def real(self, scores):
         return -ops.mean(scores)

@@ -124,6 +124,16 @@ def wgan_gp_critic(width=64, num_classes=None):
     return keras.Model(inputs, _score(x, label, num_classes), name="discriminator")
 
 
+def default_generator(latent_dim=64, num_classes=None):
+    """The generator of the default recipe: DCGAN's at half its width, for two CPU cores. Images in [-1, 1]."""
+    return dcgan_generator(latent_dim, width=32, num_classes=num_classes)
+
+
+def default_discriminator(num_classes=None):
+    """The discriminator of the default recipe: WGAN-GP's critic at half its width, for two CPU cores."""
+    return wgan_gp_critic(width=32, num_classes=num_classes)
+
+
 def _generator_inputs(latent_dim, num_classes):
     if not isinstance(latent_dim, int) or latent_dim < 1:
         raise ValueError(f"latent_dim must be an integer of 1 or more. Received: latent_dim={latent_dim!r}")

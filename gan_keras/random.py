@@ -6,7 +6,7 @@ A run that resumes at step t, on the same or another number of replicas, draws w
 import tensorflow as tf
 
 # What a draw is for. Streams never share a seed, so evaluation and sampling do not disturb training.
-TRAINING, EVALUATION, SAMPLING = 0, 1, 2
+TRAINING, EVALUATION, SAMPLING, SHUFFLING = 0, 1, 2, 3
 
 _MAX_DRAWS = 2**10
 _MAX_STEPS = 2**48

@@ -16,9 +16,9 @@ def adam(learning_rate, beta_1, beta_2=0.999):
     return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2}}
 
 
-def rmsprop(learning_rate):
+def rmsprop(learning_rate, rho):
     """The saved form of a Keras RMSprop."""
-    return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate}}
+    return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho}}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,6 @@ class Recipe:
         loss, regularizers, schedule: As in `GAN.compile`.
         batch_size: Examples for each update of the discriminator.
         steps: Steps that the training script makes unless told otherwise.
-        jit_compile: Whether XLA makes it faster on a CPU, by measurement; other devices are left to Keras.
         sources: Where each value comes from, by attribute.
     """
 
@@ -55,7 +54,6 @@ class Recipe:
     schedule: schedules.Schedule = schedules.Alternating()
     batch_size: int = 64
     steps: int = 10_000
-    jit_compile: bool = False
 
     @property
     def batch_per_step(self):
@@ -63,12 +61,11 @@ class Recipe:
         return self.batch_size * self.schedule.batches_per_step
 
     def build(self, seed=0, jit_compile="auto", steps_per_execution=1):
-        """The compiled GAN.
+        """The compiled GAN. Sets Keras' global random seed, from which the initial weights are drawn.
 
         Args:
-            seed: Integer: the initial weights, and everything random in training.
-            jit_compile: As in `GAN.compile`; "auto" compiles where this recipe is known to gain by it.
-            steps_per_execution: As in `GAN.compile`.
+            seed: Integer from 0 to 2^31 - 1: the initial weights, and everything random in training.
+            jit_compile, steps_per_execution: As in `GAN.compile`.
         """
         keras.utils.set_random_seed(seed)
         gan = GAN(
@@ -85,14 +82,14 @@ class Recipe:
             loss=self.loss,
             regularizers=self.regularizers,
             schedule=self.schedule,
-            jit_compile=(self.jit_compile or "auto") if jit_compile == "auto" else jit_compile,
+            jit_compile=jit_compile,
             steps_per_execution=steps_per_execution,
         )
         return gan
 
     def rows(self):
         """(attribute, value as text, source) for each attribute that decides the result."""
-        skipped = ("name", "summary", "source", "sources", "jit_compile")
+        skipped = ("name", "summary", "source", "sources")
         for field in dataclasses.fields(self):
             if field.name not in skipped:
                 yield field.name, _text(getattr(self, field.name)), self.sources.get(field.name, "")
@@ -133,40 +130,42 @@ _DCGAN_TRAINING = dict(
 _DCGAN_SOURCES = dict(
     generator=f"{_DCGAN}; two upsamplings, for 28x28",
     discriminator=f"{_DCGAN}; two strided convolutions, for 28x28",
-    latent_dim=f"{_DCGAN}; normal instead of uniform",
+    latent_dim="Radford et al. 2016, figure 1; normal instead of uniform",
     d_optimizer=_DCGAN,
     g_optimizer=_DCGAN,
     batch_size=_DCGAN,
     steps=_HERE,
 )
 
-_RECIPES = [
-    Recipe(
-        name="default",
-        summary="the best digits in five minutes on two CPU cores",
-        source="DCGAN's networks with R1 (Mescheder et al. 2018) and a moving average of the generator (Karras et al. 2018)",
-        generator=functools.partial(networks.dcgan_generator, width=32),
-        discriminator=functools.partial(networks.dcgan_discriminator, width=32, normalization=None),
-        latent_dim=64,
-        d_optimizer=adam(2e-3, 0.0, 0.99),
-        g_optimizer=adam(2e-3, 0.0, 0.99),
-        regularizers=(regularizers.R1(1.0),),
-        ema=0.99,
-        batch_size=64,
-        steps=5000,
-        sources=dict(
-            generator="DCGAN at half its width, for speed",
-            discriminator="without BatchNorm, because of R1",
-            d_optimizer="betas of Karras et al. 2018, appendix A.1; rate chosen here",
-            g_optimizer="as d_optimizer",
-            loss="Mescheder et al. 2018, section 4",
-            regularizers="Mescheder et al. 2018, equation 9; weight for small images, chosen here",
-            ema="chosen here for short runs; Karras et al. 2018 have 0.999 for long ones",
-            latent_dim="Lucic et al. 2018, MNIST",
-            batch_size="Lucic et al. 2018, MNIST",
-            steps="about five minutes on two cores",
-        ),
+_DEFAULT = Recipe(
+    name="default",
+    summary="the best digits in five minutes on two CPU cores",
+    source="R1 of Mescheder et al. 2018 on convolutional networks, with a moving average of the generator",
+    generator=networks.default_generator,
+    discriminator=networks.default_discriminator,
+    latent_dim=64,
+    d_optimizer=adam(2e-3, 0.0, 0.99),
+    g_optimizer=adam(2e-3, 0.0, 0.99),
+    regularizers=(regularizers.R1(1.0),),
+    ema=0.998,
+    batch_size=64,
+    steps=4000,
+    sources=dict(
+        generator="DCGAN at half its width, for speed",
+        discriminator="WGAN-GP's critic at half its width, for speed",
+        d_optimizer="betas of Karras et al. 2018, appendix A.1; rate chosen here",
+        g_optimizer="as d_optimizer",
+        loss="Mescheder et al. 2018, authors' configuration",
+        regularizers="Mescheder et al. 2018, equation 9; weight for small images chosen here",
+        ema="chosen here for short runs; Karras et al. 2018 have 0.999 for long ones",
+        latent_dim="Lucic et al. 2018, MNIST",
+        batch_size="Lucic et al. 2018, MNIST",
+        steps="about five minutes on two cores",
     ),
+)
+
+_RECIPES = [
+    _DEFAULT,
     Recipe(
         name="tutorial_mlp",
         summary="the Keras tutorial's dense networks (T1), made to train",
@@ -267,7 +266,7 @@ _RECIPES = [
             "d_optimizer": "Miyato et al. 2018, table 1, setting C",
             "g_optimizer": "Miyato et al. 2018, table 1, setting C",
             "schedule": "Miyato et al. 2018, table 1, setting C: n_dis 1",
-            "batch_size": "Miyato et al. 2018, section 4",
+            "batch_size": "authors' configuration",
         },
     ),
     Recipe(
@@ -279,15 +278,15 @@ _RECIPES = [
         loss=losses.Wasserstein(),
         regularizers=(regularizers.WeightClipping(0.01),),
         schedule=schedules.Alternating(n_critic=5),
-        d_optimizer=rmsprop(5e-5),
-        g_optimizer=rmsprop(5e-5),
+        d_optimizer=rmsprop(5e-5, 0.99),
+        g_optimizer=rmsprop(5e-5, 0.99),
         batch_size=64,
         sources=dict(
             generator=f"{_DCGAN}; two upsamplings, for 28x28",
-            discriminator="strided convolutions without BatchNorm",
-            latent_dim=f"{_DCGAN}; normal instead of uniform",
-            d_optimizer="Arjovsky et al. 2017, algorithm 1",
-            g_optimizer="Arjovsky et al. 2017, algorithm 1",
+            discriminator="WGAN-GP's at half its width, chosen here",
+            latent_dim="Radford et al. 2016, figure 1; normal instead of uniform",
+            d_optimizer="Arjovsky et al. 2017, algorithm 1; rho of the authors' code",
+            g_optimizer="Arjovsky et al. 2017, algorithm 1; rho of the authors' code",
             loss="Arjovsky et al. 2017, algorithm 1",
             regularizers="Arjovsky et al. 2017, algorithm 1",
             schedule="Arjovsky et al. 2017, algorithm 1",
@@ -310,7 +309,7 @@ _RECIPES = [
         sources=dict(
             generator=f"{_DCGAN}; two upsamplings, for 28x28",
             discriminator="authors' gan_mnist.py",
-            latent_dim=f"{_DCGAN}; authors have 128",
+            latent_dim="Radford et al. 2016, figure 1; Gulrajani et al. have 128",
             d_optimizer="authors' gan_mnist.py",
             g_optimizer="authors' gan_mnist.py",
             loss="Gulrajani et al. 2017, algorithm 1",
@@ -330,7 +329,7 @@ _RECIPES = [
         **_DCGAN_TRAINING,
         sources={
             **_DCGAN_SOURCES,
-            "loss": "Kodali et al. 2017, section 2.4",
+            "loss": "Goodfellow et al. 2014, section 3",
             "regularizers": "Kodali et al. 2017, algorithm 1; scale of the authors' code",
         },
     ),
@@ -347,41 +346,26 @@ _RECIPES = [
         batch_size=64,
         sources={
             **_DCGAN_SOURCES,
-            "loss": "Mescheder et al. 2018, section 4",
-            "regularizers": "Mescheder et al. 2018, section 4: gamma 10",
-            "d_optimizer": "rate of Mescheder et al. 2018, 5.2; betas of Karras et al. 2018",
-            "g_optimizer": "rate of Mescheder et al. 2018, 5.2; betas of Karras et al. 2018",
-            "ema": "Mescheder et al. 2018, 5.2",
-            "batch_size": "Mescheder et al. 2018, 5.2",
+            "loss": "Mescheder et al. 2018, authors' configuration",
+            "regularizers": "Mescheder et al. 2018, equation 9; gamma of the authors' configuration",
+            "d_optimizer": "rate of Mescheder et al.'s configuration; betas of Karras et al. 2018",
+            "g_optimizer": "rate of Mescheder et al.'s configuration; betas of Karras et al. 2018",
+            "ema": "Mescheder et al. 2018, authors' configuration",
+            "batch_size": "Mescheder et al. 2018, authors' configuration",
         },
     ),
-    Recipe(
+    dataclasses.replace(
+        _DEFAULT,
         name="cgan",
         summary="digits on demand: the default recipe with labels",
         source="Mirza and Osindero 2014; projection of Miyato and Koyama 2018",
-        generator=functools.partial(networks.dcgan_generator, width=32),
-        discriminator=functools.partial(networks.dcgan_discriminator, width=32, normalization=None),
-        latent_dim=64,
         num_classes=10,
-        d_optimizer=adam(2e-3, 0.0, 0.99),
-        g_optimizer=adam(2e-3, 0.0, 0.99),
-        regularizers=(regularizers.R1(1.0),),
-        ema=0.99,
-        batch_size=64,
-        steps=5000,
-        sources=dict(
-            generator="default's; label embedded and concatenated (Mirza and Osindero 2014)",
-            discriminator="default's; label projected (Miyato and Koyama 2018)",
-            num_classes="the ten digits",
-            d_optimizer="default's",
-            g_optimizer="default's",
-            loss="default's",
-            regularizers="default's",
-            ema="default's",
-            latent_dim="default's",
-            batch_size="default's",
-            steps="default's",
-        ),
+        sources={
+            **_DEFAULT.sources,
+            "generator": "default's; label embedded and concatenated (Mirza and Osindero 2014)",
+            "discriminator": "default's; label projected (Miyato and Koyama 2018)",
+            "num_classes": "the ten digits",
+        },
     ),
 ]
 

@@ -100,10 +100,10 @@ class GradientPenalty(Penalty):
     """
 
     name = "gradient_penalty"
-    lipschitz = True
 
     def __init__(self, weight=10.0):
         super().__init__(weight)
+        self.lipschitz = weight > 0
 
     def __call__(self, discriminator, real, fake, random):
         between = real + random.uniform(_per_example(real)) * (fake - real)

@@ -1,12 +1,14 @@
 """What the scripts share: a quiet start, errors in one line, and reading a run folder."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import os
 import pathlib
 import sys
 import tempfile
+import zipfile
 
 # Keras writes ~/.keras and matplotlib its caches on import: keep them inside the virtual environment unless the user has them.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -53,7 +55,7 @@ def command(main):
     def run(argv=None):
         try:
             return main(argv)
-        except (ValueError, OSError, FloatingPointError) as error:
+        except (ValueError, OSError, FloatingPointError, tf.errors.OpError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
 
@@ -82,7 +84,7 @@ def load_gan(folder):
     if model.exists():
         try:
             return keras.models.load_model(model)
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{model} cannot be read: {error}. Delete it to take the newest checkpoint instead."
             ) from error
@@ -93,10 +95,13 @@ def load_gan(folder):
     return gan
 
 
+def recipe_of(config):
+    """The recipe that a config.json describes."""
+    recipe = gan_keras.recipes.get(config["recipe"])
+    return dataclasses.replace(recipe, latent_dim=config["latent_dim"], batch_size=config["batch_size"])
+
+
 def build_gan(config):
     """The compiled GAN that a config.json describes."""
-    import dataclasses
-
-    recipe = dataclasses.replace(gan_keras.recipes.get(config["recipe"]), latent_dim=config["latent_dim"])
     jit = {"auto": "auto", "on": True, "off": False}[config["jit"]]
-    return recipe.build(seed=config["seed"], jit_compile=jit)
+    return recipe_of(config).build(seed=config["seed"], jit_compile=jit)

@@ -12,7 +12,6 @@ import numpy as np
 
 from gan_keras import plots
 
-_BATCH = 1024
 _MAX_PICTURE = 10_000
 
 
@@ -51,7 +50,7 @@ def main(argv=None):
     gan = common.load_gan(args.run)
     batches = (
         (plots.to_uint8(images, gan.value_range), labels)
-        for images, labels in gan.sample_batches(args.num, args.seed, args.label, batch_size=_BATCH)
+        for images, labels in gan.sample_batches(args.num, args.seed, args.label)
     )
     # Written beside its place and moved there when whole.
     temporary = args.out.with_name(f".{args.out.name}.new{args.out.suffix}")

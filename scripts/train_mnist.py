@@ -79,7 +79,7 @@ def new_config(args):
         **config,
         "steps": None if args.minutes else args.steps or recipe.steps,
         "minutes": args.minutes,
-        "values": {name: value for name, value, _ in recipe.rows()},
+        "values": values_of(config),
         "versions": {
             "gan_keras": gan_keras.__version__,
             "keras": keras.__version__,
@@ -88,6 +88,10 @@ def new_config(args):
             "python": platform.python_version(),
         },
     }
+
+
+def values_of(config):
+    return {name: value for name, value, _ in common.recipe_of(config).rows() if name != "steps"}
 
 
 def old_config(args, out):
@@ -102,6 +106,12 @@ def old_config(args, out):
                 f"{out} holds a run with {name} {config[name]!r}, not {given!r}. Leave --{name.replace('_', '-')} out to go on "
                 "with it, or choose another --out."
             )
+    changed = [name for name, value in values_of(config).items() if config["values"].get(name) != value]
+    if changed:
+        raise ValueError(
+            f"The recipe {config['recipe']} has changed since {out} was begun, in {', '.join(changed)}; the run cannot go on as "
+            "it began. Use the version of gan_keras in its config.json, or begin another run."
+        )
     if args.steps:
         config.update(steps=args.steps, minutes=None)
     elif args.minutes:
@@ -119,15 +129,15 @@ def write_config(config, out):
         raise ValueError(f"Cannot write to {out}: {error.strerror}. Choose another --out.") from error
 
 
-class StopAfter(keras.callbacks.Callback):
-    """Ends training when the time is up."""
+class StopWhen(keras.callbacks.Callback):
+    """Ends training after the step in which a condition has become true."""
 
-    def __init__(self, minutes):
+    def __init__(self, condition):
         super().__init__()
-        self.deadline = time.monotonic() + 60 * minutes
+        self.condition = condition
 
     def on_train_batch_end(self, batch, logs=None):
-        if time.monotonic() > self.deadline:
+        if self.condition():
             self.model.stop_training = True
 
 
@@ -154,7 +164,7 @@ def main(argv=None):
         config = old_config(args, out)
     elif (out / "config.json").exists():
         raise ValueError(f"{out} holds a run already. Add --resume to go on with it, or choose another --out.")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(path.name != "config.json.new" for path in out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder. Choose another --out.")
     else:
         config = new_config(args)
@@ -169,30 +179,53 @@ def main(argv=None):
         images, labels if gan.conditional else None, batch, gan.value_range, seed=config["seed"], start=start
     )
     gan.check_data(stream)
+    if gan.conditional:
+        gan.check_labels(labels)
+    if config["steps"] and start > config["steps"]:
+        raise ValueError(f"The run in {out} has made {start:,} steps already. Give a larger --steps to go on.")
     write_config(config, out)
 
     goal = f"{config['steps']:,} steps" if config["steps"] else f"{config['minutes']:g} minutes"
     print(f"Recipe    {config['recipe']}: {recipes.get(config['recipe']).summary}")
     print(
-        f"Networks  generator {gan.generator.count_params():,} weights, discriminator {gan.discriminator.count_params():,}"
+        f"Networks  generator {gan.generator.count_params():,} weights, "
+        f"discriminator {gan.discriminator.count_params():,}"
     )
     print(
-        f"Data      {config['data']} {config['split']}: {len(images):,} images, {batch} for each step, seed {config['seed']}"
+        f"Data      {config['data']} {config['split']}: {len(images):,} images, {batch} for each step, "
+        f"seed {config['seed']}"
     )
-    print(f"Training  {goal}" + (f", going on after step {start:,}" if start else "") + ", on " + devices())
+    print(f"Training  {goal}" + (f", going on after step {start:,}" if start else "") + f", on {devices()}")
     print(f"Output    {out}")
-    if config["steps"] and start >= config["steps"]:
-        print(f"The run has made its {start:,} steps. Give a larger --steps to go on.")
-        return 0
 
     interrupted = []
+    if start != config["steps"]:
+        (out / "model.keras").unlink(missing_ok=True)  # of an earlier part of the run: the checkpoints are ahead of it
+        train(gan, stream, config, start, checkpoint, out, args, interrupted)
+    conclude(gan, out)
+    step = int(gan.step.numpy())
+    if interrupted:
+        print(f"\nStopped after step {step:,}. Everything is saved. Go on with:")
+        print(f"  python scripts/train_mnist.py --resume --out {out}")
+        return 128 + interrupted[0]
+    with open(out / "history.csv", newline="") as file:
+        seconds = float(list(csv.DictReader(file))[-1]["seconds"])
+    print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
+    print(f"  samples    {max((out / 'samples').glob('step-*.png'))}\n  animation  {out / 'samples.gif'}")
+    print(f"  curves     {out / 'losses.png'}, {out / 'history.csv'}\n  model      {out / 'model.keras'}")
+    print(f"More digits: python scripts/sample.py {out} --num 100 --out digits.png")
+    return 0
+
+
+def train(gan, stream, config, start, checkpoint, out, args, interrupted):
+    """Fit, until the steps are made, the time is up, or a signal arrives; its number is appended to `interrupted`."""
 
     def stop(signum, frame):
         interrupted.append(signum)
-        gan.stop_training = True
         signal.signal(signum, signal.default_int_handler)  # a second one ends at once
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    deadline = time.monotonic() + 60 * (config["minutes"] or float("inf"))
     terminal = sys.stdout.isatty()
     try:
         gan.fit(
@@ -201,38 +234,26 @@ def main(argv=None):
             steps_per_epoch=config["steps"] - start if config["steps"] else None,
             callbacks=[
                 callbacks.NonFiniteGuard(),
-                checkpoint,
-                callbacks.SampleGrid(
-                    out / "samples", args.sample_every, seed=config["seed"], animation=out / "samples.gif"
-                ),
+                StopWhen(lambda: interrupted or time.monotonic() > deadline),
+                callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"]),
                 callbacks.HistoryFile(out / "history.csv", args.log_every),
-                *([StopAfter(config["minutes"])] if config["minutes"] else []),
                 *([] if terminal else [Lines(args.log_every)]),
+                checkpoint,  # last, so that what it resumes from has its picture and its row
             ],
         )
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
+
+def conclude(gan, out):
+    """Write what a finished or interrupted run leaves: the model, and the pictures of the whole run."""
     gan.save(out / "model.new.keras")
     os.replace(out / "model.new.keras", out / "model.keras")
+    plots.animation(sorted((out / "samples").glob("step-*.png")), out / "samples.gif")
     plots.curves(out / "history.csv", out / "losses.png")
     if gan.latent_dim == 2 and not gan.conditional:
         plots.manifold(gan).save(out / "manifold.png")
-    step = int(gan.step.numpy())
-    if interrupted:
-        print(f"\nStopped after step {step:,}. Everything is saved. Go on with:")
-        print(f"  python scripts/train_mnist.py --resume --out {out}")
-        return 128 + interrupted[0]
-    newest = max((out / "samples").glob("step-*.png"))
-    with open(out / "history.csv", newline="") as file:
-        seconds = float(list(csv.DictReader(file))[-1]["seconds"])
-    print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
-    print(
-        f"  samples    {newest}\n  animation  {out / 'samples.gif'}\n  curves     {out / 'losses.png'}, {out / 'history.csv'}"
-    )
-    print(f"  model      {out / 'model.keras'}\nMore digits: python scripts/sample.py {out} --num 100 --out digits.png")
-    return 0
 
 
 def devices():

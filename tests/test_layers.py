@@ -100,7 +100,8 @@ def test_saves_and_loads(tmp_path):
     "make, message",
     [
         (lambda: SpectralNormalization(layers.Conv2DTranspose(3, 3)), "Conv2DTranspose"),
-        (lambda: built(layers.ReLU(), (None, 3)), "needs a layer with a kernel"),
+        (lambda: SpectralNormalization(layers.ReLU()), "Received: ReLU"),
+        (lambda: SpectralNormalization(layers.DepthwiseConv2D(3)), "Received: DepthwiseConv2D"),
         (lambda: built(layers.Dense(3, kernel_constraint="non_neg"), (None, 3)), "constraint"),
     ],
 )

@@ -23,7 +23,7 @@ NAMES = [
 
 
 def batch_for(recipe, gan, start=0):
-    images, labels = data.load(split="test[:2000]")
+    images, labels = data.load(split="train[:2000]")
     labels = labels if recipe.num_classes else None
     return data.batches(images, labels, recipe.batch_per_step, gan.value_range, start=start)
 
@@ -74,7 +74,7 @@ def test_trains_500_steps_with_changing_samples(name):
 def test_published_values():
     wgan, wgan_gp = recipes.get("wgan"), recipes.get("wgan_gp")
     assert isinstance(wgan.loss, losses.Wasserstein) and wgan.schedule.n_critic == 5
-    assert wgan.d_optimizer == {"class_name": "RMSprop", "config": {"learning_rate": 5e-5}}
+    assert wgan.d_optimizer == {"class_name": "RMSprop", "config": {"learning_rate": 5e-5, "rho": 0.99}}
     assert wgan.regularizers[0].limit == 0.01
     assert wgan_gp.regularizers[0].get_config() == regularizers.GradientPenalty(10.0).get_config()
     assert wgan_gp.d_optimizer["config"] == {"learning_rate": 1e-4, "beta_1": 0.5, "beta_2": 0.9}

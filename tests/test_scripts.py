@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,8 +222,6 @@ def test_samples_as_a_picture(mlp_run, tmp_path):
 
 
 def test_samples_of_a_run_that_is_under_way(mlp_run, tmp_path):
-    import shutil
-
     shutil.copytree(mlp_run, tmp_path / "run")
     (tmp_path / "run" / "model.keras").unlink()
     for run, name in ((mlp_run, "a"), (tmp_path / "run", "b")):
@@ -301,14 +300,29 @@ def test_train_refuses_a_place_it_cannot_write_to(few_digits, tmp_path, capsys):
     assert "Cannot write to" in capsys.readouterr().err
 
 
-def test_train_refuses_checkpoints_of_another_recipe(mlp_run, few_digits, tmp_path, capsys):
-    import shutil
+def test_train_refuses_checkpoints_of_another_recipe(mlp_run, cgan_run, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    shutil.copytree(cgan_run / "checkpoints", tmp_path / "run" / "checkpoints")
+    assert train_mnist.main(["--resume", "--out", str(tmp_path / "run")]) == 2
+    assert "belongs to another GAN" in capsys.readouterr().err
 
+
+def test_train_refuses_to_go_on_by_a_changed_recipe(mlp_run, tmp_path, capsys):
     shutil.copytree(mlp_run, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "recipe": "dcgan"}))
-    assert train(tmp_path / "run", few_digits, "--resume") == 2
-    assert "belongs to another GAN" in capsys.readouterr().err
+    config["values"]["g_optimizer"] = "Adam(learning_rate=0.5)"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert train_mnist.main(["--resume", "--out", str(tmp_path / "run")]) == 2
+    assert "has changed since" in capsys.readouterr().err
+
+
+def test_a_run_killed_after_its_last_checkpoint_is_finished_by_resuming(mlp_run, tmp_path):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    for name in ("model.keras", "samples.gif", "losses.png"):
+        (tmp_path / "run" / name).unlink()
+    assert train_mnist.main(["--resume", "--out", str(tmp_path / "run")]) == 0
+    assert {p.name for p in mlp_run.iterdir()} == {p.name for p in (tmp_path / "run").iterdir()}
 
 
 @pytest.mark.parametrize(
