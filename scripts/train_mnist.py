@@ -41,7 +41,7 @@ def parse(argv):
         "--data", metavar="mnist|PATH", help="an .npz file, or a folder of IDX files or images; default: mnist"
     )
     parser.add_argument("--split", help='part of the data to train on, such as "train[:50000]"; default: train')
-    parser.add_argument("--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, what is faster")
+    parser.add_argument("--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, off on a CPU")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
     parser.add_argument("--log-every", type=int, default=100, metavar="N", help="steps between rows of history.csv")
     parser.add_argument("--sample-every", type=int, default=250, metavar="N", help="steps between sample grids")

@@ -221,8 +221,19 @@ def test_a_resumed_run_tells_no_step_twice(tmp_path):
 
 def test_works_in_epochs_too(tmp_path):
     gan = tiny_gan()
-    gan.fit(tiny_images(48), batch_size=24, epochs=3, verbose=0, callbacks=[HistoryFile(tmp_path / "h.csv", every=1)])
-    assert [row["step"] for row in rows(tmp_path / "h.csv")] == list("123456")
+    images = tiny_images(48)
+    history = gan.fit(
+        images,
+        batch_size=16,
+        epochs=3,
+        verbose=0,
+        validation_data=(images,),
+        callbacks=[HistoryFile(tmp_path / "h.csv", every=2)],
+    ).history
+    table = rows(tmp_path / "h.csv")
+    assert [row["step"] for row in table] == list("24689")
+    # The last row is the training mean of the last step, not the validation's, which came after it.
+    assert float(table[-1]["d_loss"]) == pytest.approx(history["d_loss"][-1], rel=1e-4)
 
 
 @pytest.mark.parametrize(

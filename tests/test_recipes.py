@@ -57,20 +57,6 @@ def test_trains_a_step_and_samples(name):
     assert images.shape == (12, 28, 28, 1) and low <= images.min() and images.max() <= high
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_trains_500_steps_with_changing_samples(name):
-    recipe = recipes.get(name)
-    gan = recipe.build(seed=0)
-    before = gan.sample(64)
-    logs = gan.fit(batch_for(recipe, gan), steps_per_epoch=100, epochs=5, verbose=0).history
-    assert all(np.isfinite(values).all() for values in logs.values())
-    after = gan.sample(64)
-    low, high = gan.value_range
-    assert np.abs(after - before).mean() > 0.05 * (high - low), "the samples changed"
-    assert after.std(axis=0).mean() > 0.02 * (high - low), "and differ from each other"
-
-
 def test_published_values():
     wgan, wgan_gp = recipes.get("wgan"), recipes.get("wgan_gp")
     assert isinstance(wgan.loss, losses.Wasserstein) and wgan.schedule.n_critic == 5

@@ -1,0 +1,69 @@
+"""Whole trainings on the real MNIST: minutes each, and what they must show."""
+
+import numpy as np
+import pytest
+
+from gan_keras import data, recipes
+
+STEPS = 500
+
+
+def train(name, seed):
+    recipe = recipes.get(name)
+    gan = recipe.build(seed=seed)
+    images, labels = data.load()
+    stream = data.batches(images, labels if gan.conditional else None, recipe.batch_per_step, gan.value_range, seed=seed)
+    before = in_unit_range(gan)
+    logs = gan.fit(stream, steps_per_epoch=STEPS // 5, epochs=5, verbose=0).history
+    assert all(np.isfinite(values).all() for values in logs.values())
+    return before, in_unit_range(gan)
+
+
+def in_unit_range(gan, n=500):
+    low, high = gan.value_range
+    return ((gan.sample(n, seed=1) - low) / (high - low)).reshape(n, -1)
+
+
+def squared_distances(a, b):
+    return np.maximum((a * a).sum(1)[:, None] - 2 * a @ b.T + (b * b).sum(1), 0.0)
+
+
+def spread(images):
+    """Mean distance from an image to the nearest other one: near 0 for a generator that repeats itself."""
+    distances = squared_distances(images, images)
+    np.fill_diagonal(distances, np.inf)
+    return np.sqrt(distances.min(axis=1)).mean()
+
+
+@pytest.fixture(scope="module")
+def real():
+    images, labels = data.load(split="train[:6000]")
+    return images.reshape(len(images), -1).astype("float32") / 255, labels
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in recipes.RECIPES if name not in ("default", "dcgan", "wgan_gp")])
+def test_500_steps_are_finite_and_change_the_samples(name):
+    before, after = train(name, seed=0)
+    assert np.abs(after - before).mean() > 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", ["default", "dcgan", "wgan_gp"])
+def test_no_seed_collapses(name, seed, real):
+    before, after = train(name, seed)
+    assert np.abs(after - before).mean() > 0.05
+    digits, labels = real
+    ratio = spread(after) / spread(digits[:500])
+    # Which digit a sample is: that of its nearest of 6,000 training digits.
+    shares = np.bincount(labels[squared_distances(after, digits).argmin(axis=1)], minlength=10) / len(after)
+    print(f"{name} seed {seed}: spread {ratio:.2f} of real digits', shares of the digits {np.round(shares, 2)}")
+    assert ratio > 0.5
+    assert (shares > 0.01).sum() >= 9 and shares.max() < 0.5
+
+
+def test_the_measure_of_collapse_sees_one(real):
+    digits, _ = real
+    noise = np.random.default_rng(0).normal(0, 0.03, (500, 784)).astype("float32")
+    assert spread(np.repeat(digits[:25], 20, axis=0) + noise) < 0.5 * spread(digits[:500])
