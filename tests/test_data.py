@@ -91,8 +91,10 @@ def test_image_folder_with_classes(tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         keras.utils.save_img(folder / f"{k}.png", image, scale=False)
     loaded, classes = data.load(tmp_path)
-    assert (loaded == images[[0, 2, 4, 1, 3, 5]]).all() and classes.tolist() == [0, 0, 0, 1, 1, 1]
-    with pytest.raises(ValueError, match="no subfolder 'test'"):
+    who = loaded[:, 0, 0, 0]
+    assert sorted(who) == list(range(6)) and (loaded == images[who]).all() and (classes == who % 2).all()
+    assert classes.tolist() != [0, 0, 0, 1, 1, 1], "not class by class"
+    with pytest.raises(ValueError, match="XX"):
         data.load(tmp_path, "test")
 
 
@@ -101,7 +103,16 @@ def test_image_folder_without_classes(tmp_path):
     for k, image in enumerate(images):
         keras.utils.save_img(tmp_path / f"{k}.png", image, scale=False)
     loaded, classes = data.load(tmp_path)
-    assert (loaded == images).all() and classes is None
+    assert (loaded == images[loaded[:, 0, 0, 0]]).all() and len(loaded) == 3 and classes is None
+
+
+def test_a_test_folder_is_never_trained_on(tmp_path):
+    images, _ = arrays(2, side=28)
+    for folder in ("training", "test"):
+        (tmp_path / folder).mkdir()
+        keras.utils.save_img(tmp_path / folder / "0.png", images[0], scale=False)
+    with pytest.raises(ValueError, match="none named 'train'"):
+        data.load(tmp_path)
 
 
 # Streaming.
