@@ -119,7 +119,7 @@ def _arguments(values):
 
 
 _TUTORIAL = "T1 gives none; DCGAN's"
-_DCGAN = "Radford et al. 2016, section 4"
+_RADFORD = "Radford et al. 2016, section 4"
 _HERE = "chosen here"
 
 _DCGAN_TRAINING = dict(
@@ -128,12 +128,12 @@ _DCGAN_TRAINING = dict(
     batch_size=128,
 )
 _DCGAN_SOURCES = dict(
-    generator=f"{_DCGAN}; two upsamplings, for 28x28",
-    discriminator=f"{_DCGAN}; two strided convolutions, for 28x28",
+    generator=f"{_RADFORD}; two upsamplings, for 28x28",
+    discriminator=f"{_RADFORD}; two strided convolutions, for 28x28",
     latent_dim="Radford et al. 2016, figure 1; normal instead of uniform",
-    d_optimizer=_DCGAN,
-    g_optimizer=_DCGAN,
-    batch_size=_DCGAN,
+    d_optimizer=_RADFORD,
+    g_optimizer=_RADFORD,
+    batch_size=_RADFORD,
     steps=_HERE,
 )
 
@@ -164,6 +164,35 @@ _DEFAULT = Recipe(
     ),
 )
 
+_TUTORIAL_CONV = Recipe(
+    name="tutorial_conv",
+    summary="the PyTorch tutorial's networks (T0) with the cross-entropy it describes",
+    source="T0; non-saturating loss of Goodfellow et al. 2014",
+    generator=networks.tutorial_generator,
+    discriminator=networks.tutorial_discriminator,
+    **_DCGAN_TRAINING,
+    sources=dict(
+        generator="T0",
+        discriminator="T0; 576 features where T0 has 1024; logits out",
+        latent_dim="T0",
+        d_optimizer="T0 names Adam; values of DCGAN",
+        g_optimizer="T0 names Adam; values of DCGAN",
+        loss="T0: KL(label || probability) = -log p",
+        batch_size="T0 gives none; DCGAN's",
+        steps=_HERE,
+    ),
+)
+
+_DCGAN = Recipe(
+    name="dcgan",
+    summary="the classic convolutional GAN",
+    source="Radford, Metz, Chintala 2016, DCGAN",
+    generator=networks.dcgan_generator,
+    discriminator=networks.dcgan_discriminator,
+    **_DCGAN_TRAINING,
+    sources={**_DCGAN_SOURCES, "loss": "Goodfellow et al. 2014, section 3, as in the authors' code"},
+)
+
 _RECIPES = [
     _DEFAULT,
     Recipe(
@@ -184,70 +213,30 @@ _RECIPES = [
             steps=_HERE,
         ),
     ),
-    Recipe(
-        name="tutorial_conv",
-        summary="the PyTorch tutorial's networks (T0) with the cross-entropy it describes",
-        source="T0; non-saturating loss of Goodfellow et al. 2014",
-        generator=networks.tutorial_generator,
-        discriminator=networks.tutorial_discriminator,
-        **_DCGAN_TRAINING,
-        sources=dict(
-            generator="T0",
-            discriminator="T0; 576 features where T0 has 1024; logits out",
-            latent_dim="T0",
-            d_optimizer="T0 names Adam; values of DCGAN",
-            g_optimizer="T0 names Adam; values of DCGAN",
-            loss="T0: KL(label || probability) = -log p",
-            batch_size="T0 gives none; DCGAN's",
-            steps=_HERE,
-        ),
-    ),
-    Recipe(
+    _TUTORIAL_CONV,
+    dataclasses.replace(
+        _TUTORIAL_CONV,
         name="jeffreys",
         summary='the "mutual information" of the PyTorch tutorial (T0), which is the Jeffreys divergence, put right',
         source="T0; gradients after Nowozin, Cseke, Tomioka 2016, f-GAN",
-        generator=networks.tutorial_generator,
-        discriminator=networks.tutorial_discriminator,
         loss=losses.Jeffreys(),
-        **_DCGAN_TRAINING,
-        sources=dict(
-            generator="T0",
-            discriminator="T0; 576 features where T0 has 1024; logits out",
-            latent_dim="T0",
-            d_optimizer="T0 names Adam; values of DCGAN",
-            g_optimizer="T0 names Adam; values of DCGAN",
-            loss="T0; exp continued by its tangent above 10, against overflow",
-            batch_size="T0 gives none; DCGAN's",
-            steps=_HERE,
-        ),
+        sources={**_TUTORIAL_CONV.sources, "loss": "T0; exp continued by its tangent above 10, against overflow"},
     ),
-    Recipe(
+    dataclasses.replace(
+        _DCGAN,
         name="minimax",
         summary="the original game, generator's vanishing gradient included",
         source="Goodfellow et al. 2014, algorithm 1",
-        generator=networks.dcgan_generator,
-        discriminator=networks.dcgan_discriminator,
         loss=losses.Minimax(),
-        **_DCGAN_TRAINING,
         sources={**_DCGAN_SOURCES, "loss": "Goodfellow et al. 2014, equation 1"},
     ),
-    Recipe(
-        name="dcgan",
-        summary="the classic convolutional GAN",
-        source="Radford, Metz, Chintala 2016, DCGAN",
-        generator=networks.dcgan_generator,
-        discriminator=networks.dcgan_discriminator,
-        **_DCGAN_TRAINING,
-        sources={**_DCGAN_SOURCES, "loss": "Goodfellow et al. 2014, section 3, as in the authors' code"},
-    ),
-    Recipe(
+    _DCGAN,
+    dataclasses.replace(
+        _DCGAN,
         name="lsgan",
         summary="DCGAN with least squares instead of cross-entropy",
         source="Mao et al. 2017, LSGAN",
-        generator=networks.dcgan_generator,
-        discriminator=networks.dcgan_discriminator,
         loss=losses.LeastSquares(),
-        **_DCGAN_TRAINING,
         sources={**_DCGAN_SOURCES, "loss": "Mao et al. 2017, equation 9"},
     ),
     Recipe(
@@ -282,7 +271,7 @@ _RECIPES = [
         g_optimizer=rmsprop(5e-5, 0.99),
         batch_size=64,
         sources=dict(
-            generator=f"{_DCGAN}; two upsamplings, for 28x28",
+            generator=f"{_RADFORD}; two upsamplings, for 28x28",
             discriminator="WGAN-GP's at half its width, chosen here",
             latent_dim="Radford et al. 2016, figure 1; normal instead of uniform",
             d_optimizer="Arjovsky et al. 2017, algorithm 1; rho of the authors' code",
@@ -307,7 +296,7 @@ _RECIPES = [
         g_optimizer=adam(1e-4, 0.5, 0.9),
         batch_size=50,
         sources=dict(
-            generator=f"{_DCGAN}; two upsamplings, for 28x28",
+            generator=f"{_RADFORD}; two upsamplings, for 28x28",
             discriminator="authors' gan_mnist.py",
             latent_dim="Radford et al. 2016, figure 1; Gulrajani et al. have 128",
             d_optimizer="authors' gan_mnist.py",
