@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_keras import losses, regularizers, schedules
-from gan_keras.layers import SpectralNormalization
+from gan_keras.checks import check_game, check_players, output_range, penalties
 from gan_keras.random import EVALUATION, SAMPLING, TRAINING, Random, normal, stateless_seed
 
 # Samples are drawn and computed in blocks of this many, so that sample i of a seed is the same bytes however many are asked for.
@@ -76,7 +76,7 @@ class GAN(keras.Model):
 
     def __init__(self, generator, discriminator, seed=0, ema=None, num_classes=None, **kwargs):
         super().__init__(**kwargs)
-        _check_players(generator, discriminator, num_classes)
+        check_players(generator, discriminator, num_classes)
         if ema is not None and not 0.0 < ema < 1.0:
             raise ValueError(f"ema is a decay between 0 and 1, such as 0.999, or None. Received: ema={ema}")
         _check_seed(seed)
@@ -91,7 +91,7 @@ class GAN(keras.Model):
             self.ema_generator.set_weights(generator.get_weights())
             self.ema_generator.trainable = False
         self.latent_dim = generator.inputs[0].shape[-1]
-        self.value_range = _output_range(generator)
+        self.value_range = output_range(generator)
         self.step = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
@@ -200,7 +200,7 @@ class GAN(keras.Model):
             "regularizers": _get_regularizers(regularizers),
             "schedule": schedules.get(schedule),
         }
-        _check_game(self.generator, self.discriminator, **parts)
+        check_game(self.generator, self.discriminator, **parts)
         super().compile(
             optimizer=None,
             loss=None,
@@ -221,7 +221,7 @@ class GAN(keras.Model):
         # Built here, so that loading finds variables to put the saved state in.
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.g_optimizer.build(self.generator.trainable_variables)
-        names = ["d_loss", "g_loss", "d_acc_real", "d_acc_fake", *(p.name for p in _penalties(parts["regularizers"]))]
+        names = ["d_loss", "g_loss", "d_acc_real", "d_acc_fake", *(p.name for p in penalties(parts["regularizers"]))]
         if self.adversarial_loss.distance:
             names.append(self.adversarial_loss.distance)
         # Past Keras' attribute tracking: means of the running epoch are no state of the model.
@@ -321,7 +321,7 @@ class GAN(keras.Model):
             def discriminator(images):
                 return self._scores(images, batch.labels, training)
 
-            for penalty in _penalties(self.discriminator_regularizers):
+            for penalty in penalties(self.discriminator_regularizers):
                 logs[penalty.name] = penalty(discriminator, batch.images, fake, batch.random)
                 loss += logs[penalty.name]
         means = {side: tf.reduce_mean(s) for side, s in scores.items()}
@@ -550,99 +550,3 @@ def _get_regularizers(identifiers):
     if not isinstance(identifiers, (list, tuple)):
         identifiers = [identifiers]
     return tuple(regularizers.get(identifier) for identifier in identifiers)
-
-
-def _output_activation(model):
-    """The name of the function that makes the model's output, such as "tanh", or `None` where none is recognised."""
-    tensor = model.outputs[0]
-    while True:
-        operation = tensor._keras_history.operation
-        name = getattr(getattr(operation, "activation", None), "__name__", type(operation).__name__.lower())
-        if name in ("tanh", "sigmoid"):
-            return name
-        hands_on = name == "linear" and not operation.weights or isinstance(operation, _SAME_VALUES)
-        if not hands_on:
-            return None
-        tensor = operation.input
-
-
-_SAME_VALUES = (
-    keras.layers.Reshape,
-    keras.layers.Flatten,
-    keras.layers.Permute,
-    keras.layers.Cropping1D,
-    keras.layers.Cropping2D,
-)
-
-
-def _output_range(generator):
-    return {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}.get(_output_activation(generator))
-
-
-def _check_players(generator, discriminator, num_classes):
-    for role, player in (("generator", generator), ("discriminator", discriminator)):
-        if not isinstance(player, keras.Model) or not hasattr(player, "inputs"):
-            raise ValueError(f"The {role} must be a Functional keras.Model. Received: {player!r}")
-        takes = 1 if num_classes is None else 2
-        if len(player.inputs) != takes:
-            wanted = "one input" if takes == 1 else "two inputs, [data, labels], because num_classes is given"
-            raise ValueError(
-                f"The {role} must have {wanted}. Received: {len(player.inputs)}. "
-                "A conditional GAN needs num_classes here and in both networks; an unconditional one in none."
-            )
-    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 2):
-        raise ValueError(f"num_classes must be an integer of 2 or more. Received: num_classes={num_classes!r}")
-    made, judged = tuple(generator.outputs[0].shape[1:]), tuple(discriminator.inputs[0].shape[1:])
-    if made != judged:
-        raise ValueError(
-            f"The generator makes images of shape {made}, but the discriminator takes {judged}; they must agree."
-        )
-
-
-def _check_game(generator, discriminator, d_optimizer, g_optimizer, loss, regularizers, schedule):
-    layers = [layer for layer in discriminator._flatten_layers() if layer is not discriminator]
-    names = [r.name for r in _penalties(regularizers)]
-    if d_optimizer is g_optimizer:
-        raise ValueError(
-            "The players must not share an optimizer: it holds the moments of one set of weights. "
-            "Received the same object twice; make two of them."
-        )
-    if generator.losses or discriminator.losses:
-        raise ValueError(
-            "A network has kernel_regularizer or the like, whose loss would not be counted. Remove it; for weight decay use "
-            "AdamW, for a term of your own a gan_keras.regularizers.Penalty."
-        )
-    if _output_activation(discriminator) == "sigmoid":
-        raise ValueError(
-            "The discriminator ends in a sigmoid, but the losses take raw scores (logits): remove its last activation. "
-            "sigmoid(score) is the probability."
-        )
-    if len(set(names)) < len(names):
-        raise ValueError(f"Penalties are logged by name, and two have the same one. Received: {names}; leave one out.")
-    if names and any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
-        raise ValueError(
-            f"A penalty on slopes ({names[0]}) needs a discriminator that scores each example by itself, but this one "
-            "has BatchNormalization. Remove it, or use LayerNormalization."
-        )
-    if loss.needs_lipschitz and not _is_normalized(layers) and not any(r.lipschitz for r in regularizers):
-        raise ValueError(
-            f"The {type(loss).__name__} loss needs a Lipschitz critic, and nothing here makes it so: add "
-            "regularizers='gradient_penalty' (WGAN-GP) or 'weight_clipping' (WGAN), or put every layer of the critic into "
-            "gan_keras.layers.SpectralNormalization."
-        )
-    if not loss.separable and isinstance(schedule, schedules.ThreeStep):
-        raise ValueError(
-            f"ThreeStep trains on the two halves of the loss apart, which means nothing for {type(loss).__name__}: only their "
-            "difference does. Use the schedule 'alternating'."
-        )
-
-
-def _penalties(all_regularizers):
-    return [r for r in all_regularizers if isinstance(r, regularizers.Penalty)]
-
-
-def _is_normalized(layers):
-    """Whether every layer with a kernel is spectrally normalized."""
-    wrapped = [layer.layer for layer in layers if isinstance(layer, SpectralNormalization)]
-    kernels = [layer for layer in layers if getattr(layer, "kernel", None) is not None]
-    return bool(wrapped) and all(any(layer is w for w in wrapped) for layer in kernels)

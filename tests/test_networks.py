@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import gan_keras
 from gan_keras import networks
+from gan_keras.checks import output_activation, output_range
 
 GENERATORS = [networks.mlp_generator, networks.tutorial_generator, networks.dcgan_generator]
 DISCRIMINATORS = [
@@ -24,7 +24,7 @@ def test_generators(build, num_classes):
     z = np.random.default_rng(0).normal(size=(5, 12)).astype("float32")
     label = np.array([0, 1, 2, 3, 9], "int32")
     images = generator([z, label] if num_classes else z).numpy()
-    low, high = gan_keras.gan._output_range(generator)
+    low, high = output_range(generator)
     assert images.shape == (5, 28, 28, 1) and images.min() >= low and images.max() <= high
     if num_classes:
         assert (generator([z, label[::-1]]).numpy() != images).any(), "the label matters"
@@ -38,7 +38,7 @@ def test_discriminators_put_out_one_logit(build, num_classes):
     label = np.array([0, 1, 2, 3, 9], "int32")
     scores = discriminator([images, label] if num_classes else images).numpy()
     assert scores.shape == (5, 1)
-    assert gan_keras.gan._output_activation(discriminator) in (None, "linear")
+    assert output_activation(discriminator) in (None, "linear")
     if num_classes:
         other = discriminator([images, label[::-1]]).numpy()
         # What the label changes depends on the image: a label that only shifts the score would teach the generator nothing.
