@@ -313,7 +313,10 @@ def test_exact_continuation_however_it_is_run(options, tmp_path):
     split_run(lambda: compiled(**options), tmp_path)
 
 
-@pytest.mark.parametrize("schedule", ["alternating", "simultaneous", "three_phase", "three_step"])
+@pytest.mark.parametrize(
+    "schedule",
+    ["simultaneous", *(pytest.param(s, marks=pytest.mark.slow) for s in ("alternating", "three_phase", "three_step"))],
+)
 def test_equal_seeds_equal_bits(schedule):
     # The graph optimizer once let the generator's gradient see half-updated discriminator weights under `simultaneous`.
     runs = []
@@ -361,8 +364,8 @@ def test_steps_per_execution_is_the_same_to_the_bit():
     [
         ("plain", "wasserstein", "gradient_penalty", "Alternating(3)"),
         ("conditional", "non_saturating", "r1", "Simultaneous()"),
-        ("plain", "non_saturating", "dragan", "ThreeStep()"),
-        ("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)"),
+        pytest.param("plain", "non_saturating", "dragan", "ThreeStep()", marks=pytest.mark.slow),
+        pytest.param("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)", marks=pytest.mark.slow),
         ("spectral", "hinge", "", "Alternating(1)"),
     ],
 )
