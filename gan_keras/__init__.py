@@ -8,7 +8,21 @@ if keras.backend.backend() != "tensorflow":
         "Set the environment variable KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json."
     )
 
-from gan_keras import callbacks, data, layers, losses, networks, plots, recipes, regularizers, schedules
+from gan_keras import (
+    callbacks,
+    classifier,
+    data,
+    evaluation,
+    layers,
+    losses,
+    metrics,
+    networks,
+    plots,
+    recipes,
+    regularizers,
+    schedules,
+    toys,
+)
 from gan_keras._version import __version__
 from gan_keras.gan import GAN
 
@@ -16,12 +30,16 @@ __all__ = [
     "__version__",
     "GAN",
     "callbacks",
+    "classifier",
     "data",
+    "evaluation",
     "layers",
     "losses",
+    "metrics",
     "networks",
     "plots",
     "recipes",
     "regularizers",
     "schedules",
+    "toys",
 ]

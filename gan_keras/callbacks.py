@@ -177,33 +177,82 @@ class Checkpoint(EverySteps):
 class SampleGrid(EverySteps):
     """A picture of samples every so many steps, always of the same latents, and an animation of them at the end.
 
+    A GAN of points is shown by 2,500 of them over the real ones.
+
     Args:
         directory: Where `step-0001000.png` and so on are written.
         every: Steps between two pictures. One more shows the end.
         n: Number of samples in a picture.
         seed: Seed of the latents. A conditional GAN shows its labels in turn.
         animation: Path of an animated GIF of all pictures in the directory, written when training ends; `None`: none.
+        real: Real points (n, 1 or 2) to show generated ones over; for GANs of points only.
     """
 
-    def __init__(self, directory, every=500, n=100, seed=0, animation=None):
+    def __init__(self, directory, every=500, n=100, seed=0, animation=None, real=None):
         super().__init__(every)
         self.directory = pathlib.Path(directory)
-        self.n, self.seed, self.animation = n, seed, animation
+        self.n, self.seed, self.animation, self.real = n, seed, animation, real
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def act(self, step, logs):
+        path = self.directory / f"step-{step:07d}.png"
+        if self.real is not None:
+            plots.points(self.model.sample(2500, seed=self.seed), self.real, path, f"step {step:,}")
+            return
         images = self.model.sample(self.n, seed=self.seed)
         picture = plots.grid(plots.to_uint8(images, self.model.value_range or (images.min(), images.max() + 1e-6)))
-        picture.save(self.directory / f"step-{step:07d}.png")
+        picture.save(path)
 
     def on_train_end(self, logs=None):
         super().on_train_end(logs)
         pictures = sorted(self.directory.glob("step-*.png"))
         if self.animation and pictures:
             plots.animation(pictures, self.animation)
+
+
+class Evaluate(keras.callbacks.Callback):
+    """Writes figures of sample quality into the logs at the end of every so many epochs: `History`, `ModelCheckpoint` see them.
+
+    Put it before the callbacks that read its figures. In the epochs between they are NaN, so that the columns of a log stay
+    whole and `ModelCheckpoint` saves nothing.
+
+    Args:
+        evaluator: `evaluation.Evaluator`.
+        every: Epochs between two evaluations.
+        n: Number of samples. With fewer than some thousands the Frechet distance is mostly bias; compare only equal n.
+        groups: Groups of metrics, as in `Evaluator.figures`.
+        seed: Of the latents, always the same.
+
+    Example:
+
+    ```python
+    evaluate = gan_keras.callbacks.Evaluate(evaluator, every=2)
+    best = keras.callbacks.ModelCheckpoint("best.keras", monitor="frechet_distance", mode="min", save_best_only=True)
+    gan.fit(stream, epochs=20, steps_per_epoch=500, callbacks=[evaluate, best])
+    ```
+    """
+
+    def __init__(self, evaluator, every=1, n=5000, groups=("frechet",), seed=1):
+        super().__init__()
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"every must be a number of epochs, 1 or more. Received: every={every!r}")
+        self.evaluator, self.every, self.n, self.groups, self.seed = evaluator, every, n, tuple(groups), seed
+        self._names = None
+
+    def on_train_begin(self, logs=None):
+        # A group that these samples do not allow is refused before the training, not after an epoch of it; and the names of the
+        # figures are known from the first epoch on.
+        figures = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
+        self._names = list(figures)
+
+    def on_epoch_end(self, epoch, logs=None):
+        figures = dict.fromkeys(self._names, (np.nan, None))
+        if (epoch + 1) % self.every == 0:
+            figures = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
+        logs.update({name: value for name, (value, _) in figures.items()})
 
 
 class HistoryFile(EverySteps):

@@ -17,6 +17,11 @@ import numpy as np
 import tensorflow as tf
 
 from gan_keras.random import SHUFFLING, stateless_seed
+from gan_keras.toys import TOYS, stack_digits
+
+# Points of a toy, stacked images: how many, and the seed they are drawn with. The sizes of PacGAN's and VEEGAN's experiments.
+_TOY_SPLITS = {"train": (100_000, 0), "test": (10_000, 1)}
+_STACKED_SPLITS = {"train": (128_000, 0), "test": (26_000, 1)}
 
 _MNIST = pathlib.Path(__file__).with_name("mnist.npz")
 
@@ -33,7 +38,9 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     """Images and labels of a data set on disk, as arrays.
 
     Args:
-        source: "mnist" for the MNIST that comes with the package, or the path of
+        source: "mnist" for the MNIST that comes with the package; "stacked_mnist" for three of its digits as colours (128,000
+            from training digits, 26,000 from test digits); a toy of points, "ring", "grid", "swiss_roll" or "gaussians"
+            (100,000 and 10,000, labelled by mode); or the path of
             an .npz file in Keras' layout (x_train, y_train, x_test, y_test; labels may be missing);
             a folder of IDX files, gzipped or not (MNIST, Fashion-MNIST, KMNIST, EMNIST);
             a folder of images (.png, .jpg, .bmp, .gif), resized to `image_size`; a subfolder for each class gives labels,
@@ -44,7 +51,7 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
         image_size, channels: Height and width, and 1 (grey) or 3 (colour), of a folder of images; ignored elsewhere.
 
     Returns:
-        images: uint8 array (n, height, width, channels), 0 to 255.
+        images: uint8 array (n, height, width, channels), 0 to 255; for toys float32 points (n, d).
         labels: int32 array (n,), or `None` where there are none.
 
     Raises:
@@ -54,11 +61,16 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     side, part = _parse_split(split)
     if source == "mnist":
         images, labels = _read_mnist(side)
+    elif source == "stacked_mnist":
+        images, labels = stack_digits(*load("mnist", side), *_STACKED_SPLITS[side])
+    elif source in TOYS:
+        images, labels = TOYS[source].sample(*_TOY_SPLITS[side])
     else:
         path = pathlib.Path(source)
         if not path.exists():
             raise FileNotFoundError(
-                f"No data at {path}. Expected 'mnist', an .npz file, a folder of IDX files or of images."
+                f"No data at {path}. Expected 'mnist', 'stacked_mnist', {', '.join(map(repr, TOYS))}, an .npz file, a folder of "
+                "IDX files or of images."
             )
         if path.is_file():
             images, labels = _read_npz(path, side)
@@ -79,23 +91,27 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
     Every epoch is a new permutation that depends on (seed, epoch); the `n % batch_size` examples at its end are left out.
 
     Args:
-        images: uint8 array (n, height, width, channels), scaled to `value_range`; or floats that lie there already.
+        images: uint8 array (n, height, width, channels), scaled to `value_range`; or floats that lie there already; or float
+            points (n, d).
         labels: Integers (n,), or `None` for batches of images alone.
         batch_size: Examples in a batch. With a schedule that takes several minibatches in a step, a multiple of their number.
-        value_range: (low, high) that the generator emits: `gan.value_range`; (-1, 1) for tanh, (0, 1) for sigmoid.
+        value_range: (low, high) that the generator emits: `gan.value_range`; (-1, 1) for tanh, (0, 1) for sigmoid; `None` for
+            floats of any range.
         seed: Integer; decides the order.
         start: The first batch of the stream: 0, or the step a run goes on from.
         shard: (index, number): this worker's part of each batch, for several hosts. Parts do not overlap, and together they
             are the batch of one host; `batch_size` stays that of all together.
 
     Returns:
-        `tf.data.Dataset` of float32 images (batch, height, width, channels), or of (images, int32 labels).
+        `tf.data.Dataset` of float32 images (batch, height, width, channels) or points (batch, d), or of (images, int32 labels).
 
     Raises:
         ValueError: Arrays of the wrong rank, type, range or length; fewer images than a batch.
     """
     images, labels = _check_arrays(images, labels, "images")
-    low, high = value_range
+    if value_range is None and images.dtype == np.uint8:
+        raise ValueError("Bytes need the value_range to scale them to, such as (-1, 1). Received: value_range=None")
+    low, high = value_range or (-np.inf, np.inf)
     index, number = shard
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise ValueError(f"batch_size must be an integer of 1 or more. Received: batch_size={batch_size!r}")
@@ -154,10 +170,11 @@ def _check_arrays(images, labels, source):
     images = np.asarray(images)
     if images.ndim == 3:
         images = images[..., np.newaxis]
-    if images.ndim != 4 or not len(images):
+    points = images.ndim == 2 and images.dtype.kind == "f"
+    if not (points or images.ndim == 4) or not len(images):
         raise ValueError(
-            f"{source}: expected images of shape (n, height, width) or (n, height, width, channels), n at least 1. "
-            f"Received: shape {images.shape}."
+            f"{source}: expected images of shape (n, height, width) or (n, height, width, channels), or float points (n, d), "
+            f"n at least 1. Received: shape {images.shape}, {images.dtype}."
         )
     if images.dtype != np.uint8:
         if images.dtype.kind != "f":

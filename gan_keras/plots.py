@@ -9,6 +9,8 @@ from PIL import Image
 def to_uint8(images, value_range):
     """Images in `value_range` as bytes, 0 to 255, rounded; what lies outside is clipped."""
     low, high = value_range
+    if not np.isfinite(images).all():
+        raise ValueError("The images contain NaN or infinite pixels, so there is nothing to show or measure.")
     return np.rint(np.clip((np.asarray(images) - low) / (high - low), 0.0, 1.0) * 255.0).astype("uint8")
 
 
@@ -61,14 +63,9 @@ def curves(history, path):
         history: Path of a CSV file with a column `step`, as `callbacks.HistoryFile` writes it.
         path: Where to write the picture.
     """
-    # matplotlib is slow to import, and only this function needs it. The object interface leaves the user's backend alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     table = np.genfromtxt(history, delimiter=",", names=True, ndmin=1)
     names = [name for name in table.dtype.names if name not in ("step", "seconds")]
-    figure = Figure(figsize=(9, 7), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(9, 7)
     losses, accuracies = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     marker = "." if len(table) < 30 else ""
     for name in names:
@@ -81,6 +78,104 @@ def curves(history, path):
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
+
+
+def points(samples, real, path, title=""):
+    """Plot generated points over the density of real ones: in two dimensions dots on a shade, in one two histograms.
+
+    Args:
+        samples, real: Arrays (n, d), d 1 or 2. What lies outside the region of the real ones is not shown.
+        path: Where to write the picture.
+        title: Text above it.
+    """
+    figure = _figure(5, 5 if real.shape[1] == 2 else 3)
+    axes = figure.subplots()
+    low, high = real.min(axis=0), real.max(axis=0)
+    margin = 0.15 * (high - low)
+    ranges = np.stack([low - margin, high + margin], axis=1)
+    if real.shape[1] == 2:
+        counts, _, _ = np.histogram2d(*real.T, bins=200, range=ranges)
+        axes.imshow(np.log1p(counts.T), origin="lower", extent=ranges.ravel(), cmap="Greys", aspect="equal")
+        axes.plot(*samples.T, ".", color="tab:red", markersize=2, alpha=0.5)
+        axes.set(xlim=ranges[0], ylim=ranges[1])
+    else:
+        for values, name, color in ((real, "real", "silver"), (samples, "generated", "tab:red")):
+            filled = name == "real"
+            axes.hist(
+                values[:, 0],
+                bins=120,
+                range=ranges[0],
+                density=True,
+                label=name,
+                color=color,
+                histtype="stepfilled" if filled else "step",
+            )
+        axes.legend(fontsize=8)
+    axes.set_title(title, fontsize=10)
+    figure.savefig(path, dpi=110)
+
+
+def sheets(images, neighbours, path, confidence=None, classes=None, real_classes=None, title=""):
+    """One picture of what a person wants to see of samples, real ones beside them.
+
+    Samples; samples each above its nearest training image; and, where a classifier read them, the share of each class, and
+    the samples that it was least and most sure of.
+
+    Args:
+        images: uint8 samples (n, height, width, 1 or 3), 100 or more for full sheets.
+        neighbours: The nearest training images of the first samples, uint8, 30 or so.
+        path: Where to write the picture.
+        confidence: (n,) the probability of each sample's likeliest class, or `None`.
+        classes, real_classes: (n,), (m,) the likeliest class of each sample and of each real image, or `None`.
+        title: Text above it.
+    """
+    rows = 1 if confidence is None else 2
+    figure = _figure(15, 5.4 * rows)
+    figure.suptitle(title)
+    panels = figure.subplots(rows, 3 if rows == 2 else 2).ravel()
+    k = len(neighbours)
+    columns = 10
+    pairs = np.concatenate(
+        [
+            part
+            for start in range(0, k, columns)
+            for part in (images[start : start + columns][: k - start], neighbours[start : start + columns])
+        ]
+    )
+    _show(panels[0], images[:100], "samples")
+    _show(panels[1], pairs, "samples, each above its nearest training image")
+    if confidence is not None:
+        order = np.argsort(confidence, kind="stable")
+        _show(panels[3], images[order[:100]], "the classifier was least sure of")
+        _show(panels[4], images[order[::-1][:100]], "the classifier was most sure of")
+        number = int(max(classes.max(), real_classes.max())) + 1
+        for values, name, shift in ((real_classes, "real", -0.2), (classes, "generated", 0.2)):
+            panels[2].bar(
+                np.arange(number) + shift, np.bincount(values, minlength=number) / len(values), 0.4, label=name
+            )
+        panels[2].set(title="share of each class", xlabel="class", xticks=range(number))
+        panels[2].legend()
+        panels[5].hist(confidence, bins=np.linspace(0, 1, 41), color="tab:orange", log=True)
+        panels[5].set(
+            title="the classifier's confidence", xlabel="probability of the likeliest class", ylabel="samples"
+        )
+    figure.savefig(path, dpi=100)
+
+
+def _show(axes, images, title):
+    axes.imshow(np.asarray(grid(images, columns=10)), cmap="gray", vmin=0, vmax=255)
+    axes.set_title(title)
+    axes.axis("off")
+
+
+def _figure(width, height):
+    # matplotlib is slow to import, and not everyone draws. The object interface leaves the user's backend alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def manifold(gan, columns=20, spread=2.0):

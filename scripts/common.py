@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import pathlib
+import platform
 import sys
 import tempfile
 import zipfile
@@ -41,6 +42,7 @@ def hidden_stderr():
 
 with hidden_stderr():
     import keras
+    import numpy as np
     import tensorflow as tf
 
     import gan_keras
@@ -60,6 +62,17 @@ def command(main):
             return 2
 
     return run
+
+
+def versions():
+    """What a result was made with."""
+    return {
+        "gan_keras": gan_keras.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def read_config(folder):

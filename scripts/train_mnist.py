@@ -5,7 +5,6 @@ import csv
 import json
 import os
 import pathlib
-import platform
 import signal
 import sys
 import time
@@ -80,13 +79,7 @@ def new_config(args):
         "steps": None if args.minutes else args.steps or recipe.steps,
         "minutes": args.minutes,
         "values": values_of(config),
-        "versions": {
-            "gan_keras": gan_keras.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": common.versions(),
     }
 
 

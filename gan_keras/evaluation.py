@@ -1,0 +1,305 @@
+"""Evaluation of samples: every figure beside its ceiling, which is the same figure of real training images.
+
+`Evaluator` knows the real images; it is called with samples. What the figures mean is in docs/evaluation.md.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from gan_keras import metrics, plots
+from gan_keras.classifier import DigitClassifier
+from gan_keras.identifiers import unknown
+
+# Figures that compare all pairs take at most so many of the samples.
+_PAIRS = 10_000
+_LATENT_IMAGES = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """What a figure is called for people, and which direction is better: "lower", "higher", or the value to come near to."""
+
+    title: str
+    better: str
+
+
+FIGURES = {
+    "frechet_distance": Figure("Frechet distance", "lower"),
+    "kernel_distance": Figure("kernel distance", "lower"),
+    "classifier_score": Figure("classifier score", "higher"),
+    "classifier_score_32": Figure("classifier score, batches of 32", "higher"),
+    "precision": Figure("precision", "higher"),
+    "recall": Figure("recall", "higher"),
+    "density": Figure("density", "higher"),
+    "coverage": Figure("coverage", "higher"),
+    "parzen_log_likelihood": Figure("Parzen log-likelihood", "higher"),
+    "train_neighbour_mse": Figure("nearest training image, MSE", "neither"),
+    "test_neighbour_mse": Figure("nearest held-out image, MSE", "neither"),
+    "memorisation_ratio": Figure("ratio of the two", "ceiling"),
+    "two_sample_accuracy": Figure("fresh classifier's accuracy", "0.5"),
+    "latent_recovery_mse": Figure("latent recovery, MSE", "lower"),
+    "label_accuracy": Figure("label accuracy", "higher"),
+    "label_cross_entropy": Figure("label cross-entropy", "lower"),
+    "modes": Figure("modes hit", "higher"),
+    "high_quality": Figure("high-quality share", "higher"),
+    "kl": Figure("KL of modes from uniform", "lower"),
+    "wasserstein": Figure("sliced Wasserstein distance", "lower"),
+}
+
+
+@dataclasses.dataclass
+class Samples:
+    """Samples as the figures need them.
+
+    Attributes:
+        images: uint8; the first 10,000 at most.
+        features: float32 (n, d) of all n samples, or `None` without an extractor.
+        probabilities: float32 (n, classes), or `None`.
+        labels: Integers (n,) that a conditional GAN was asked for, or `None`.
+        generate, latent_dim: The generator as a function, for the search of latents, or `None`.
+    """
+
+    images: np.ndarray
+    features: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    generate: object = None
+    latent_dim: int | None = None
+
+
+class Evaluator:
+    """Figures of samples against held-out images.
+
+    Args:
+        train: uint8 images (n, height, width, channels) that the generator was trained on.
+        test: uint8 images that it was not trained on; figures compare with these.
+        extractor: Function of uint8 images to features (n, d), or to (features, class probabilities). The default is the
+            digit classifier that comes with the package. For data of your own pass your own: say, a Keras application
+            without its top. An attribute `identity`, if it has one, stands in reports.
+        seed: Of everything random in the figures.
+
+    Example:
+
+    ```python
+    evaluator = gan_keras.evaluation.Evaluator(data.load("mnist", "train")[0], data.load("mnist", "test")[0])
+    figures = evaluator.of_gan(gan, 10_000)  # {"frechet_distance": (5.1, None), "kernel_distance": (0.9, 0.02), ...}
+    ceiling = evaluator.ceiling(10_000)
+    ```
+    """
+
+    # Name of a group on the command line: the method that computes it, and whether it needs probabilities, labels, a generator.
+    GROUPS = {
+        "frechet": (),
+        "kernel": (),
+        "score": ("probabilities",),
+        "manifold": (),
+        "parzen": (),
+        "memorisation": (),
+        "two_sample": (),
+        "latent": ("generate",),
+        "labels": ("probabilities", "labels"),
+    }
+
+    def __init__(self, train, test, extractor=None, seed=0):
+        self.train, self.test = _images("train", train), _images("test", test)
+        if self.train.shape[1:] != self.test.shape[1:]:
+            raise ValueError(
+                f"train and test must be images of one shape. Received: {self.train.shape[1:]} and {self.test.shape[1:]}."
+            )
+        self.extractor = DigitClassifier() if extractor is None else extractor
+        self.seed = seed
+
+    @property
+    def identity(self):
+        """What the features are of: distances compare only where this is the same."""
+        name = getattr(self.extractor, "__name__", type(self.extractor).__name__)
+        return getattr(self.extractor, "identity", f"unnamed extractor {name}")
+
+    def of_gan(self, gan, n=10_000, groups=None, seed=1):
+        """`figures` of `n` samples of a GAN. Latents are drawn with `seed`."""
+        return self.figures(self.sample(gan, n, seed), groups)
+
+    def ceiling(self, n=10_000, groups=None):
+        """`figures` of `n` random training images instead of samples: what a perfect generator would have."""
+        chosen = np.random.default_rng(self.seed).permutation(len(self.train))[:n]
+        samples = self.describe([(self.train[chosen], None)])
+        figures = self.figures(
+            samples, [g for g in groups or self.GROUPS if g not in ("memorisation", "latent", "labels")]
+        )
+        if groups is None or "memorisation" in groups:
+            figures.update(self._memorisation(samples, own=chosen))
+        return figures
+
+    def sample(self, gan, n, seed=1):
+        """`Samples` of a GAN, drawn and described in batches."""
+        low, high = gan.value_range or (0.0, 1.0)
+
+        def generate(z):
+            return (gan(z, training=False) - low) / (high - low)
+
+        batches = ((plots.to_uint8(images, (low, high)), labels) for images, labels in gan.sample_batches(n, seed))
+        samples = self.describe(batches)
+        if not gan.conditional:
+            samples.generate, samples.latent_dim = generate, gan.latent_dim
+        return samples
+
+    def describe(self, batches):
+        """`Samples` of an iterable of (uint8 images, labels or `None`), in the memory of their features."""
+        images, features, probabilities, labels = [], [], [], []
+        kept = 0
+        for batch, batch_labels in batches:
+            batch = _images("samples", batch, self.test.shape[1:])
+            described = self.extractor(batch)
+            described = described if isinstance(described, tuple) else (described,)
+            if any(len(part) != len(batch) for part in described):
+                raise ValueError(
+                    f"The extractor must return one row for each of {len(batch)} images. Received: {len(described[0])}."
+                )
+            features.append(np.asarray(described[0]).reshape(len(batch), -1))
+            probabilities.extend(described[1:2])
+            labels.extend([] if batch_labels is None else [batch_labels])
+            if kept < _PAIRS:
+                images.append(batch[: _PAIRS - kept])
+                kept += len(images[-1])
+        if not images:
+            raise ValueError("There are no samples to evaluate.")
+        images = np.concatenate(images)
+        if (images == images.flat[0]).all():
+            raise ValueError("Every pixel of every sample has the same value: there is nothing to evaluate.")
+        return Samples(images, *(np.concatenate(part) if part else None for part in (features, probabilities, labels)))
+
+    def figures(self, samples, groups=None):
+        """The figures of `Samples`, by name: (value, standard error or `None`).
+
+        Args:
+            samples: From `sample` or `describe`.
+            groups: Names in `GROUPS`; `None` for all that the samples allow.
+
+        Raises:
+            ValueError: An unknown group; too few samples; a group that needs what the samples do not have.
+        """
+        for group in groups or ():
+            if group not in self.GROUPS:
+                raise unknown("group of metrics", group, self.GROUPS)
+            missing = [need for need in self.GROUPS[group] if getattr(samples, need) is None]
+            if missing:
+                raise ValueError(
+                    f"The metrics {group!r} need {missing[0]}, which these samples do not have. {_NEEDS[missing[0]]}"
+                )
+        figures = {}
+        for group, needs in self.GROUPS.items():
+            wanted = (
+                group in groups if groups is not None else all(getattr(samples, need) is not None for need in needs)
+            )
+            if wanted:
+                figures.update(getattr(self, f"_{group}")(samples))
+        return figures
+
+    @functools.cached_property
+    def reference(self):
+        """The held-out images as `Samples`."""
+        return self.describe([(self.test, None)])
+
+    # The groups. Each returns {figure: (value, standard error or None)}.
+
+    def _frechet(self, samples):
+        return {"frechet_distance": (metrics.frechet_distance(self.reference.features, samples.features), None)}
+
+    def _kernel(self, samples):
+        return {"kernel_distance": metrics.kernel_distance(self.reference.features, samples.features)}
+
+    def _score(self, samples):
+        return {
+            "classifier_score": (metrics.classifier_score(samples.probabilities), None),
+            "classifier_score_32": (metrics.classifier_score(samples.probabilities, batch=32), None),
+        }
+
+    def _manifold(self, samples):
+        real, made = self._pairs(self.reference.features, samples.features)
+        precision, recall = metrics.precision_recall(real, made)
+        density, coverage = metrics.density_coverage(real, made)
+        values = {"precision": precision, "recall": recall, "density": density, "coverage": coverage}
+        return {name: (value, None) for name, value in values.items()}
+
+    def _parzen(self, samples):
+        held_out, made = self.test[:_PAIRS] / 255.0, samples.images / 255.0
+        # Held-out images choose the bandwidth and others are judged by it: the generator was trained on neither.
+        cut = len(held_out) // 10
+        bandwidth = metrics.choose_bandwidth(held_out[:cut], made)
+        return {"parzen_log_likelihood": metrics.parzen_log_likelihood(held_out[cut:], made, bandwidth)}
+
+    def _memorisation(self, samples, own=None):
+        """With `own`, the samples are the training images of these indices, and none is its own neighbour."""
+        train = self.train
+        if own is not None:
+            train = np.concatenate([train[own], np.delete(train, own, axis=0)])
+        _, to_train = metrics.nearest_neighbours(samples.images, train, exclude_self=own is not None)
+        _, to_test = metrics.nearest_neighbours(samples.images, self.test)
+        return {
+            "train_neighbour_mse": (float(to_train.mean()), None),
+            "test_neighbour_mse": (float(to_test.mean()), None),
+            "memorisation_ratio": (float(to_train.mean() / to_test.mean()), None),
+        }
+
+    def _two_sample(self, samples):
+        real, made = self._pairs(self.test, samples.images)
+        return {"two_sample_accuracy": metrics.two_sample_accuracy(real, made, seed=self.seed)}
+
+    def _latent(self, samples):
+        images = self.test[:_LATENT_IMAGES] / np.float32(255.0)
+        error = metrics.latent_recovery(samples.generate, images, samples.latent_dim, seed=self.seed)
+        return {"latent_recovery_mse": (error, None)}
+
+    def _labels(self, samples):
+        return {
+            "label_accuracy": (metrics.label_accuracy(samples.probabilities, samples.labels), None),
+            "label_cross_entropy": (metrics.label_cross_entropy(samples.probabilities, samples.labels), None),
+        }
+
+    def _pairs(self, real, made):
+        n = min(len(real), len(made), _PAIRS)
+        return real[:n], made[:n]
+
+
+_NEEDS = {
+    "probabilities": "Pass an extractor that returns (features, probabilities).",
+    "labels": "Only conditional GANs are asked for labels.",
+    "generate": "Only an unconditional generator at hand can be searched, not its images alone.",
+}
+
+
+def toy_figures(toy, points, seed=2):
+    """The figures of points of a `toys.Toy`, as `Evaluator.figures` gives them.
+
+    The sliced distance is to as many fresh points of the toy.
+    """
+    real, _ = toy.sample(len(points), seed)
+    figures = {"wasserstein": (metrics.sliced_wasserstein(real, points), None)}
+    if toy.centers is not None:
+        names = ("modes", "high_quality", "kl")
+        figures.update((n, (v, None)) for n, v in zip(names, metrics.mode_counts(points, toy.centers, toy.deviation)))
+    return figures
+
+
+def stacked_figures(images, classifier):
+    """Modes of stacked digits, uint8 (n, height, width, 3): a classifier reads each colour. As `Evaluator.figures` gives them."""
+    digits = np.stack([classifier(images[..., [channel]])[1].argmax(axis=1) for channel in range(3)], axis=1)
+    labels = digits @ [100, 10, 1]
+    return {
+        "modes": (len(np.unique(labels)), None),
+        "kl": (metrics.kl_from_uniform(labels, 1000), None),
+    }
+
+
+def _images(name, images, shape=None):
+    images = np.asarray(images)
+    if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
+        raise ValueError(
+            f"{name} must be uint8 images (n, height, width, channels). Received: {images.dtype} of shape {images.shape}. "
+            "gan_keras.plots.to_uint8 converts floats."
+        )
+    if shape is not None and images.shape[1:] != shape:
+        raise ValueError(f"{name} must be images of shape {shape}, as the real ones. Received: {images.shape[1:]}.")
+    return images

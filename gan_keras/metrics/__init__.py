@@ -1,0 +1,38 @@
+"""Quality of samples: arrays in, plain numbers out. Nothing here knows of GANs.
+
+Families, one file each: `frechet` and `kernel` compare distributions of features, `neighbours` fidelity with diversity, `score` reads
+a classifier's probabilities, `parzen`, `memorisation`, `two_sample` and `latent` look at pixels, `modes` counts the modes of toys,
+`transport` is exact optimal transport in one dimension and along random directions.
+"""
+
+from gan_keras.metrics.frechet import Moments, frechet_bias, frechet_distance
+from gan_keras.metrics.kernel import kernel_distance
+from gan_keras.metrics.latent import latent_recovery
+from gan_keras.metrics.memorisation import nearest_neighbours
+from gan_keras.metrics.modes import kl_from_uniform, mode_counts
+from gan_keras.metrics.neighbours import density_coverage, precision_recall
+from gan_keras.metrics.parzen import choose_bandwidth, parzen_log_likelihood
+from gan_keras.metrics.score import classifier_score, label_accuracy, label_cross_entropy
+from gan_keras.metrics.transport import sliced_wasserstein, wasserstein_1d
+from gan_keras.metrics.two_sample import two_sample_accuracy
+
+__all__ = [
+    "Moments",
+    "choose_bandwidth",
+    "classifier_score",
+    "density_coverage",
+    "frechet_bias",
+    "frechet_distance",
+    "kernel_distance",
+    "kl_from_uniform",
+    "label_accuracy",
+    "label_cross_entropy",
+    "latent_recovery",
+    "mode_counts",
+    "nearest_neighbours",
+    "parzen_log_likelihood",
+    "precision_recall",
+    "sliced_wasserstein",
+    "two_sample_accuracy",
+    "wasserstein_1d",
+]
