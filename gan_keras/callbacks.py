@@ -216,8 +216,8 @@ class SampleGrid(EverySteps):
 class Evaluate(keras.callbacks.Callback):
     """Writes figures of sample quality into the logs at the end of every so many epochs: `History`, `ModelCheckpoint` see them.
 
-    Put it before the callbacks that read its figures. In the epochs between they are NaN, so that the columns of a log stay
-    whole and `ModelCheckpoint` saves nothing.
+    Put it before the callbacks that read its figures. In the epochs between, the newest figures stand, so that the columns of a
+    log stay whole and `ModelCheckpoint` sees nothing better.
 
     Args:
         evaluator: `evaluation.Evaluator`.
@@ -240,19 +240,19 @@ class Evaluate(keras.callbacks.Callback):
         if not isinstance(every, int) or every < 1:
             raise ValueError(f"every must be a number of epochs, 1 or more. Received: every={every!r}")
         self.evaluator, self.every, self.n, self.groups, self.seed = evaluator, every, n, tuple(groups), seed
-        self._names = None
 
     def on_train_begin(self, logs=None):
-        # A group that these samples do not allow is refused before the training, not after an epoch of it; and the names of the
-        # figures are known from the first epoch on.
-        figures = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
-        self._names = list(figures)
+        # The untrained model's: they stand until the first evaluation, and what cannot be measured is refused before training.
+        self._measure()
 
     def on_epoch_end(self, epoch, logs=None):
-        figures = dict.fromkeys(self._names, (np.nan, None))
         if (epoch + 1) % self.every == 0:
-            figures = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
-        logs.update({name: value for name, (value, _) in figures.items()})
+            self._measure()
+        logs.update(self._figures)
+
+    def _measure(self):
+        figures = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
+        self._figures = {name: value for name, (value, _) in figures.items()}
 
 
 class HistoryFile(EverySteps):

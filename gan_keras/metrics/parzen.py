@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gan_keras.metrics.arrays import pair, squared_distances
+from gan_keras.metrics.arrays import squared_distances, vectors
 
 
 def parzen_log_likelihood(test, samples, bandwidth):
@@ -50,7 +50,8 @@ def _log_likelihoods(test, samples, bandwidths):
     bandwidths = np.asarray(bandwidths, float)
     if not (bandwidths > 0).all():
         raise ValueError(f"A bandwidth must be above 0. Received: {bandwidths}")
-    samples, test = pair(samples, test)  # in the order that makes the first the set to compare with
+    samples = vectors("samples", samples)
+    test = vectors("test", test, width=samples.shape[1])
     if min(samples.min(), test.min()) < -1e-6 or max(samples.max(), test.max()) > 1 + 1e-6:
         raise ValueError(
             f"Images must lie in [0, 1]. Received: from {min(samples.min(), test.min()):g} to {max(samples.max(), test.max()):g}. "

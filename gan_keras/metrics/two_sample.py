@@ -7,7 +7,7 @@ from keras import layers
 _SHARE = 0.5  # of the images train the network; it is tested on the rest
 
 
-def two_sample_accuracy(real, generated, epochs=4, seed=0):
+def two_sample_accuracy(real, generated, epochs=8, seed=0):
     """Accuracy of a fresh classifier on images of both sets that it was not trained on; 0.5 is the ideal, 1 the worst.
 
     This is what a GAN's own discriminator cannot tell: it was trained against this generator, its accuracy is that of one

@@ -1,0 +1,55 @@
+"""The digit classifier that comes with the package: its promise, its identity, and that it can be made again."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from gan_keras import classifier, data
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return classifier.DigitClassifier()
+
+
+def test_reads_the_test_digits(digits):
+    images, labels = data.load("mnist", "test")
+    features, probabilities = digits(images)
+    assert features.shape == (10_000, 64) and probabilities.shape == (10_000, 10)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == labels).mean() >= 0.9965
+    assert np.std(features, axis=0).min() > 0.05  # no dead feature
+
+
+def test_an_image_has_the_same_features_in_every_set(digits):
+    images, _ = data.load("mnist", "test[:1201]")
+    whole, part = digits(images), digits(images[700:703])
+    for a, b in zip(whole, part):
+        assert a[700:703].tobytes() == b.tobytes()
+
+
+def test_identity_is_that_of_the_weights(digits, tmp_path):
+    assert digits.identity == classifier.DigitClassifier().identity
+    network = classifier.build()
+    network.save_weights(tmp_path / "other.weights.h5")
+    assert classifier.DigitClassifier(tmp_path / "other.weights.h5").identity != digits.identity
+
+
+def test_weights_are_small():
+    assert (pathlib.Path(classifier.__file__).parent / "classifier.weights.h5").stat().st_size <= 2_000_000
+
+
+@pytest.mark.parametrize(
+    "shape, kind", [((2, 28, 28, 3), "uint8"), ((2, 32, 32, 1), "uint8"), ((2, 28, 28, 1), "float32")]
+)
+def test_refuses_other_images(digits, shape, kind):
+    with pytest.raises(ValueError, match="28, 28, 1.*Received.*extractor"):
+        digits(np.zeros(shape, kind))
+
+
+def test_refuses_damaged_weights(tmp_path):
+    path = tmp_path / "bad.weights.h5"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="cannot be read as the classifier's weights"):
+        classifier.DigitClassifier(path)

@@ -1,0 +1,195 @@
+"""The evaluation as a whole: that its figures say what they are meant to say, and refuse what they cannot measure."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import tiny_gan, tiny_images
+
+from gan_keras import callbacks, data, evaluation, metrics
+from gan_keras.toys import TOYS
+
+FAST = ["frechet", "kernel", "score", "manifold", "memorisation"]
+
+
+@pytest.fixture(scope="module")
+def evaluator():
+    return evaluation.Evaluator(data.load("mnist", "train[:4000]")[0], data.load("mnist", "test[:2000]")[0])
+
+
+def values(evaluator, images, groups=FAST):
+    figures = evaluator.figures(evaluator.describe([(images, None)]), groups)
+    return {name: value for name, (value, _) in figures.items()}
+
+
+@pytest.fixture(scope="module")
+def sets(evaluator):
+    """Sets of 2,000 samples whose faults are known, and their figures."""
+    rng = np.random.default_rng(0)
+    fresh = data.load("mnist", "train[10000:12000]")[0]
+    few = fresh[rng.integers(5, size=2000)].astype(int) + rng.integers(-3, 4, (2000, 28, 28, 1))
+    images = {
+        "fresh": fresh,
+        "collapsed": np.clip(few, 0, 255).astype("uint8"),
+        "memorised": evaluator.train[rng.integers(4000, size=2000)],
+        "noise": rng.integers(0, 256, (2000, 28, 28, 1)).astype("uint8"),
+        "mean": np.clip(evaluator.train.mean(axis=0) + rng.integers(-3, 4, (2000, 28, 28, 1)), 0, 255).astype("uint8"),
+    }
+    return {name: values(evaluator, x) for name, x in images.items()}
+
+
+def test_identical_sets_are_at_distance_zero(evaluator):
+    figures = values(evaluator, evaluator.test)
+    assert figures["frechet_distance"] < 1e-6 and figures["kernel_distance"] < 0.01
+    assert figures["precision"] == figures["recall"] == figures["coverage"] == 1.0
+    assert figures["test_neighbour_mse"] == 0.0
+
+
+def test_fresh_digits_are_near_the_ceiling(evaluator, sets):
+    ceiling = {name: value for name, (value, _) in evaluator.ceiling(2000, FAST).items()}
+    for name in ("precision", "recall", "coverage", "memorisation_ratio"):
+        assert sets["fresh"][name] == pytest.approx(ceiling[name], abs=0.06)
+    assert ceiling["memorisation_ratio"] > 0.6  # a training image is not its own neighbour
+    bias = metrics.frechet_bias(np.cov(evaluator.reference.features.T), 2000, 2000)
+    assert bias * 0.7 < sets["fresh"]["frechet_distance"] < bias * 3
+
+
+def test_a_collapsed_generator_is_precise_and_covers_nothing(sets):
+    assert sets["collapsed"]["precision"] > 0.7 and sets["collapsed"]["coverage"] < 0.1
+    assert sets["collapsed"]["recall"] < 0.1
+    assert sets["collapsed"]["frechet_distance"] > 20 * sets["fresh"]["frechet_distance"]
+
+
+def test_memorising_is_caught_by_the_ratio_alone(sets):
+    assert sets["memorised"]["memorisation_ratio"] == 0.0
+    assert sets["memorised"]["coverage"] > 0.8 and sets["memorised"]["frechet_distance"] < 1.0
+
+
+def test_noise_is_worst(sets):
+    for name, figures in sets.items():
+        if name != "noise":
+            assert figures["frechet_distance"] < sets["noise"]["frechet_distance"]
+            assert figures["train_neighbour_mse"] < sets["noise"]["train_neighbour_mse"]
+    assert sets["noise"]["precision"] < 0.05 and sets["noise"]["coverage"] < 0.05
+
+
+def test_a_mean_digit_does_not_win(sets):
+    assert sets["mean"]["train_neighbour_mse"] > sets["fresh"]["train_neighbour_mse"]
+    assert sets["mean"]["frechet_distance"] > 20 * sets["fresh"]["frechet_distance"]
+    assert sets["mean"]["classifier_score"] < 2 < 9 < sets["fresh"]["classifier_score"]
+
+
+def test_the_other_groups(evaluator):
+    small = evaluation.Evaluator(evaluator.train[:1500], evaluator.train[1500:3000])
+    figures = small.ceiling(1000, ["parzen", "two_sample"])
+    likelihood, error = figures["parzen_log_likelihood"]
+    assert 50 < likelihood < 260 and 0 < error < 20
+    assert abs(figures["two_sample_accuracy"][0] - 0.5) < 0.08
+
+
+def test_a_gan_is_evaluated_in_batches_and_twice_the_same():
+    images = (tiny_images(300) * 127.5 + 127.5).astype("uint8")
+    evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=lambda x: x.reshape(len(x), -1)[:, ::8])
+    gan = tiny_gan()
+    figures = evaluator.of_gan(gan, 600, seed=3)
+    assert figures == evaluator.of_gan(gan, 600, seed=3)
+    assert "latent_recovery_mse" in figures and "classifier_score" not in figures
+    assert "unnamed extractor" in evaluator.identity
+
+
+def test_conditional_gans_are_measured_by_their_labels():
+    images = (tiny_images(300) * 127.5 + 127.5).astype("uint8")
+
+    def extractor(x):
+        pixels = x.reshape(len(x), -1)[:, :3] + 1.0
+        return pixels, pixels / pixels.sum(axis=1, keepdims=True)
+
+    evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=extractor)
+    figures = evaluator.of_gan(tiny_gan(num_classes=3), 90, ["labels", "score"])
+    assert 0.0 <= figures["label_accuracy"][0] <= 1.0 and figures["label_cross_entropy"][0] > 0
+    with pytest.raises(ValueError, match="'labels' need labels.*Only conditional"):
+        evaluator.of_gan(tiny_gan(), 90, ["labels"])
+
+
+def test_samples_stream(evaluator):
+    images = data.load("mnist", "train[:600]")[0]
+    whole = evaluator.describe([(images, None)])
+    parts = evaluator.describe((images[k : k + 100], None) for k in range(0, 600, 100))
+    np.testing.assert_array_equal(whole.features, parts.features)
+    np.testing.assert_array_equal(whole.images, parts.images)
+
+
+def test_toy_figures():
+    ring, _ = TOYS["ring"].sample(2500, seed=9)
+    good = evaluation.toy_figures(TOYS["ring"], ring)
+    assert good["modes"] == (8, None) and good["high_quality"][0] > 0.98 and good["wasserstein"][0] < 0.05
+    collapsed = evaluation.toy_figures(TOYS["ring"], np.tile(ring[:1], (2500, 1)))
+    assert collapsed["modes"] == (1, None) and collapsed["wasserstein"][0] > 10 * good["wasserstein"][0]
+    assert set(evaluation.toy_figures(TOYS["swiss_roll"], ring)) == {"wasserstein"}
+
+
+def test_stacked_figures(evaluator):
+    digits, labels = data.load("mnist", "test[:1000]")
+    stacked = np.concatenate([digits, digits[::-1], digits], axis=-1)
+    figures = evaluation.stacked_figures(stacked, evaluator.extractor)
+    triples = np.unique(labels * 101 + labels[::-1] * 10)
+    assert abs(figures["modes"][0] - len(triples)) <= 6
+    one = evaluation.stacked_figures(np.repeat(digits[:1], 50, axis=0).repeat(3, axis=-1), evaluator.extractor)
+    assert one == {"modes": (1, None), "kl": (pytest.approx(np.log(1000)), None)}
+
+
+def test_the_best_model_is_kept_by_its_figure(tmp_path):
+    images = (tiny_images(300) * 127.5 + 127.5).astype("uint8")
+    evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=lambda x: x.reshape(len(x), -1)[:, ::8])
+    gan = tiny_gan()
+    best = tmp_path / "best.keras"
+    history = gan.fit(
+        data.batches(images, batch_size=16),
+        steps_per_epoch=5,
+        epochs=5,
+        verbose=0,
+        callbacks=[
+            callbacks.Evaluate(evaluator, every=2, n=200),
+            keras.callbacks.ModelCheckpoint(best, monitor="frechet_distance", mode="min", save_best_only=True),
+        ],
+    ).history["frechet_distance"]
+    assert history[1] == history[2] != history[3] == history[4]  # the newest stand in the epochs between
+    kept = keras.models.load_model(best)
+    assert evaluator.of_gan(kept, 200, ["frechet"])["frechet_distance"][0] == min(history)
+
+
+DIGITS = np.random.default_rng(0).integers(0, 256, (30, 28, 28, 1)).astype("uint8")
+
+
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        (DIGITS / 255.0, "must be uint8 images"),
+        (DIGITS[:, :, :, 0], "must be uint8 images"),
+        (DIGITS[:, :14], "as the real ones"),
+        (DIGITS * 0, "Every pixel of every sample has the same value"),
+        (DIGITS[:0], "must be uint8 images"),
+        (DIGITS[:1], "at least 2 rows"),
+        (DIGITS[:3], "at least 4 rows"),
+    ],
+)
+def test_bad_samples_are_refused(evaluator, images, message):
+    with pytest.raises(ValueError, match=message):
+        values(evaluator, images, ["frechet", "manifold"])
+
+
+def test_nonsense_is_refused(evaluator):
+    with pytest.raises(ValueError, match="Did you mean 'frechet'"):
+        values(evaluator, DIGITS, ["frechett"])
+    with pytest.raises(ValueError, match="one row for each of 30 images"):
+        evaluation.Evaluator(DIGITS, DIGITS, extractor=lambda x: x[:3, 0, :, 0]).describe([(DIGITS, None)])
+    with pytest.raises(ValueError, match="of one shape"):
+        evaluation.Evaluator(DIGITS, DIGITS[:, :14])
+    with pytest.raises(ValueError, match="no samples"):
+        evaluator.describe([])
+    with pytest.raises(ValueError, match="every must be a number of epochs"):
+        callbacks.Evaluate(evaluator, every=0)
+    gan = tiny_gan()
+    gan.generator.layers[1].kernel.assign(np.full(gan.generator.layers[1].kernel.shape, np.nan))
+    small = evaluation.Evaluator(DIGITS[:, :8, :8], DIGITS[:, :8, :8], extractor=lambda x: x.reshape(len(x), -1))
+    with pytest.raises(ValueError, match="NaN"):
+        small.of_gan(gan, 50)
