@@ -23,6 +23,9 @@ from gan_keras.toys import TOYS, stack_digits
 _TOY_SPLITS = {"train": (100_000, 0), "test": (10_000, 1)}
 _STACKED_SPLITS = {"train": (128_000, 0), "test": (26_000, 1)}
 
+# What `load` knows by name.
+NAMES = ("mnist", "stacked_mnist", *TOYS)
+
 _MNIST = pathlib.Path(__file__).with_name("mnist.npz")
 
 # MD5 of the four files of the original distribution, unzipped.
@@ -69,7 +72,7 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
         path = pathlib.Path(source)
         if not path.exists():
             raise FileNotFoundError(
-                f"No data at {path}. Expected 'mnist', 'stacked_mnist', {', '.join(map(repr, TOYS))}, an .npz file, a folder of "
+                f"No data at {path}. Expected {', '.join(map(repr, NAMES))}, an .npz file, a folder of "
                 "IDX files or of images."
             )
         if path.is_file():

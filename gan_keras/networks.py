@@ -8,7 +8,7 @@ discriminators project on it (Miyato and Koyama 2018, "cGANs with Projection Dis
 import keras
 from keras import layers
 
-from gan_keras.layers import SpectralNormalization
+from gan_keras.layers import Packing, SpectralNormalization
 
 _SHAPE = (28, 28, 1)
 _LABEL_DIM = 50  # size of a label's embedding in generators; BigGAN's shared embeddings have 128 for 1,000 classes
@@ -134,6 +134,72 @@ def default_discriminator(num_classes=None):
     return wgan_gp_critic(width=32, num_classes=num_classes)
 
 
+def points_generator(latent_dim=2, num_classes=None, dimensions=2, width=128, depth=4, scale=1.0):
+    """`depth` x Dense `width` relu > Dense `dimensions`, for the toys. Points of any range.
+
+    Args:
+        latent_dim: Size of a latent.
+        num_classes: Number of labels, or `None`.
+        dimensions: Of a point.
+        width, depth: Units of a hidden layer, and their number.
+        scale: Unit of the points: what the network puts out is multiplied by it.
+    """
+    inputs, x = _generator_inputs(latent_dim, num_classes)
+    for _ in range(depth):
+        x = layers.Dense(width, activation="relu")(x)
+    x = layers.Dense(dimensions)(x)
+    return keras.Model(inputs, layers.Rescaling(scale)(x), name="generator")
+
+
+def points_discriminator(num_classes=None, dimensions=2, width=128, depth=4, scale=1.0, packing=1):
+    """`depth` x Dense `width` LeakyReLU .2 > Dense 1, for the toys.
+
+    Args:
+        num_classes: Number of labels, or `None`.
+        dimensions, width, depth, scale: As in `points_generator`; points are divided by `scale`.
+        packing: Points judged at once, as in `layers.Packing`.
+    """
+    inputs, x, label = _discriminator_inputs(num_classes, (dimensions,))
+    x = layers.Rescaling(1.0 / scale)(x)
+    x = Packing(packing)(x) if packing > 1 else x
+    for _ in range(depth):
+        x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
+    return keras.Model(inputs, _score(x, label, num_classes), name="discriminator")
+
+
+def stacked_generator(latent_dim=64, num_classes=None):
+    """Dense 4x4x64 > transposed convolutions 32, 16, 8 (7x7, 14x14, 28x28) > 3, BatchNorm and relu between, tanh. In [-1, 1].
+
+    Metz et al. 2017, "Unrolled Generative Adversarial Networks", appendix E: the stacked-MNIST generator.
+    """
+    inputs, x = _generator_inputs(latent_dim, num_classes)
+    x = layers.Reshape((4, 4, 64))(layers.Dense(4 * 4 * 64)(x))
+    x = layers.ReLU()(_batch_norm()(x))
+    for filters, kernel in ((32, 5), (16, 4), (8, 4)):
+        # From 4x4 the first goes to 7x7: its last row and column would lie beyond the image.
+        rest = 0 if filters == 32 else None
+        x = layers.Conv2DTranspose(filters, kernel, strides=2, padding="same", output_padding=rest)(x)
+        x = layers.ReLU()(_batch_norm()(x))
+    x = layers.Conv2DTranspose(3, 3, padding="same", activation="tanh")(x)
+    return keras.Model(inputs, x, name="generator")
+
+
+def stacked_discriminator(num_classes=None, width=2, packing=1):
+    """Convolutions 14x14, 7x7, 4x4 (5x5, stride 2, LeakyReLU .2) > Dense 1, of three-channel images, without BatchNorm.
+
+    Args:
+        num_classes: Number of labels, or `None`.
+        width: Channels at 14x14, doubled at each of the next two layers. 2 is the quarter of `stacked_generator`, the setting in
+            which Metz et al. 2017 count modes; 4 their half.
+        packing: Images judged at once, as in `layers.Packing`.
+    """
+    inputs, x, label = _discriminator_inputs(num_classes, (28, 28, 3))
+    x = Packing(packing)(x) if packing > 1 else x
+    for filters in (width, 2 * width, 4 * width):
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 5, strides=2, padding="same")(x))
+    return keras.Model(inputs, _score(layers.Flatten()(x), label, num_classes), name="discriminator")
+
+
 def _generator_inputs(latent_dim, num_classes):
     if not isinstance(latent_dim, int) or latent_dim < 1:
         raise ValueError(f"latent_dim must be an integer of 1 or more. Received: latent_dim={latent_dim!r}")
@@ -144,8 +210,8 @@ def _generator_inputs(latent_dim, num_classes):
     return [z, label], layers.Concatenate()([z, layers.Embedding(num_classes, _LABEL_DIM)(label)])
 
 
-def _discriminator_inputs(num_classes):
-    images = keras.Input(_SHAPE, name="images")
+def _discriminator_inputs(num_classes, shape=_SHAPE):
+    images = keras.Input(shape, name="images")
     if num_classes is None:
         return images, images, None
     label = keras.Input((), dtype="int32", name="label")

@@ -16,6 +16,16 @@ def adam(learning_rate, beta_1, beta_2=0.999):
     return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2}}
 
 
+def cosine_decay(learning_rate, steps):
+    """The saved form of a rate that falls from `learning_rate` to 0 along a cosine in `steps` steps, for `adam`."""
+    return {
+        "module": "keras.optimizers.schedules",
+        "class_name": "CosineDecay",
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": steps},
+        "registered_name": None,
+    }
+
+
 def rmsprop(learning_rate, rho):
     """The saved form of a Keras RMSprop."""
     return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho}}
@@ -23,13 +33,14 @@ def rmsprop(learning_rate, rho):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that defines a GAN and its training on 28x28 images.
+    """Everything that defines a GAN and its training.
 
     Attributes:
         name, summary: What it is called and what it is for.
         source: The paper or text it stands for.
         generator: Builder, called with latent_dim and num_classes.
         discriminator: Builder, called with num_classes.
+        data: What it is trained on unless told otherwise, as `data.load` takes it.
         latent_dim, num_classes, ema: As in `GAN`.
         d_optimizer, g_optimizer: Saved form of the optimizers, as `keras.optimizers.get` takes it.
         loss, regularizers, schedule: As in `GAN.compile`.
@@ -46,6 +57,7 @@ class Recipe:
     d_optimizer: dict
     g_optimizer: dict
     sources: dict
+    data: str = "mnist"
     latent_dim: int = 100
     num_classes: int | None = None
     ema: float | None = None
@@ -105,7 +117,7 @@ class Recipe:
 def _text(value):
     if isinstance(value, functools.partial):
         return f"{value.func.__name__}({_arguments(value.keywords)})"
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "class_name" in value:
         return f"{value['class_name']}({_arguments(value['config'])})"
     if isinstance(value, tuple):
         return ", ".join(map(_text, value)) or "none"
@@ -115,7 +127,7 @@ def _text(value):
 
 
 def _arguments(values):
-    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+    return ", ".join(f"{k}={_text(v) if isinstance(v, dict) else repr(v)}" for k, v in values.items())
 
 
 _TUTORIAL = "T1 gives none; DCGAN's"

@@ -10,7 +10,7 @@ import common  # first: it sets the environment up
 
 import numpy as np
 
-from gan_keras import plots
+from gan_keras import data, plots
 
 _MAX_PICTURE = 10_000
 
@@ -48,14 +48,18 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     gan = common.load_gan(args.run)
+    points = len(gan.generator.outputs[0].shape) == 2
     batches = (
-        (plots.to_uint8(images, gan.value_range), labels)
+        (images if points else plots.to_uint8(images, gan.value_range), labels)
         for images, labels in gan.sample_batches(args.num, args.seed, args.label)
     )
     # Written beside its place and moved there when whole.
     temporary = args.out.with_name(f".{args.out.name}.new{args.out.suffix}")
     try:
-        if args.out.suffix == ".png":
+        if args.out.suffix == ".png" and points:
+            real, _ = data.load(common.read_config(args.run)["data"], "test")
+            plots.points(np.concatenate([part for part, _ in batches]), real, temporary)
+        elif args.out.suffix == ".png":
             plots.grid(np.concatenate([images for images, _ in batches])).save(temporary)
         else:
             write_npz(temporary, args.num, gan, batches)
@@ -67,12 +71,16 @@ def main(argv=None):
 
 
 def write_npz(path, num, gan, batches):
-    """Stream `images` (num, height, width, channels) uint8 and, if conditional, `labels` int32 into an .npz file."""
+    """Stream samples and, if conditional, `labels` int32 into an .npz file.
+
+    `images` (num, height, width, channels) uint8, or `points` (num, d) float32.
+    """
     shape = (num, *gan.generator.outputs[0].shape[1:])
+    name, kind = ("points", "float32") if len(shape) == 2 else ("images", "uint8")
     labels = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("images.npy", "w", force_zip64=True) as file:
-            write_header(file, shape, "uint8")
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+            write_header(file, shape, kind)
             for images, batch_labels in batches:
                 file.write(images.tobytes())
                 labels.append(batch_labels)

@@ -1,4 +1,4 @@
-"""Train a GAN on MNIST, or on other 28x28 images, by a recipe. See docs/train.md."""
+"""Train a GAN on MNIST, on other 28x28 images or on a toy, by a recipe. See docs/train.md."""
 
 import argparse
 import csv
@@ -37,7 +37,7 @@ def parse(argv):
     )
     parser.add_argument("--seed", type=int, metavar="S", help="default: 0")
     parser.add_argument(
-        "--data", metavar="mnist|PATH", help="an .npz file, or a folder of IDX files or images; default: mnist"
+        "--data", metavar="NAME|PATH", help="mnist, an .npz file, a folder of IDX files or images; default: the recipe's"
     )
     parser.add_argument("--split", help='part of the data to train on, such as "train[:50000]"; default: train')
     parser.add_argument("--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, off on a CPU")
@@ -67,13 +67,12 @@ def new_config(args):
         "seed": 0,
         "batch_size": recipe.batch_size,
         "latent_dim": recipe.latent_dim,
-        "data": "mnist",
+        "data": recipe.data,
         "split": "train",
         "jit": "auto",
     }
     config = {**defaults, **given}
-    if config["data"] != "mnist":
-        config["data"] = str(pathlib.Path(config["data"]).resolve())
+    config["data"] = resolved(config["data"])
     return {
         **config,
         "steps": None if args.minutes else args.steps or recipe.steps,
@@ -83,8 +82,13 @@ def new_config(args):
     }
 
 
+def resolved(source):
+    """A name of `data.load` as it is, a path as an absolute one."""
+    return source if source in data.NAMES else str(pathlib.Path(source).resolve())
+
+
 def values_of(config):
-    return {name: value for name, value, _ in common.recipe_of(config).rows() if name != "steps"}
+    return {name: value for name, value, _ in common.recipe_of(config).rows() if name not in ("steps", "data")}
 
 
 def old_config(args, out):
@@ -92,8 +96,8 @@ def old_config(args, out):
     config = common.read_config(out)
     for name in IDENTITY:
         given = getattr(args, name)
-        if name == "data" and given not in (None, "mnist"):
-            given = str(pathlib.Path(given).resolve())
+        if name == "data" and given is not None:
+            given = resolved(given)
         if given is not None and given != config[name]:
             raise ValueError(
                 f"{out} holds a run with {name} {config[name]!r}, not {given!r}. Leave --{name.replace('_', '-')} out to go on "
@@ -185,7 +189,7 @@ def main(argv=None):
         f"discriminator {gan.discriminator.count_params():,}"
     )
     print(
-        f"Data      {config['data']} {config['split']}: {len(images):,} images, {batch} for each step, "
+        f"Data      {config['data']} {config['split']}: {len(images):,} {'points' if images.ndim == 2 else 'images'}, {batch} for each step, "
         f"seed {config['seed']}"
     )
     print(f"Training  {goal}" + (f", going on after step {start:,}" if start else "") + f", on {devices()}")
@@ -194,7 +198,8 @@ def main(argv=None):
     interrupted = []
     if start != config["steps"]:
         (out / "model.keras").unlink(missing_ok=True)  # of an earlier part of the run: the checkpoints are ahead of it
-        train(gan, stream, config, start, checkpoint, out, args, interrupted)
+        points = images[:10_000] if images.ndim == 2 else None
+        train(gan, stream, config, start, checkpoint, out, args, interrupted, points)
     conclude(gan, out)
     step = int(gan.step.numpy())
     if interrupted:
@@ -210,8 +215,11 @@ def main(argv=None):
     return 0
 
 
-def train(gan, stream, config, start, checkpoint, out, args, interrupted):
-    """Fit, until the steps are made, the time is up, or a signal arrives; its number is appended to `interrupted`."""
+def train(gan, stream, config, start, checkpoint, out, args, interrupted, points):
+    """Fit, until the steps are made, the time is up, or a signal arrives; its number is appended to `interrupted`.
+
+    `points` are real ones of a toy, to show samples over; `None` for images.
+    """
 
     def stop(signum, frame):
         interrupted.append(signum)
@@ -228,7 +236,7 @@ def train(gan, stream, config, start, checkpoint, out, args, interrupted):
             callbacks=[
                 callbacks.NonFiniteGuard(),
                 StopWhen(lambda: interrupted or time.monotonic() > deadline),
-                callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"]),
+                callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], real=points),
                 callbacks.HistoryFile(out / "history.csv", args.log_every),
                 *([] if terminal else [Lines(args.log_every)]),
                 checkpoint,  # last, so that what it resumes from has its picture and its row
@@ -245,7 +253,7 @@ def conclude(gan, out):
     os.replace(out / "model.new.keras", out / "model.keras")
     plots.animation(sorted((out / "samples").glob("step-*.png")), out / "samples.gif")
     plots.curves(out / "history.csv", out / "losses.png")
-    if gan.latent_dim == 2 and not gan.conditional:
+    if gan.latent_dim == 2 and not gan.conditional and len(gan.generator.outputs[0].shape) == 4:
         plots.manifold(gan).save(out / "manifold.png")
 
 

@@ -1,0 +1,459 @@
+"""Reproduce published figures and write the ledger, docs/results.md. See docs/evaluation.md."""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+
+import common  # first: it sets the environment up
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_keras import data, evaluation, losses, metrics, networks, plots, recipes, regularizers, schedules
+from gan_keras.classifier import DigitClassifier
+from gan_keras.identifiers import unknown
+from gan_keras.toys import TOYS
+
+DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A published figure and how ours beside it is made.
+
+    Attributes:
+        name, title: On the command line, and in the ledger.
+        source, protocol: Where the figure stands, and how it is measured.
+        published: Figures of others, as text.
+        differs: What is not as in the source.
+        run: Function of a seed to {case: {figure: value}}; every case has "seconds", of training.
+        figures: {figure: format} in the order of the ledger's columns.
+        goal: (case, figure, text of the aim, function of the values of all seeds to whether it is reached), or `None`.
+        seeds: Number of seeds unless told otherwise.
+        pictures: Cases of which docs/results holds a picture of the first seed.
+    """
+
+    name: str
+    title: str
+    source: str
+    protocol: str
+    published: str
+    differs: str
+    run: Callable
+    figures: dict
+    goal: tuple | None = None
+    seeds: int = 3
+    pictures: tuple = ()
+
+
+# How the rows are made.
+
+
+def trained(recipe, seed, split="train", seconds=None, steps=None):
+    """A GAN of a recipe, trained for its steps or for `seconds`, and the seconds that it took."""
+    images, labels = data.load(recipe.data, split)
+    gan = recipe.build(seed=seed)
+    stream = data.batches(images, labels if gan.conditional else None, recipe.batch_per_step, gan.value_range, seed=seed)
+    watch = StopAfter(seconds)
+    gan.fit(stream, steps_per_epoch=None if seconds else steps or recipe.steps, verbose=0, callbacks=[watch])
+    return gan, watch.seconds
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Counts the seconds from the end of the first step, which compiles, and ends training after so many."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit = limit or float("inf")
+        self.started, self.seconds = None, 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.started = self.started or time.perf_counter()
+        self.seconds = time.perf_counter() - self.started
+        if self.seconds > self.limit:
+            self.model.stop_training = True
+
+
+def picture(name, seed, draw):
+    """Let `draw` make docs/results/NAME.png, of the first seed only."""
+    if seed == 0:
+        draw(DOCS / "results" / f"{name}.png")
+
+
+def parzen(seed):
+    gan, seconds = trained(recipes.get("parzen"), seed, "train[:50000]")
+    samples = gan.sample(10_000, seed=seed)
+    picture("parzen", seed, lambda path: plots.grid(plots.to_uint8(samples[:100], gan.value_range)).save(path))
+    likelihood, bandwidth = parzen_figures(samples)
+    cases = {"ours": {"log_likelihood": likelihood, "bandwidth": bandwidth, "seconds": seconds}}
+    if seed == 0:
+        images = data.load("mnist", "train[:50000]")[0] / 255.0
+        chosen = np.random.default_rng(0).permutation(50_000)[:10_000]
+        for case, others in (("training digits", images[chosen]), ("k-means centroids", centroids(images, chosen))):
+            likelihood, bandwidth = parzen_figures(others)
+            cases[case] = {"log_likelihood": likelihood, "bandwidth": bandwidth, "seconds": 0.0}
+    return cases
+
+
+def parzen_figures(samples):
+    validation, test = (data.load("mnist", split)[0] / 255.0 for split in ("train[50000:51000]", "test"))
+    bandwidth = metrics.choose_bandwidth(validation, samples)
+    return metrics.parzen_log_likelihood(test, samples, bandwidth)[0], bandwidth
+
+
+def centroids(images, chosen, rounds=5):
+    """k-means of Lloyd, from the images `chosen`."""
+    flat = images.reshape(len(images), -1).astype("float32")
+    centers = flat[chosen]
+    for _ in range(rounds):
+        nearest, _ = metrics.nearest_neighbours(flat, centers)
+        counts = np.bincount(nearest, minlength=len(centers))
+        order = np.argsort(nearest, kind="stable")
+        held = counts > 0
+        starts = (np.cumsum(counts) - counts)[held]
+        centers[held] = np.add.reduceat(flat[order], starts, axis=0) / counts[held, np.newaxis]
+    return centers.reshape(-1, *images.shape[1:])
+
+
+def toy(name):
+    def run(seed):
+        gan, seconds = trained(recipes.get(name), seed)
+        points = gan.sample(2500, seed=seed)
+        picture(name, seed, lambda path: plots.points(points, data.load(name, "test")[0], path, f"{name}, 2,500 samples"))
+        modes, high_quality, kl = metrics.mode_counts(points, TOYS[name].centers, TOYS[name].deviation)
+        return {"ours": {"modes": modes, "high_quality": high_quality, "kl": kl, "seconds": seconds}}
+
+    return run
+
+
+def stacked(seed):
+    recipe = recipes.get("stacked_mnist")
+    packed = dataclasses.replace(
+        recipe, discriminator=lambda num_classes: networks.stacked_discriminator(num_classes, packing=2)
+    )
+    classifier, cases = DigitClassifier(), {}
+    for case, variant in (("alone", recipe), ("packed by 2", packed)):
+        gan, seconds = trained(variant, seed)
+        images = plots.to_uint8(gan.sample(26_000, seed=seed), gan.value_range)
+        if case == "alone":
+            picture("stacked_mnist", seed, lambda path: plots.grid(images[:100]).save(path))
+        figures = evaluation.stacked_figures(images, classifier)
+        cases[case] = {**{name: value for name, (value, _) in figures.items()}, "seconds": seconds}
+    if seed == 0:
+        real, _ = data.load("stacked_mnist", "test")
+        figures = evaluation.stacked_figures(real, classifier)
+        cases["test digits"] = {**{name: value for name, (value, _) in figures.items()}, "seconds": 0.0}
+    return cases
+
+
+def quality(gan, evaluator, seed):
+    figures = evaluator.of_gan(gan, 10_000, ["frechet", "manifold"], seed=seed)
+    return {name: value for name, (value, _) in figures.items()}
+
+
+def digits_evaluator():
+    return evaluation.Evaluator(data.load("mnist", "train")[0], data.load("mnist", "test")[0])
+
+
+# Lucic et al. give each loss its own networks' regularizer; 64 latents, batches of 64.
+LOSSES = {
+    "minimax": dict(loss=losses.Minimax()),
+    "non-saturating": dict(loss=losses.NonSaturating()),
+    "least squares": dict(loss=losses.LeastSquares()),
+    "WGAN": dict(loss=losses.Wasserstein(), regularizers=(regularizers.WeightClipping(0.01),)),
+    "WGAN-GP": dict(loss=losses.Wasserstein(), regularizers=(regularizers.GradientPenalty(10.0),)),
+    "DRAGAN": dict(loss=losses.NonSaturating(), regularizers=(regularizers.DRAGAN(10.0),)),
+    "non-saturating with R1": dict(loss=losses.NonSaturating(), regularizers=(regularizers.R1(1.0),)),
+}
+LOSS_UPDATES = 1500
+
+
+def order_of_losses(seed):
+    evaluator, cases = digits_evaluator(), {}
+    for case, parts in LOSSES.items():
+        recipe = dataclasses.replace(
+            recipes.get("default"),
+            **{"regularizers": (), **parts},
+            d_optimizer=recipes.adam(2e-4, 0.5),
+            g_optimizer=recipes.adam(2e-4, 0.5),
+            batch_size=64,
+        )
+        gan, seconds = trained(recipe, seed, steps=LOSS_UPDATES)
+        cases[case] = {**quality(gan, evaluator, seed), "seconds": seconds}
+    return cases
+
+
+def critic(seed):
+    """Two sets of points on a line, a generator that stays where it is, and a critic that is trained to tell them apart."""
+    cases = {}
+    for shift in (0.5, 1.0, 2.0):
+        points, _ = TOYS["gaussians"].sample(4096, seed=seed)
+        z = keras.Input((1,))
+        # The generator moves a standard normal: its distance to the toy is known exactly from the samples.
+        generator = keras.Model(z, keras.layers.Rescaling(1.0, offset=shift)(keras.layers.Dense(1, kernel_initializer="ones")(z)))
+        keras.utils.set_random_seed(seed)
+        gan = common.gan_keras.GAN(generator, networks.points_discriminator(dimensions=1, width=64, depth=3), seed=seed)
+        gan.compile(
+            keras.optimizers.Adam(recipes.cosine_decay(1e-3, 3000), 0.5, 0.9),
+            keras.optimizers.SGD(0.0),
+            loss=losses.Wasserstein(),
+            regularizers=regularizers.GradientPenalty(10.0),
+            schedule=schedules.Alternating(),
+        )
+        started = time.perf_counter()
+        gan.fit(data.batches(points, batch_size=256, value_range=None, seed=seed), steps_per_epoch=3000, verbose=0)
+        fake, fresh = gan.sample(20_000, seed=seed), TOYS["gaussians"].sample(20_000, seed=seed + 100)[0]
+        scores = [gan.discriminator.predict(x, batch_size=2000, verbose=0).mean() for x in (fresh, fake)]
+        exact = metrics.wasserstein_1d(fresh[:, 0], fake[:, 0])
+        estimate = float(scores[0] - scores[1])
+        cases[f"shift {shift:g}"] = {
+            "exact": exact,
+            "estimate": estimate,
+            "ratio": estimate / exact,
+            "seconds": time.perf_counter() - started,
+        }
+    return cases
+
+
+def score_ratio(seed):
+    gan, seconds = trained(recipes.get("default"), seed)
+    evaluator = digits_evaluator()
+    samples = evaluator.sample(gan, 10_000, seed)
+    real = evaluator.reference.probabilities
+    scores = {batch: [metrics.classifier_score(p, batch) for p in (samples.probabilities, real)] for batch in (32, None)}
+    picture("default", seed, lambda path: plots.grid(samples.images[:100]).save(path))
+    figures = {
+        "score": scores[32][0],
+        "ratio": scores[32][0] / scores[32][1],
+        "ratio_whole": scores[None][0] / scores[None][1],
+    }
+    return {"default": {**figures, "seconds": seconds}, "test digits": {"score": scores[32][1], "seconds": 0.0}}
+
+
+BUDGET = 60
+
+
+def every_recipe(seed):
+    evaluator, cases = digits_evaluator(), {}
+    for recipe in recipes.RECIPES.values():
+        if recipe.data == "mnist":
+            gan, seconds = trained(recipe, seed, seconds=BUDGET)
+            cases[recipe.name] = {**quality(gan, evaluator, seed), "steps": int(gan.step.numpy()), "seconds": seconds}
+            keras.backend.clear_session()
+    return cases
+
+
+ROWS = [
+    Row(
+        name="parzen",
+        title="Parzen-window log-likelihood on MNIST",
+        source="Goodfellow et al. 2014, table 1",
+        protocol="10,000 samples, Gaussian kernels, bandwidth from 10 candidates by 1,000 validation digits, mean over the 10,000 test digits; trained on the first 50,000",
+        published="DBN 138, stacked CAE 121, deep GSN 214, adversarial nets 225 +- 2",
+        differs="networks and training are ours (recipe parzen). The estimator misleads: see the digits and the centroids beside it",
+        run=parzen,
+        figures={"log_likelihood": "{:.1f}", "bandwidth": "{:.3f}"},
+        goal=("ours", "log_likelihood", "225 or better, mean", lambda values: np.mean(values) >= 225),
+        pictures=("parzen",),
+    ),
+    Row(
+        name="ring",
+        title="Ring of 8 Gaussians",
+        source="Lin et al. 2018, PacGAN, table 1",
+        protocol="2,500 samples; of high quality within 3 standard deviations of a mode; a mode is hit by one such sample",
+        published="modes / high quality: GAN 6.3 / 98.2 %, ALI 6.6 / 97.6 %, PacGAN2 7.9 / 95.6 %, VEEGAN 8 / 52.9 %",
+        differs="networks, loss and length of training are ours (recipe ring)",
+        run=toy("ring"),
+        figures={"modes": "{:.0f}", "high_quality": "{:.1%}", "kl": "{:.4f}"},
+        goal=("ours", "high_quality", "8 modes and 98 % in every run", lambda values: min(values) >= 0.98),
+        seeds=5,
+        pictures=("ring",),
+    ),
+    Row(
+        name="grid",
+        title="Grid of 25 Gaussians",
+        source="Lin et al. 2018, PacGAN, table 1",
+        protocol="as the ring",
+        published="modes / high quality: GAN 17.3 / 94.8 %, ALI 24.1 / 95.7 %, PacGAN4 24.8 / 93.6 %, VEEGAN 24.6 / 40 %",
+        differs="networks, loss and length of training are ours (recipe grid)",
+        run=toy("grid"),
+        figures={"modes": "{:.0f}", "high_quality": "{:.1%}", "kl": "{:.4f}"},
+        goal=("ours", "high_quality", "25 modes and 95 % in every run", lambda values: min(values) >= 0.95),
+        seeds=5,
+        pictures=("grid",),
+    ),
+    Row(
+        name="stacked_mnist",
+        title="Stacked MNIST, discriminator a quarter of the generator",
+        source="Metz et al. 2017, Unrolled GAN, table 1; Lin et al. 2018, PacGAN, table 3",
+        protocol="26,000 samples, a digit classifier reads each colour; modes hit of 1,000 and KL of their shares from uniform",
+        published="modes / KL: DCGAN 30.6 / 5.99, Unrolled-10 327 / 4.66, PacGAN4 667 / 1.81",
+        differs="layer widths as published; loss, optimizer and length are ours (recipe stacked_mnist); training stacks are made of training digits only; the classifier is ours",
+        run=stacked,
+        figures={"modes": "{:.0f}", "kl": "{:.3f}"},
+        goal=("alone", "modes", "more than 800, mean", lambda values: np.mean(values) > 800),
+        pictures=("stacked_mnist",),
+    ),
+    Row(
+        name="losses",
+        title="Order of the losses at equal budget",
+        source="Lucic et al. 2018, Are GANs Created Equal?",
+        protocol="the same networks, optimizer and number of discriminator updates for each loss; Frechet distance of 10,000 samples to the 10,000 test digits",
+        published="FID, best of a wide search: WGAN 6.7, non-saturating 6.8, DRAGAN 7.6, LSGAN 7.8, minimax 9.8, WGAN-GP 20.3",
+        differs=f"the distance is that of our classifier, so only the order compares; {LOSS_UPDATES:,} updates of the default recipe's networks instead of 15,625 and no search; one update of the discriminator for one of the generator; Adam 2e-4 (.5, .999); a moving average of the generator",
+        run=order_of_losses,
+        figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "precision": "{:.3f}", "recall": "{:.3f}"},
+    ),
+    Row(
+        name="critic",
+        title="The critic's estimate against the exact Wasserstein distance",
+        source="Arjovsky et al. 2017, equation 2; Gulrajani et al. 2017",
+        protocol="points on a line, three Gaussians against a shifted normal; mean D(real) - mean D(fake) on 20,000 fresh points over the exact distance",
+        published="1 is exact; a 1-Lipschitz critic stays below, a soft penalty of weight 10 lets it rise to about 1 + W1 / 20",
+        differs="a toy of ours",
+        run=critic,
+        figures={"exact": "{:.3f}", "estimate": "{:.3f}", "ratio": "{:.3f}"},
+    ),
+    Row(
+        name="score_ratio",
+        title="Classifier score of samples over that of real digits",
+        source="TF-GAN's MNIST tutorial",
+        protocol="mean over batches of 32 of 10,000 samples, over the same of the 10,000 test digits",
+        published="7.51 / 8.36 = 0.90 after 5,000 steps of batch 32",
+        differs="our classifier, on both sides of the ratio; the default recipe",
+        run=score_ratio,
+        figures={"score": "{:.3f}", "ratio": "{:.3f}", "ratio_whole": "{:.3f}"},
+        goal=("default", "ratio", "0.98 or better, mean", lambda values: np.mean(values) >= 0.98),
+        pictures=("default",),
+    ),
+    Row(
+        name="recipes",
+        title=f"Every recipe after {BUDGET} seconds of training",
+        source="none: recipes of this project against each other",
+        protocol="training stops after the same time, compilation not counted; 10,000 samples against the 10,000 test digits",
+        published="",
+        differs="most recipes are made for much longer trainings; the distance is that of our classifier",
+        run=every_recipe,
+        figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "steps": "{:.0f}"},
+    ),
+]
+
+
+# The command.
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="ROW", help=f"of {', '.join(row.name for row in ROWS)}; default: all")
+    parser.add_argument("--seeds", type=int, metavar="K", help="seeds 0 to K - 1; default: the row's")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of TensorFlow; 0 leaves it the choice")
+    parser.add_argument("--again", action="store_true", help="run also what docs/results holds already")
+    args = parser.parse_args(argv)
+    for name in args.only or ():
+        if name not in {row.name for row in ROWS}:
+            raise unknown("row", name, [row.name for row in ROWS])
+    if args.seeds is not None and args.seeds < 1:
+        raise ValueError(f"--seeds must be 1 or more. Received: {args.seeds}")
+    if args.threads < 0:
+        raise ValueError(f"--threads must be 0 or more. Received: {args.threads}")
+    return args
+
+
+@common.command
+def main(argv=None):
+    args = parse(argv)
+    if args.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    (DOCS / "results").mkdir(exist_ok=True)
+    chosen = [row for row in ROWS if not args.only or row.name in args.only]
+    todo = [(row, seed) for row in chosen for seed in range(args.seeds or row.seeds) if args.again or not path_of(row, seed).exists()]
+    print(f"{len(todo)} runs: {', '.join(f'{row.name} seed {seed}' for row, seed in todo) or 'nothing to do'}", flush=True)
+    for number, (row, seed) in enumerate(todo, 1):
+        started = time.perf_counter()
+        cases = row.run(seed)
+        result = {
+            "row": row.name,
+            "seed": seed,
+            "cases": cases,
+            "minutes": round((time.perf_counter() - started) / 60, 1),
+            "threads": args.threads or os.cpu_count(),
+            "classifier": DigitClassifier().identity,
+            "versions": common.versions(),
+        }
+        path_of(row, seed).write_text(json.dumps(result, indent=1) + "\n")
+        keras.backend.clear_session()
+        print(f"[{number}/{len(todo)}] {row.name} seed {seed}, {result['minutes']} minutes: {cases}", flush=True)
+        write_ledger()
+    write_ledger()
+    print(f"Ledger: {DOCS / 'results.md'}")
+    return 0
+
+
+def path_of(row, seed):
+    return DOCS / "results" / f"{row.name}-{seed}.json"
+
+
+def write_ledger():
+    """docs/results.md from the runs in docs/results, and from nothing else."""
+    lines = [
+        "# Results",
+        "",
+        "Published figures beside ours. Written by `python scripts/reproduce.py` from the runs' own files in `docs/results/`;",
+        "do not edit it. Ours are means +- standard deviations (n - 1) over the seeds named.",
+        "",
+    ]
+    for row in ROWS:
+        runs = [json.loads(path.read_text()) for path in sorted((DOCS / "results").glob(f"{row.name}-[0-9]*.json"))]
+        lines += section(row, runs)
+    temporary = DOCS / "results.md.new"
+    temporary.write_text("\n".join(lines).rstrip() + "\n")
+    os.replace(temporary, DOCS / "results.md")
+
+
+def section(row, runs):
+    lines = [f"## {row.title}", "", f"- Source: {row.source}.", f"- Protocol: {row.protocol}."]
+    lines += [f"- Published: {row.published}."] if row.published else []
+    lines += [f"- What differs: {row.differs}.", f"- Command: `python scripts/reproduce.py --only {row.name}`", ""]
+    if not runs:
+        return [*lines, "Not run yet.", ""]
+    cases = list(dict.fromkeys(case for run in runs for case in run["cases"]))
+    lines += [f"| | {' | '.join(name.replace('_', ' ') for name in row.figures)} | seconds of training |"]
+    lines += ["|---|" + "---|" * (len(row.figures) + 1)]
+    for case in cases:
+        of_case = [run["cases"][case] for run in runs if case in run["cases"]]
+        cells = [cell([c[name] for c in of_case if name in c], form) for name, form in row.figures.items()]
+        lines.append(f"| {case} | {' | '.join(cells)} | {cell([c['seconds'] for c in of_case], '{:.0f}')} |")
+    threads = sorted({run["threads"] for run in runs})
+    lines += [
+        "",
+        f"Seeds {', '.join(str(run['seed']) for run in runs)}; {', '.join(map(str, threads))} thread(s); "
+        f"{sum(run['minutes'] for run in runs):.0f} minutes in all; features {', '.join(sorted({run['classifier'] for run in runs}))}; "
+        f"TensorFlow {runs[0]['versions']['tensorflow']}, Keras {runs[0]['versions']['keras']}.",
+    ]
+    if row.goal:
+        case, figure, aim, reached = row.goal
+        values = [run["cases"][case][figure] for run in runs]
+        each = ", ".join(row.figures[figure].format(value) for value in values)
+        lines += ["", f"Aim: {aim}. **{'Reached' if reached(values) else 'Falls short'}** ({each})."]
+    for name in row.pictures:
+        if (DOCS / "results" / f"{name}.png").exists():
+            lines += ["", f"![{row.title}, seed 0](results/{name}.png)"]
+    return [*lines, ""]
+
+
+def cell(values, form):
+    if not values or all(value == 0 for value in values):
+        return ""
+    mean = form.format(np.mean(values))
+    return mean if len(values) == 1 else f"{mean} +- {form.format(np.std(values, ddof=1))}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
