@@ -118,7 +118,9 @@ class Packing(keras.layers.Layer):
     def __init__(self, number, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(number, int) or number < 1:
-            raise ValueError(f"number, the examples in a pack, must be an integer of 1 or more. Received: number={number!r}")
+            raise ValueError(
+                f"number, the examples in a pack, must be an integer of 1 or more. Received: number={number!r}"
+            )
         self.number = number
 
     def call(self, inputs):

@@ -146,7 +146,7 @@ def points_generator(latent_dim=2, num_classes=None, dimensions=2, width=128, de
     """
     inputs, x = _generator_inputs(latent_dim, num_classes)
     for _ in range(depth):
-        x = layers.Dense(width, activation="relu")(x)
+        x = layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
     x = layers.Dense(dimensions)(x)
     return keras.Model(inputs, layers.Rescaling(scale)(x), name="generator")
 
@@ -157,13 +157,14 @@ def points_discriminator(num_classes=None, dimensions=2, width=128, depth=4, sca
     Args:
         num_classes: Number of labels, or `None`.
         dimensions, width, depth, scale: As in `points_generator`; points are divided by `scale`.
-        packing: Points judged at once, as in `layers.Packing`.
+        packing: Points judged at once, as in `layers.Packing`; without labels only.
     """
+    _check_packing(packing, num_classes)
     inputs, x, label = _discriminator_inputs(num_classes, (dimensions,))
     x = layers.Rescaling(1.0 / scale)(x)
     x = Packing(packing)(x) if packing > 1 else x
     for _ in range(depth):
-        x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
+        x = layers.LeakyReLU(0.2)(layers.Dense(width, kernel_initializer="he_normal")(x))
     return keras.Model(inputs, _score(x, label, num_classes), name="discriminator")
 
 
@@ -185,18 +186,19 @@ def stacked_generator(latent_dim=64, num_classes=None):
 
 
 def stacked_discriminator(num_classes=None, width=2, packing=1):
-    """Convolutions 14x14, 7x7, 4x4 (5x5, stride 2, LeakyReLU .2) > Dense 1, of three-channel images, without BatchNorm.
+    """Convolutions 14x14, 7x7, 4x4 (7x7, stride 2, LeakyReLU .2) > Dense 1, of three-channel images, without BatchNorm.
 
     Args:
         num_classes: Number of labels, or `None`.
         width: Channels at 14x14, doubled at each of the next two layers. 2 is the quarter of `stacked_generator`, the setting in
             which Metz et al. 2017 count modes; 4 their half.
-        packing: Images judged at once, as in `layers.Packing`.
+        packing: Images judged at once, as in `layers.Packing`; without labels only.
     """
+    _check_packing(packing, num_classes)
     inputs, x, label = _discriminator_inputs(num_classes, (28, 28, 3))
     x = Packing(packing)(x) if packing > 1 else x
     for filters in (width, 2 * width, 4 * width):
-        x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 5, strides=2, padding="same")(x))
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 7, strides=2, padding="same")(x))
     return keras.Model(inputs, _score(layers.Flatten()(x), label, num_classes), name="discriminator")
 
 
@@ -216,6 +218,13 @@ def _discriminator_inputs(num_classes, shape=_SHAPE):
         return images, images, None
     label = keras.Input((), dtype="int32", name="label")
     return [images, label], images, label
+
+
+def _check_packing(packing, num_classes):
+    if packing > 1 and num_classes is not None:
+        raise ValueError(
+            f"A pack has several labels, so packing={packing} and num_classes={num_classes} exclude each other."
+        )
 
 
 def _score(features, label, num_classes, normalized=lambda layer: layer):

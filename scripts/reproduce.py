@@ -59,7 +59,9 @@ def trained(recipe, seed, split="train", seconds=None, steps=None):
     """A GAN of a recipe, trained for its steps or for `seconds`, and the seconds that it took."""
     images, labels = data.load(recipe.data, split)
     gan = recipe.build(seed=seed)
-    stream = data.batches(images, labels if gan.conditional else None, recipe.batch_per_step, gan.value_range, seed=seed)
+    stream = data.batches(
+        images, labels if gan.conditional else None, recipe.batch_per_step, gan.value_range, seed=seed
+    )
     watch = StopAfter(seconds)
     gan.fit(stream, steps_per_epoch=None if seconds else steps or recipe.steps, verbose=0, callbacks=[watch])
     return gan, watch.seconds
@@ -125,7 +127,9 @@ def toy(name):
     def run(seed):
         gan, seconds = trained(recipes.get(name), seed)
         points = gan.sample(2500, seed=seed)
-        picture(name, seed, lambda path: plots.points(points, data.load(name, "test")[0], path, f"{name}, 2,500 samples"))
+        picture(
+            name, seed, lambda path: plots.points(points, data.load(name, "test")[0], path, f"{name}, 2,500 samples")
+        )
         modes, high_quality, kl = metrics.mode_counts(points, TOYS[name].centers, TOYS[name].deviation)
         return {"ours": {"modes": modes, "high_quality": high_quality, "kl": kl, "seconds": seconds}}
 
@@ -196,7 +200,9 @@ def critic(seed):
         points, _ = TOYS["gaussians"].sample(4096, seed=seed)
         z = keras.Input((1,))
         # The generator moves a standard normal: its distance to the toy is known exactly from the samples.
-        generator = keras.Model(z, keras.layers.Rescaling(1.0, offset=shift)(keras.layers.Dense(1, kernel_initializer="ones")(z)))
+        generator = keras.Model(
+            z, keras.layers.Rescaling(1.0, offset=shift)(keras.layers.Dense(1, kernel_initializer="ones")(z))
+        )
         keras.utils.set_random_seed(seed)
         gan = common.gan_keras.GAN(generator, networks.points_discriminator(dimensions=1, width=64, depth=3), seed=seed)
         gan.compile(
@@ -226,7 +232,9 @@ def score_ratio(seed):
     evaluator = digits_evaluator()
     samples = evaluator.sample(gan, 10_000, seed)
     real = evaluator.reference.probabilities
-    scores = {batch: [metrics.classifier_score(p, batch) for p in (samples.probabilities, real)] for batch in (32, None)}
+    scores = {
+        batch: [metrics.classifier_score(p, batch) for p in (samples.probabilities, real)] for batch in (32, None)
+    }
     picture("default", seed, lambda path: plots.grid(samples.images[:100]).save(path))
     figures = {
         "score": scores[32][0],
@@ -350,7 +358,9 @@ ROWS = [
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="ROW", help=f"of {', '.join(row.name for row in ROWS)}; default: all")
+    parser.add_argument(
+        "--only", nargs="+", metavar="ROW", help=f"of {', '.join(row.name for row in ROWS)}; default: all"
+    )
     parser.add_argument("--seeds", type=int, metavar="K", help="seeds 0 to K - 1; default: the row's")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="of TensorFlow; 0 leaves it the choice")
     parser.add_argument("--again", action="store_true", help="run also what docs/results holds already")
@@ -373,8 +383,15 @@ def main(argv=None):
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
     (DOCS / "results").mkdir(exist_ok=True)
     chosen = [row for row in ROWS if not args.only or row.name in args.only]
-    todo = [(row, seed) for row in chosen for seed in range(args.seeds or row.seeds) if args.again or not path_of(row, seed).exists()]
-    print(f"{len(todo)} runs: {', '.join(f'{row.name} seed {seed}' for row, seed in todo) or 'nothing to do'}", flush=True)
+    todo = [
+        (row, seed)
+        for row in chosen
+        for seed in range(args.seeds or row.seeds)
+        if args.again or not path_of(row, seed).exists()
+    ]
+    print(
+        f"{len(todo)} runs: {', '.join(f'{row.name} seed {seed}' for row, seed in todo) or 'nothing to do'}", flush=True
+    )
     for number, (row, seed) in enumerate(todo, 1):
         started = time.perf_counter()
         cases = row.run(seed)

@@ -37,7 +37,9 @@ def parse(argv):
     )
     parser.add_argument("--seed", type=int, metavar="S", help="default: 0")
     parser.add_argument(
-        "--data", metavar="NAME|PATH", help="mnist, an .npz file, a folder of IDX files or images; default: the recipe's"
+        "--data",
+        metavar="NAME|PATH",
+        help="mnist, an .npz file, a folder of IDX files or images; default: the recipe's",
     )
     parser.add_argument("--split", help='part of the data to train on, such as "train[:50000]"; default: train')
     parser.add_argument("--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, off on a CPU")

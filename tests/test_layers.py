@@ -4,6 +4,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+import gan_keras
+from gan_keras import data, networks
 from gan_keras.layers import SpectralNormalization
 
 
@@ -108,3 +110,36 @@ def test_saves_and_loads(tmp_path):
 def test_nonsense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# Packing
+
+
+def test_packing_lays_neighbours_on_top_of_each_other():
+    x = np.arange(4 * 2 * 3 * 2).reshape(4, 2, 3, 2).astype("float32")
+    packed = gan_keras.layers.Packing(2)(x).numpy()
+    assert packed.shape == (2, 2, 3, 4)
+    np.testing.assert_array_equal(packed[1], np.concatenate([x[2], x[3]], axis=-1))
+    points = np.arange(12.0).reshape(6, 2).astype("float32")
+    np.testing.assert_array_equal(gan_keras.layers.Packing(3)(points).numpy(), points.reshape(2, 6))
+
+
+def test_packing_must_divide_the_batch():
+    with pytest.raises(ValueError, match="divisible by the 3 examples"):
+        gan_keras.layers.Packing(3)(np.zeros((4, 2), "float32"))
+    with pytest.raises(ValueError, match="1 or more. Received: number=0"):
+        gan_keras.layers.Packing(0)
+    layer = gan_keras.layers.Packing(2)
+    assert gan_keras.layers.Packing.from_config(layer.get_config()).number == 2
+
+
+def test_a_packed_discriminator_trains_with_a_penalty_and_is_saved(tmp_path):
+    points, _ = data.load("ring", "train[:512]")
+    gan = gan_keras.GAN(networks.points_generator(width=16), networks.points_discriminator(width=16, packing=4))
+    gan.compile("adam", "adam", regularizers=["gradient_penalty"])
+    logs = gan.fit(data.batches(points, batch_size=64, value_range=None), steps_per_epoch=2, verbose=0).history
+    assert all(np.isfinite(values).all() for values in logs.values())
+    gan.save(tmp_path / "gan.keras")
+    again = keras.models.load_model(tmp_path / "gan.keras")
+    np.testing.assert_array_equal(gan.discriminator(points[:8]), again.discriminator(points[:8]))
+    assert again.discriminator(points[:8]).shape == (2, 1)

@@ -45,6 +45,33 @@ def test_discriminators_put_out_one_logit(build, num_classes):
         assert np.std((other - scores)[[0, 4]] * [[1], [-1]]) > 1e-6
 
 
+def test_networks_of_points():
+    generator = networks.points_generator(latent_dim=3, dimensions=1, width=8, depth=2, scale=4.0)
+    z = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    unit = networks.points_generator(latent_dim=3, dimensions=1, width=8, depth=2)
+    unit.set_weights(generator.get_weights())
+    np.testing.assert_allclose(generator(z), 4.0 * unit(z), rtol=1e-6)
+    judge = networks.points_discriminator(dimensions=1, width=8, depth=2, scale=4.0)
+    plain = networks.points_discriminator(dimensions=1, width=8, depth=2)
+    plain.set_weights(judge.get_weights())
+    np.testing.assert_allclose(judge(4.0 * z[:, :1]), plain(z[:, :1]), rtol=1e-5)
+    labelled = networks.points_discriminator(num_classes=3, width=8)
+    assert labelled([np.zeros((3, 2), "float32"), np.arange(3)]).shape == (3, 1)
+
+
+def test_stacked_networks_have_the_published_sizes():
+    generator, discriminator = networks.stacked_generator(), networks.stacked_discriminator()
+    assert generator.output_shape == (None, 28, 28, 3)
+    widths = [layer.filters for layer in generator.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+    assert widths == [32, 16, 8, 3] and generator.layers[1].units == 4 * 4 * 64
+    assert [x.filters for x in discriminator.layers if isinstance(x, keras.layers.Conv2D)] == [2, 4, 8]
+    packed = networks.stacked_discriminator(packing=2)
+    assert packed(np.zeros((6, 28, 28, 3), "float32")).shape == (3, 1)
+    for build in (networks.stacked_discriminator, networks.points_discriminator):
+        with pytest.raises(ValueError, match="exclude each other"):
+            build(packing=2, num_classes=10)
+
+
 def test_the_tutorials_networks_layer_by_layer():
     assert networks.mlp_generator().count_params() == (100 * 256 + 256) + (256 * 784 + 784)
     assert networks.mlp_discriminator().count_params() == (784 * 256 + 256) + (256 + 1)

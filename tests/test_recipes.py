@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gan_keras import data, losses, recipes, regularizers
+from gan_keras import data, losses, recipes, regularizers, toys
 
 NAMES = [
     "default",
@@ -19,11 +19,19 @@ NAMES = [
     "dragan",
     "r1",
     "cgan",
+    "ring",
+    "grid",
+    "swiss_roll",
+    "gaussians",
+    "stacked_mnist",
 ]
 
 
 def batch_for(recipe, gan, start=0):
-    images, labels = data.load(split="train[:2000]")
+    if recipe.data == "stacked_mnist":
+        images, labels = toys.stack_digits(*data.load(split="train[:2000]"), 200)
+    else:
+        images, labels = data.load(recipe.data, split="train[:2000]")
     labels = labels if recipe.num_classes else None
     return data.batches(images, labels, recipe.batch_per_step, gan.value_range, start=start)
 
@@ -36,8 +44,8 @@ def test_all_are_there():
 def test_every_value_names_its_source(name):
     recipe = recipes.get(name)
     unsourced = {row for row, value, source in recipe.rows() if not source}
-    # What is at its default of None, or at the plain schedule, needs none.
-    assert unsourced <= {"num_classes", "ema", "regularizers", "schedule"}
+    # What is at its default of None, of MNIST, or at the plain schedule, needs none.
+    assert unsourced <= {"num_classes", "ema", "regularizers", "schedule", "data"}
     assert set(recipe.sources) <= {field.name for field in dataclasses.fields(recipe)}
     for attribute in unsourced:
         default = next(f.default for f in dataclasses.fields(recipe) if f.name == attribute)
@@ -53,8 +61,8 @@ def test_trains_a_step_and_samples(name):
     logs = gan.fit(batch_for(recipe, gan), steps_per_epoch=1, verbose=0).history
     assert all(np.isfinite(values).all() for values in logs.values())
     images = gan.sample(12, seed=3)
-    low, high = gan.value_range
-    assert images.shape == (12, 28, 28, 1) and low <= images.min() and images.max() <= high
+    low, high = gan.value_range or (-np.inf, np.inf)
+    assert images.shape == (12, *gan.discriminator.inputs[0].shape[1:]) and low <= images.min() and images.max() <= high
 
 
 def test_published_values():

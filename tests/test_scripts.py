@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 
+import evaluate
 import keras
 import numpy as np
 import pytest
+import reproduce
 import sample
 import train_mnist
 from conftest import SCRIPTS, environment
@@ -24,7 +26,8 @@ def few_digits(tmp_path_factory):
     """600 real digits: enough to train on for a moment."""
     path = tmp_path_factory.mktemp("data") / "few.npz"
     images, labels = data.load(split="train[:600]")
-    np.savez_compressed(path, x_train=images, y_train=labels)
+    test = data.load(split="test[:300]")[0]
+    np.savez_compressed(path, x_train=images, y_train=labels, x_test=test)
     return path
 
 
@@ -352,3 +355,150 @@ def test_sample_refuses_what_is_no_run(mlp_run, cgan_run, tmp_path, capsys):
     pathlib.Path(out).write_text("mine")
     assert sample.main([str(mlp_run), "--num", "3", "--out", out]) == 2
     assert "--overwrite" in capsys.readouterr().err and pathlib.Path(out).read_text() == "mine"
+
+
+# Evaluating.
+
+
+def test_evaluate_writes_a_report_and_a_picture(mlp_run, capsys):
+    assert (
+        evaluate.main([str(mlp_run), "--num", "200", "--metrics", "frechet", "score", "manifold", "memorisation"]) == 0
+    )
+    printed = capsys.readouterr().out
+    report = json.loads((mlp_run / "report.json").read_text())
+    assert report["classifier"].startswith("digits-") and report["step"] == 7 and report["samples"] == 200
+    for name, figure in report["figures"].items():
+        assert np.isfinite(figure["value"]) and np.isfinite(figure["ceiling"]), name
+        assert evaluate.evaluation.FIGURES[name].title in printed
+    # Seven steps make no digits.
+    figures = report["figures"]
+    assert figures["frechet_distance"]["value"] > 10 * figures["frechet_distance"]["ceiling"]
+    assert figures["coverage"]["value"] < 0.1 < 0.5 < figures["coverage"]["ceiling"]
+    with Image.open(mlp_run / "report.png") as picture:
+        assert picture.size[0] > 1000
+    first = (mlp_run / "report.json").read_bytes()
+    assert (
+        evaluate.main([str(mlp_run), "--num", "200", "--metrics", "frechet", "score", "manifold", "memorisation"]) == 0
+    )
+    assert (mlp_run / "report.json").read_bytes() == first
+
+
+def test_evaluate_measures_labels_of_a_conditional_run(cgan_run):
+    assert evaluate.main([str(cgan_run), "--num", "120", "--metrics", "labels"]) == 0
+    figures = json.loads((cgan_run / "report.json").read_text())["figures"]
+    assert set(figures) == {"label_accuracy", "label_cross_entropy"}
+    assert 0 <= figures["label_accuracy"]["value"] < 0.5
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["RUN", "--num", "3"], "must be 100 or more"),
+        (["RUN", "--metrics", "labels", "--num", "100"], "Only conditional GANs"),
+        (["nowhere"], "not a run folder"),
+        (["RUN", "--seed", "-1", "--num", "100"], "seed must be an integer"),
+    ],
+)
+def test_evaluate_refuses_nonsense(mlp_run, arguments, message, capsys):
+    before = sorted(path.name for path in mlp_run.iterdir())
+    assert evaluate.main([str(mlp_run) if a == "RUN" else a for a in arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in mlp_run.iterdir()) == before
+
+
+def test_evaluate_needs_held_out_images(mlp_run, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(mlp_run / "model.keras", run)
+    config = json.loads((mlp_run / "config.json").read_text())
+    foreign = tmp_path / "foreign.npz"
+    np.savez(foreign, pictures=np.zeros((5, 28, 28)))
+    (run / "config.json").write_text(json.dumps({**config, "data": str(foreign)}))
+    assert evaluate.main([str(run), "--num", "100"]) == 2
+    assert "has no array 'x_train'" in capsys.readouterr().err
+    assert not (run / "report.json").exists()
+
+
+@pytest.fixture(scope="module")
+def ring_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "ring"
+    assert train_mnist.main(["--recipe", "ring", "--steps", "3", "--batch-size", "32", "--out", str(out)]) == 0
+    return out
+
+
+def test_toys_are_trained_evaluated_and_sampled(ring_run, tmp_path):
+    assert json.loads((ring_run / "config.json").read_text())["data"] == "ring"
+    assert (ring_run / "samples" / "step-0000003.png").exists() and not (ring_run / "manifold.png").exists()
+    assert evaluate.main([str(ring_run), "--num", "500"]) == 0
+    report = json.loads((ring_run / "report.json").read_text())
+    assert report["figures"]["modes"]["ceiling"] == 8 and report["figures"]["high_quality"]["ceiling"] > 0.97
+    assert evaluate.main([str(ring_run), "--num", "500", "--metrics", "frechet"]) == 2
+    assert sample.main([str(ring_run), "--num", "300", "--out", str(tmp_path / "points.npz")]) == 0
+    with np.load(tmp_path / "points.npz") as archive:
+        np.testing.assert_array_equal(archive["points"], keras.models.load_model(ring_run / "model.keras").sample(300))
+    assert sample.main([str(ring_run), "--num", "300", "--out", str(tmp_path / "points.png")]) == 0
+
+
+# The ledger.
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    """A ledger of one row in a folder of its own."""
+    calls = []
+
+    def run(seed):
+        calls.append(seed)
+        return {"ours": {"modes": 6 + seed, "seconds": 10.0}, "others": {"modes": 3, "seconds": 0.0}}
+
+    row = reproduce.Row(
+        name="toy",
+        title="A toy",
+        source="a paper",
+        protocol="counting",
+        published="5 modes",
+        differs="nothing",
+        run=run,
+        figures={"modes": "{:.1f}"},
+        goal=("ours", "modes", "8 in every run", lambda values: min(values) >= 8),
+    )
+    monkeypatch.setattr(reproduce, "ROWS", [row])
+    monkeypatch.setattr(reproduce, "DOCS", tmp_path)
+    return tmp_path, calls
+
+
+def test_the_ledger_holds_what_the_runs_say(ledger):
+    folder, calls = ledger
+    assert reproduce.main(["--seeds", "2"]) == 0
+    text = (folder / "results.md").read_text()
+    assert "| ours | 6.5 +- 0.7 | 10 +- 0 |" in text and "| others | 3.0 +- 0.0 |  |" in text
+    assert "**Falls short** (6.0, 7.0)" in text and "Seeds 0, 1" in text
+    # What is there is not run again, but enters the ledger.
+    assert reproduce.main([]) == 0
+    assert calls == [0, 1, 2] and "Seeds 0, 1, 2" in (folder / "results.md").read_text()
+    assert reproduce.main(["--only", "toy", "--seeds", "1", "--again"]) == 0
+    assert calls == [0, 1, 2, 0]
+
+
+def test_reproduce_refuses_nonsense(capsys):
+    assert reproduce.main(["--only", "ringg"]) == 2
+    assert "Did you mean 'ring'" in capsys.readouterr().err
+    assert reproduce.main(["--seeds", "0"]) == 2
+
+
+def test_the_ledger_is_written_from_the_runs(tmp_path, monkeypatch):
+    docs = SCRIPTS.parent / "docs"
+    written = (docs / "results.md").read_text()
+    monkeypatch.setattr(reproduce, "DOCS", tmp_path)
+    shutil.copytree(docs / "results", tmp_path / "results")
+    reproduce.write_ledger()
+    assert (tmp_path / "results.md").read_text() == written
+
+
+def test_centroids_are_those_of_k_means():
+    rng = np.random.default_rng(0)
+    images = np.concatenate(
+        [np.full((50, 2, 2, 1), level) + 0.01 * rng.normal(size=(50, 2, 2, 1)) for level in (0.2, 0.8)]
+    )
+    centers = reproduce.centroids(images, [0, 60])
+    np.testing.assert_allclose(centers, [images[:50].mean(axis=0), images[50:].mean(axis=0)], rtol=1e-5)
