@@ -404,13 +404,7 @@ _RECIPES = [
         name="grid",
         summary="twenty-five Gaussians on a grid",
         data="grid",
-        generator=functools.partial(networks.points_generator, scale=4.0),
-        discriminator=functools.partial(networks.points_discriminator, scale=4.0),
-        sources={
-            **_RING.sources,
-            "generator": "ring's, in units of 4",
-            "discriminator": "ring's, in units of 4",
-        },
+        sources=_RING.sources,
     ),
     dataclasses.replace(
         _RING,

@@ -175,7 +175,7 @@ LOSSES = {
     "DRAGAN": dict(loss=losses.NonSaturating(), regularizers=(regularizers.DRAGAN(10.0),)),
     "non-saturating with R1": dict(loss=losses.NonSaturating(), regularizers=(regularizers.R1(1.0),)),
 }
-LOSS_UPDATES = 1500
+LOSS_UPDATES = 1000
 
 
 def order_of_losses(seed):
@@ -244,7 +244,7 @@ def score_ratio(seed):
     return {"default": {**figures, "seconds": seconds}, "test digits": {"score": scores[32][1], "seconds": 0.0}}
 
 
-BUDGET = 60
+BUDGET = 30
 
 
 def every_recipe(seed):
