@@ -134,7 +134,11 @@ def test_stacked_figures(evaluator):
     triples = np.unique(labels * 101 + labels[::-1] * 10)
     assert abs(figures["modes"][0] - len(triples)) <= 6
     one = evaluation.stacked_figures(np.repeat(digits[:1], 50, axis=0).repeat(3, axis=-1), evaluator.extractor)
-    assert one == {"modes": (1, None), "kl": (pytest.approx(np.log(1000)), None)}
+    assert one["modes"] == one["sure_modes"] == (1, None) and one["confidence"][0] > 0.9
+    assert one["kl"][0] == pytest.approx(np.log(1000))
+    noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 3)).astype("uint8")
+    junk = evaluation.stacked_figures(noise, evaluator.extractor)
+    assert junk["sure_modes"][0] <= junk["modes"][0] < 20
 
 
 def test_the_best_model_is_kept_by_its_figure(tmp_path):
