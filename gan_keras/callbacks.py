@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_keras import plots
+from gan_keras.identifiers import unknown
 
 
 class EverySteps(keras.callbacks.Callback):
@@ -221,7 +222,7 @@ class Evaluate(keras.callbacks.Callback):
 
     Args:
         evaluator: `evaluation.Evaluator`.
-        every: Epochs between two evaluations.
+        every: Epochs between two evaluations. The first epoch is evaluated besides.
         n: Number of samples. With fewer than some thousands the Frechet distance is mostly bias; compare only equal n.
         groups: Groups of metrics, as in `Evaluator.figures`.
         seed: Of the latents, always the same.
@@ -239,20 +240,20 @@ class Evaluate(keras.callbacks.Callback):
         super().__init__()
         if not isinstance(every, int) or every < 1:
             raise ValueError(f"every must be a number of epochs, 1 or more. Received: every={every!r}")
-        self.evaluator, self.every, self.n, self.groups, self.seed = evaluator, every, n, tuple(groups), seed
+        groups = (groups,) if isinstance(groups, str) else tuple(groups)
+        for group in groups:
+            if group not in evaluator.GROUPS:
+                raise unknown("group of metrics", group, evaluator.GROUPS)
+        self.evaluator, self.every, self.n, self.groups, self.seed = evaluator, every, n, groups, seed
 
     def on_train_begin(self, logs=None):
-        # The untrained model's: they stand until the first evaluation, and what cannot be measured is refused before training.
-        self._measure()
+        self._figures = None
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every == 0:
-            self._measure()
+        if self._figures is None or (epoch + 1) % self.every == 0:
+            figures = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
+            self._figures = {name: value for name, (value, _) in figures.items()}
         logs.update(self._figures)
-
-    def _measure(self):
-        figures = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
-        self._figures = {name: value for name, (value, _) in figures.items()}
 
 
 class HistoryFile(EverySteps):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-_BATCH = 500
+_BATCH = 256
 _WEIGHTS = pathlib.Path(__file__).with_name("classifier.weights.h5")
 
 
@@ -69,7 +69,7 @@ class DigitClassifier:
             ValueError: Images of another shape or type.
         """
         images = np.asarray(images)
-        if images.shape[1:] != (28, 28, 1) or images.dtype != np.uint8:
+        if images.shape[1:] != (28, 28, 1) or images.dtype != np.uint8 or not len(images):
             raise ValueError(
                 "The digit classifier reads uint8 images of shape (n, 28, 28, 1), white on black. Received: "
                 f"{images.dtype} of shape {images.shape}. For other images pass an extractor of your own."

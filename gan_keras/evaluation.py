@@ -15,6 +15,7 @@ from gan_keras.identifiers import unknown
 # Figures that compare all pairs take at most so many of the samples.
 _PAIRS = 10_000
 _LATENT_IMAGES = 64
+_BLOCK = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ FIGURES = {
     "classifier_score_32": Figure("classifier score, batches of 32", "higher"),
     "precision": Figure("precision", "higher"),
     "recall": Figure("recall", "higher"),
-    "density": Figure("density", "higher"),
+    "density": Figure("density", "ceiling"),
     "coverage": Figure("coverage", "higher"),
     "parzen_log_likelihood": Figure("Parzen log-likelihood", "higher"),
     "train_neighbour_mse": Figure("nearest training image, MSE", "neither"),
@@ -45,9 +46,9 @@ FIGURES = {
     "modes": Figure("modes hit", "higher"),
     "sure_modes": Figure("modes hit, read with over 0.9", "higher"),
     "confidence": Figure("classifier's confidence", "higher"),
-    "high_quality": Figure("high-quality share", "higher"),
+    "high_quality": Figure("high-quality share", "ceiling"),
     "kl": Figure("KL of modes from uniform", "lower"),
-    "wasserstein": Figure("sliced Wasserstein distance", "lower"),
+    "wasserstein": Figure("Wasserstein distance, sliced", "lower"),
 }
 
 
@@ -91,7 +92,7 @@ class Evaluator:
     ```
     """
 
-    # Name of a group on the command line: the method that computes it, and whether it needs probabilities, labels, a generator.
+    # Name of a group on the command line, and what it needs of `Samples`. The method `_NAME` computes it.
     GROUPS = {
         "frechet": (),
         "kernel": (),
@@ -110,6 +111,9 @@ class Evaluator:
             raise ValueError(
                 f"train and test must be images of one shape. Received: {self.train.shape[1:]} and {self.test.shape[1:]}."
             )
+        for name, images in (("train", self.train), ("test", self.test)):
+            if (images == images.flat[0]).all():
+                raise ValueError(f"Every pixel of {name} has the same value: there is nothing to compare with.")
         # In an order of its own, so that a part is no selection: MNIST's first test digits are plainer than its last.
         self.test = self.test[np.random.default_rng(seed).permutation(len(self.test))]
         self.extractor = DigitClassifier() if extractor is None else extractor
@@ -121,29 +125,50 @@ class Evaluator:
         name = getattr(self.extractor, "__name__", type(self.extractor).__name__)
         return getattr(self.extractor, "identity", f"unnamed extractor {name}")
 
-    def of_gan(self, gan, n=10_000, groups=None, seed=1):
-        """`figures` of `n` samples of a GAN. Latents are drawn with `seed`."""
-        return self.figures(self.sample(gan, n, seed), groups)
+    def of_gan(self, gan, n=10_000, groups=None, seed=1, value_range=None):
+        """`figures` of `n` samples of a GAN, drawn as by `sample`."""
+        return self.figures(self.sample(gan, n, seed, value_range), groups)
 
     def ceiling(self, n=10_000, groups=None):
-        """`figures` of `n` random training images instead of samples: what a perfect generator would have."""
+        """`figures` of `n` random training images (all of them, if there are fewer) instead of samples.
+
+        It is what a perfect generator would have. Groups that need labels or a generator have none.
+        """
         chosen = np.random.default_rng(self.seed).permutation(len(self.train))[:n]
         samples = self.describe([(self.train[chosen], None)])
-        figures = self.figures(
-            samples, [g for g in groups or self.GROUPS if g not in ("memorisation", "latent", "labels")]
-        )
-        if groups is None or "memorisation" in groups:
+        wanted = [
+            group
+            for group in (self.GROUPS if groups is None else groups)
+            if all(getattr(samples, need) is not None for need in self.GROUPS[group])
+        ]
+        figures = self.figures(samples, [group for group in wanted if group != "memorisation"])
+        if "memorisation" in wanted:
             figures.update(self._memorisation(samples, own=chosen))
         return figures
 
-    def sample(self, gan, n, seed=1):
-        """`Samples` of a GAN, drawn and described in batches."""
-        low, high = gan.value_range or (0.0, 1.0)
+    def sample(self, gan, n, seed=1, value_range=None):
+        """`Samples` of a GAN, drawn and described in batches.
+
+        Args:
+            gan: A `GAN` of images.
+            n: Number of samples.
+            seed: Of the latents; and of the labels of a conditional GAN, which are random, as those of real images in a row.
+            value_range: (low, high) of its images; by default `gan.value_range`.
+
+        Raises:
+            ValueError: The range is not known, or samples are not finite.
+        """
+        if (value_range or gan.value_range) is None:
+            raise ValueError("The GAN does not know the range of its images. Pass value_range, such as (-1, 1).")
+        low, high = value_range or gan.value_range
+        labels = np.random.default_rng(seed).integers(gan.num_classes, size=n) if gan.conditional else None
 
         def generate(z):
             return (gan(z, training=False) - low) / (high - low)
 
-        batches = ((plots.to_uint8(images, (low, high)), labels) for images, labels in gan.sample_batches(n, seed))
+        batches = (
+            (plots.to_uint8(images, (low, high)), labels) for images, labels in gan.sample_batches(n, seed, labels)
+        )
         samples = self.describe(batches)
         if not gan.conditional:
             samples.generate, samples.latent_dim = generate, gan.latent_dim
@@ -153,7 +178,7 @@ class Evaluator:
         """`Samples` of an iterable of (uint8 images, labels or `None`), in the memory of their features."""
         images, features, probabilities, labels = [], [], [], []
         kept = 0
-        for batch, batch_labels in batches:
+        for batch, batch_labels in _in_blocks(batches):
             batch = _images("samples", batch, self.test.shape[1:])
             described = self.extractor(batch)
             described = described if isinstance(described, tuple) else (described,)
@@ -169,10 +194,10 @@ class Evaluator:
                 kept += len(images[-1])
         if not images:
             raise ValueError("There are no samples to evaluate.")
-        images = np.concatenate(images)
-        if (images == images.flat[0]).all():
-            raise ValueError("Every pixel of every sample has the same value: there is nothing to evaluate.")
-        return Samples(images, *(np.concatenate(part) if part else None for part in (features, probabilities, labels)))
+        return Samples(
+            np.concatenate(images),
+            *(np.concatenate(part) if part else None for part in (features, probabilities, labels)),
+        )
 
     def figures(self, samples, groups=None):
         """The figures of `Samples`, by name: (value, standard error or `None`).
@@ -230,7 +255,7 @@ class Evaluator:
     def _parzen(self, samples):
         held_out, made = self.test[:_PAIRS] / 255.0, samples.images / 255.0
         # Held-out images choose the bandwidth and others are judged by it: the generator was trained on neither.
-        cut = len(held_out) // 10
+        cut = max(1, len(held_out) // 10)
         bandwidth = metrics.choose_bandwidth(held_out[:cut], made)
         return {"parzen_log_likelihood": metrics.parzen_log_likelihood(held_out[cut:], made, bandwidth)}
 
@@ -303,6 +328,14 @@ def stacked_figures(images, classifier):
         "kl": (metrics.kl_from_uniform(labels, 1000), None),
         "confidence": (float(sure.mean()), None),
     }
+
+
+def _in_blocks(batches):
+    """The same images in batches of 256 at most, so that an extractor meets no whole data set."""
+    for images, labels in batches:
+        for start in range(0, max(len(images), 1), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            yield images[part], None if labels is None else labels[part]
 
 
 def _images(name, images, shape=None):

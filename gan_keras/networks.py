@@ -125,13 +125,31 @@ def wgan_gp_critic(width=64, num_classes=None):
 
 
 def default_generator(latent_dim=64, num_classes=None):
-    """The generator of the default recipe: DCGAN's at half its width, for two CPU cores. Images in [-1, 1]."""
-    return dcgan_generator(latent_dim, width=32, num_classes=num_classes)
+    """Dense 256 twice > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), tanh. In [-1, 1].
+
+    BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2): two
+    cheap dense layers let it part the latents of different digits sharply, where convolutions alone leave blends between.
+    """
+    inputs, x = _generator_inputs(latent_dim, num_classes)
+    for _ in range(2):
+        x = layers.ReLU()(_batch_norm()(layers.Dense(256, use_bias=False)(x)))
+    x = layers.Reshape((7, 7, 64))(layers.Dense(7 * 7 * 64, use_bias=False)(x))
+    x = layers.ReLU()(_batch_norm()(x))
+    x = layers.Conv2DTranspose(32, 4, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(_batch_norm()(x))
+    x = layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="tanh")(x)
+    return keras.Model(inputs, x, name="generator")
 
 
 def default_discriminator(num_classes=None):
-    """The discriminator of the default recipe: WGAN-GP's critic at half its width, for two CPU cores."""
-    return wgan_gp_critic(width=32, num_classes=num_classes)
+    """Convolutions 14x14x32, 7x7x64, 4x4x128 (4x4, stride 2, LeakyReLU .2) > Dense 1, without BatchNorm.
+
+    WGAN-GP's critic at half its width and with smaller kernels, for two CPU cores.
+    """
+    inputs, x, label = _discriminator_inputs(num_classes)
+    for filters in (32, 64, 128):
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 4, strides=2, padding="same")(x))
+    return keras.Model(inputs, _score(layers.Flatten()(x), label, num_classes), name="discriminator")
 
 
 def points_generator(latent_dim=2, num_classes=None, dimensions=2, width=128, depth=4, scale=1.0):

@@ -63,7 +63,7 @@ def main(argv=None):
     report["versions"] = common.versions()
 
     temporary = folder / "report.json.new"
-    temporary.write_text(json.dumps(report, indent=2) + "\n")
+    temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     os.replace(temporary, folder / "report.json")
     print_table(report)
     print(
@@ -73,10 +73,18 @@ def main(argv=None):
 
 
 def evaluate_images(gan, config, args, folder):
-    train, _ = data.load(config["data"], config["split"])
-    test, _ = data.load(config["data"], "test")
+    train, test = (data.load(config["data"], split)[0] for split in (config["split"], "test"))
+    if train.dtype != np.uint8:
+        train, test = (plots.to_uint8(images, gan.value_range) for images in (train, test))
+    if config["data"] != "mnist":
+        print(
+            "Note      The features are those of a classifier of digits. For other images measure with an extractor of your "
+            "own: docs/evaluation.md"
+        )
     evaluator = evaluation.Evaluator(train, test)
     samples = evaluator.sample(gan, args.num, args.seed)
+    if (samples.images == samples.images.flat[0]).all():
+        raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")
     figures = evaluator.figures(samples, args.metrics)
     ceiling = evaluator.ceiling(args.num, args.metrics)
     nearest, _ = metrics.nearest_neighbours(samples.images[:50], train)
@@ -89,7 +97,11 @@ def evaluate_images(gan, config, args, folder):
         real_classes=evaluator.reference.probabilities.argmax(axis=1),
         title=f"{folder.resolve().name}, {args.num:,} samples",
     )
-    return {"classifier": evaluator.identity, "figures": table(figures, ceiling)}
+    return {
+        "classifier": evaluator.identity,
+        "ceiling_samples": min(args.num, len(train)),
+        "figures": table(figures, ceiling),
+    }
 
 
 def evaluate_points(gan, config, args, folder):
@@ -103,6 +115,10 @@ def evaluate_points(gan, config, args, folder):
 def evaluate_stacked(gan, config, args, folder):
     classifier = gan_keras.classifier.DigitClassifier()
     images = np.concatenate([plots.to_uint8(x, gan.value_range) for x, _ in gan.sample_batches(args.num, args.seed)])
+    if args.num < 5000:
+        raise ValueError(
+            f"1,000 modes are counted among 5,000 samples or more. Received: --num {args.num}; papers have 25,600."
+        )
     real, _ = data.load(config["data"], f"test[:{args.num}]")
     plots.grid(images[:100]).save(folder / "report.png")
     figures, ceiling = (evaluation.stacked_figures(x, classifier) for x in (images, real))
@@ -113,13 +129,18 @@ def table(figures, ceiling):
     """What report.json holds of each figure."""
     return {
         name: {
-            "value": value,
-            "error": error,
-            "ceiling": ceiling.get(name, (None,))[0],
+            "value": finite(value),
+            "error": finite(error),
+            "ceiling": finite(ceiling.get(name, (None,))[0]),
             "better": evaluation.FIGURES[name].better,
         }
         for name, (value, error) in figures.items()
     }
+
+
+def finite(value):
+    """JSON knows neither NaN nor infinity: what is not defined is null there."""
+    return value if value is not None and np.isfinite(value) else None
 
 
 def print_table(report):
@@ -127,8 +148,8 @@ def print_table(report):
         print(f"Features  {report['classifier']}")
     print(f"\n{'':34}{'samples':>20}{'ceiling':>12}  better")
     for name, figure in report["figures"].items():
-        value = f"{figure['value']:.4g}" + (f" +- {figure['error']:.2g}" if figure["error"] else "")
-        ceiling = "" if figure["ceiling"] is None else f"{figure['ceiling']:.4g}"
+        value, ceiling = ("-" if v is None else f"{v:.4g}" for v in (figure["value"], figure["ceiling"]))
+        value += f" +- {figure['error']:.2g}" if figure["error"] else ""
         print(f"{evaluation.FIGURES[name].title:34}{value:>20}{ceiling:>12}  {figure['better']}")
 
 

@@ -39,7 +39,7 @@ def parse(argv):
     parser.add_argument(
         "--data",
         metavar="NAME|PATH",
-        help="mnist, an .npz file, a folder of IDX files or images; default: the recipe's",
+        help="mnist, a toy such as ring, an .npz file, a folder of IDX files or images; default: the recipe's",
     )
     parser.add_argument("--split", help='part of the data to train on, such as "train[:50000]"; default: train')
     parser.add_argument("--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, off on a CPU")
@@ -213,7 +213,7 @@ def main(argv=None):
     print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
     print(f"  samples    {max((out / 'samples').glob('step-*.png'))}\n  animation  {out / 'samples.gif'}")
     print(f"  curves     {out / 'losses.png'}, {out / 'history.csv'}\n  model      {out / 'model.keras'}")
-    print(f"More digits: python scripts/sample.py {out} --num 100 --out digits.png")
+    print(f"More samples: python scripts/sample.py {out} --num 100 --out digits.png")
     return 0
 
 

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "checks": {"layers", "regularizers", "schedules"},
     "gan": {"checks", "losses", "regularizers", "schedules", "random"},
     "recipes": {"identifiers", "networks", "losses", "regularizers", "schedules", "gan"},
-    "callbacks": {"plots"},
+    "callbacks": {"identifiers", "plots"},
     "_version": set(),
 }
 

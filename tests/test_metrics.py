@@ -334,7 +334,7 @@ NAN = np.where(np.arange(30)[:, None] == 7, np.nan, GOOD)
         (lambda: metrics.parzen_log_likelihood(GOOD, GOOD, 0.2), r"must lie in \[0, 1\]"),
         (lambda: metrics.parzen_log_likelihood(GOOD * 0, abs(GOOD) / 9, 0.0), "above 0"),
         (lambda: metrics.nearest_neighbours(GOOD, GOOD.astype("float32")), "of one type"),
-        (lambda: metrics.nearest_neighbours(GOOD, GOOD[:, :2]), "columns"),
+        (lambda: metrics.nearest_neighbours(GOOD, GOOD[:, :2]), "one type and shape"),
         (lambda: metrics.mode_counts(GOOD, GOOD[:, :2], 0.1), "columns"),
         (lambda: metrics.mode_counts(GOOD, GOOD, 0.0), "deviation must be above 0"),
         (lambda: metrics.kl_from_uniform(np.array([5]), 5), "integers"),
@@ -343,6 +343,14 @@ NAN = np.where(np.arange(30)[:, None] == 7, np.nan, GOOD)
         (lambda: metrics.sliced_wasserstein(GOOD, GOOD[:, :2]), "columns"),
         (lambda: metrics.two_sample_accuracy(np.zeros((9, 8, 8, 1)), np.ones((9, 8, 8, 1))), "at least 20"),
         (lambda: metrics.latent_recovery(lambda z: z, np.zeros((2, 3)), 2), "of shape"),
+        (lambda: metrics.latent_recovery(lambda z: z * np.nan, np.zeros((2, 2)), 2), "made NaN"),
+        (lambda: metrics.latent_recovery(lambda z: z, np.zeros((2, 2), "uint8"), 2), "finite floats"),
+        (lambda: metrics.kernel_distance(GOOD, GOOD, block=1), "2 or more"),
+        (lambda: metrics.classifier_score(np.full((20, 10), 0.1), batch=0), "2 or more"),
+        (lambda: metrics.parzen_log_likelihood(abs(GOOD) / 9, abs(GOOD) / 9, np.inf), "above 0 and finite"),
+        (lambda: metrics.nearest_neighbours(GOOD, GOOD[:9], exclude_self=True), "30 of 9"),
+        (lambda: metrics.two_sample_accuracy(np.full((30, 8, 8, 1), -1.0), np.ones((30, 8, 8, 1))), "in .0, 1."),
+        (lambda: metrics.two_sample_accuracy(np.ones((30, 8, 8, 1)), np.ones((30, 8, 8, 1), "uint8")), "of one type"),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -28,9 +28,9 @@ class Moments:
         self.mean = None
         self._scatter = None
 
-    def update(self, features):
-        """Add rows (n, d); ValueError for NaN or another width."""
-        features = vectors("features", features, width=None if self.n == 0 else len(self.mean))
+    def update(self, features, name="features"):
+        """Add rows (n, d); ValueError, which calls them `name`, for NaN or another width."""
+        features = vectors(name, features, width=None if self.n == 0 else len(self.mean))
         n, mean = len(features), features.mean(axis=0)
         scatter = (features - mean).T @ (features - mean)
         if self.n == 0:
@@ -109,7 +109,11 @@ def frechet_bias(covariance, n, m):
 
 
 def _moments(name, features):
-    moments = features if isinstance(features, Moments) else Moments().update(vectors(name, features, at_least=2))
+    moments = features
+    if not isinstance(features, Moments):
+        features, moments = np.asarray(features), Moments()
+        for start in range(0, len(features), 100_000):
+            moments.update(features[start : start + 100_000], name)
     if moments.n < 2:
         raise ValueError(f"{name} must have at least 2 rows. Received: {moments.n}.")
     return moments

@@ -18,7 +18,7 @@ def kernel_distance(real, generated, block=1000):
 
     Args:
         real, generated: Arrays of features (n, d), at least 2 rows each.
-        block: Rows in a block at most. The larger set's surplus is left out.
+        block: Rows in a block, 2 or more, or all rows where there are fewer. The rest is left out.
 
     Returns:
         (distance, standard error): floats; the error is NaN where there is only one block.
@@ -28,10 +28,11 @@ def kernel_distance(real, generated, block=1000):
 
     Binkowski et al. 2018, "Demystifying MMD GANs", section 4.
     """
+    if block < 2:
+        raise ValueError(f"block, the rows in a block, must be 2 or more. Received: block={block}")
     real, generated = pair(real, generated, at_least=2)
-    n = min(len(real), len(generated))
-    number = -(-n // block)
-    size = n // number
+    size = min(len(real), len(generated), block)
+    number = min(len(real), len(generated)) // size
     estimates = [_block(real[k * size :][:size], generated[k * size :][:size]) for k in range(number)]
     error = np.std(estimates, ddof=1) / np.sqrt(number) if number > 1 else np.nan
     return float(np.mean(estimates)), float(error)

@@ -30,11 +30,18 @@ def latent_recovery(generate, images, latent_dim, steps=100, learning_rate=0.1, 
 
     Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1, inference by optimization.
     """
-    images = np.asarray(images, "float32")
+    images = np.asarray(images)
+    if images.dtype.kind != "f" or not len(images) or not np.isfinite(images).all():
+        raise ValueError(
+            f"images must be finite floats, one or more. Received: {images.dtype} of shape {images.shape}."
+        )
+    images = images.astype("float32")
     latents = np.random.default_rng(seed).standard_normal((candidates, latent_dim)).astype("float32")
     made = np.concatenate([np.asarray(generate(tf.constant(latents[k : k + 256]))) for k in range(0, candidates, 256)])
-    if images.shape[1:] != made.shape[1:] or not np.isfinite(images).all():
-        raise ValueError(f"images must be finite, of shape (n, {made.shape[1:]}). Received: shape {images.shape}.")
+    if images.shape[1:] != made.shape[1:]:
+        raise ValueError(f"images must be of shape {made.shape[1:]}, as the generator's. Received: {images.shape[1:]}.")
+    if not np.isfinite(made).all():
+        raise ValueError("The generator made NaN or infinite values.")
     flat, goals = made.reshape(candidates, -1), images.reshape(len(images), -1)
     nearest = ((flat**2).sum(axis=1) - 2.0 * goals @ flat.T).argmin(axis=1)
     z = tf.Variable(latents[nearest])

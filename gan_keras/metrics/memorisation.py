@@ -26,11 +26,18 @@ def nearest_neighbours(images, references, exclude_self=False):
     Raises:
         ValueError: Different shapes or types, NaN.
 
-    Theis, van den Oord, Bethge 2016, "A Note on the Evaluation of Generative Models", section 3.3, on what it can and cannot show.
+    Theis, van den Oord, Bethge 2016, "A Note on the Evaluation of Generative Models", section 3.4, on what it can and cannot show.
     """
     images, references = np.asarray(images), np.asarray(references)
-    if images.dtype != references.dtype:
-        raise ValueError(f"Both sets must be of one type. Received: {images.dtype} and {references.dtype}.")
+    if images.dtype != references.dtype or images.shape[1:] != references.shape[1:]:
+        raise ValueError(
+            f"Both sets must be of one type and shape. Received: {images.dtype} {images.shape[1:]} and {references.dtype} "
+            f"{references.shape[1:]}."
+        )
+    if exclude_self and len(images) > len(references):
+        raise ValueError(
+            f"With exclude_self images are the first references. Received: {len(images)} of {len(references)}."
+        )
     scale = 1.0 / 255.0 if images.dtype == np.uint8 else 1.0
     references = vectors("references", references, at_least=1 + exclude_self).astype("float32") * np.float32(scale)
     images = vectors("images", images, width=references.shape[1]).astype("float32") * np.float32(scale)

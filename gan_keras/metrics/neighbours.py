@@ -24,7 +24,7 @@ def precision_recall(real, generated, k=3):
     Raises:
         ValueError: k or fewer rows, different widths, NaN.
 
-    Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models", section 3; k = 3 there.
+    Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models", section 2; k = 3 there.
     """
     real, generated = _sets(real, generated, k)
     real_radii, generated_radii = _radii(real, k), _radii(generated, k)

@@ -48,8 +48,8 @@ def choose_bandwidth(validation, samples, bandwidths=np.logspace(-1, 0, 10)):
 def _log_likelihoods(test, samples, bandwidths):
     """Array (bandwidths, test images)."""
     bandwidths = np.asarray(bandwidths, float)
-    if not (bandwidths > 0).all():
-        raise ValueError(f"A bandwidth must be above 0. Received: {bandwidths}")
+    if not (len(bandwidths) and (bandwidths > 0).all() and np.isfinite(bandwidths).all()):
+        raise ValueError(f"A bandwidth must be above 0 and finite. Received: {bandwidths}")
     samples = vectors("samples", samples)
     test = vectors("test", test, width=samples.shape[1])
     if min(samples.min(), test.min()) < -1e-6 or max(samples.max(), test.max()) > 1 + 1e-6:

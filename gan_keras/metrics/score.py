@@ -26,6 +26,8 @@ def classifier_score(probabilities, batch=None):
 
     Salimans et al. 2016, "Improved Techniques for Training GANs", section 4. TF-GAN's MNIST tutorial for the batches.
     """
+    if batch is not None and batch < 2:
+        raise ValueError(f"batch must be 2 or more, or None. Received: batch={batch}")
     p = _probabilities(probabilities, at_least=batch or 2)
     size = batch or len(p)
     p = p[: len(p) // size * size].reshape(-1, size, p.shape[1])
@@ -37,17 +39,44 @@ def classifier_score(probabilities, batch=None):
 def label_accuracy(probabilities, labels):
     """Share of samples whose likeliest class is the label they were made for; 0 to 1, higher is better.
 
-    For conditional models. Args: probabilities (n, classes); labels (n,) integers. Ravuri and Vinyals 2019, "Classification
-    Accuracy Score for Conditional Generative Models", read the other way: trained on real images, tested on samples.
+    For conditional models, beside `classifier_score`, which does not know what was asked for.
+
+        mean_i [argmax_y p(y | x_i) = label_i]
+
+    Args:
+        probabilities: (n, classes), rows that sum to 1.
+        labels: (n,) integers.
+
+    Returns:
+        float.
+
+    Raises:
+        ValueError: Rows that are no probabilities, or labels of another number or range.
+
+    Shmelkov, Schmid, Alahari 2018, "How good is my GAN?", section 3: GAN-test.
     """
     p, labels = _labelled(probabilities, labels)
     return float((p.argmax(axis=1) == labels).mean())
 
 
 def label_cross_entropy(probabilities, labels):
-    """mean_i -log p(label_i | x_i), in nats; 0 or more, lower is better. Sees doubt that the accuracy does not.
+    """Mean cross-entropy of a classifier and the labels that samples were made for, in nats; 0 or more, lower is better.
 
-    Args: probabilities (n, classes), held above 1e-12; labels (n,) integers. Definition: Odena et al. 2017, AC-GAN, equation 3.
+    For conditional models: it sees doubt that the accuracy does not.
+
+        mean_i -log p(label_i | x_i)
+
+    Args:
+        probabilities: (n, classes), rows that sum to 1; held above 1e-12.
+        labels: (n,) integers.
+
+    Returns:
+        float.
+
+    Raises:
+        ValueError: Rows that are no probabilities, or labels of another number or range.
+
+    Odena, Olah, Shlens 2017, AC-GAN, equation 3.
     """
     p, labels = _labelled(probabilities, labels)
     return float(-_log(p[np.arange(len(p)), labels]).mean())

@@ -28,6 +28,12 @@ def two_sample_accuracy(real, generated, epochs=8, seed=0):
 
     Lopez-Paz and Oquab 2017, "Revisiting Classifier Two-Sample Tests", section 3.
     """
+    if epochs < 1:
+        raise ValueError(f"epochs must be 1 or more. Received: epochs={epochs}")
+    if np.asarray(real).dtype != np.asarray(generated).dtype:
+        raise ValueError(
+            f"Both sets must be of one type. Received: {np.asarray(real).dtype} and {np.asarray(generated).dtype}."
+        )
     real, generated = _images(real), _images(generated)
     n = min(len(real), len(generated))
     if real.shape[1:] != generated.shape[1:] or n < 20:
@@ -67,4 +73,7 @@ def _images(images):
     images = np.asarray(images)
     if images.ndim != 4 or not np.isfinite(images).all():
         raise ValueError(f"Images must be finite numbers (n, height, width, channels). Received: shape {images.shape}.")
-    return images.astype("float32") / (255.0 if images.dtype == np.uint8 else 1.0)
+    images = images.astype("float32") / (255.0 if images.dtype == np.uint8 else 1.0)
+    if images.size and (images.min() < 0 or images.max() > 1):
+        raise ValueError(f"Float images must lie in [0, 1]. Received: from {images.min():g} to {images.max():g}.")
+    return images
