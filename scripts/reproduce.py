@@ -99,6 +99,8 @@ def parzen(seed):
     gan, seconds = trained(recipes.get("parzen"), seed, "train[:50000]")
     samples = gan.sample(10_000, seed=seed)
     picture("parzen", seed, lambda path: plots.grid(plots.to_uint8(samples[:100], gan.value_range)).save(path))
+    low, high = gan.value_range
+    samples = np.clip((samples - low) / (high - low), 0.0, 1.0)
     likelihood, bandwidth = parzen_figures(samples)
     cases = {"ours": {"log_likelihood": likelihood, "bandwidth": bandwidth, "seconds": seconds}}
     if seed == 0:

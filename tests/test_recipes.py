@@ -19,6 +19,7 @@ NAMES = [
     "dragan",
     "r1",
     "cgan",
+    "parzen",
     "ring",
     "grid",
     "swiss_roll",
