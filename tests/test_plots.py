@@ -54,3 +54,41 @@ def test_manifold_needs_two_latent_dimensions():
 
     with pytest.raises(ValueError, match="latent_dim=2. Received: latent_dim=8"):
         plots.manifold(tiny_gan())
+
+
+def opened(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def test_points_are_drawn_over_the_density(tmp_path):
+    real = np.random.default_rng(0).normal(size=(2000, 2))
+    for k, samples in enumerate((real + 50.0, real[:500])):
+        plots.points(samples, real, tmp_path / f"{k}.png")
+    outside, inside = (opened(tmp_path / f"{k}.png").astype(int) for k in (0, 1))
+    red = [((p[..., 0] - p[..., 1]) > 60).sum() for p in (outside, inside)]
+    assert red[0] == 0 and red[1] > 500  # what lies outside the real region is not shown
+    plots.points(real[:, :1], real[:, 1:], tmp_path / "line.png", "title")
+    assert opened(tmp_path / "line.png").shape[1] > 300
+
+
+def test_sheets_show_samples_neighbours_and_extremes(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (120, 8, 8, 1)).astype("uint8")
+    plots.sheets(images, images[:25], tmp_path / "two.png")
+    plots.sheets(
+        images,
+        images[:25],
+        tmp_path / "six.png",
+        confidence=rng.uniform(size=120),
+        classes=rng.integers(3, size=120),
+        real_classes=rng.integers(4, size=300),
+        title="a run",
+    )
+    two, six = (opened(tmp_path / name).shape for name in ("two.png", "six.png"))
+    assert six[1] == two[1] and six[0] > 1.8 * two[0]
+
+
+def test_nan_is_not_shown():
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        plots.to_uint8(np.array([0.0, np.nan]), (0, 1))
