@@ -124,7 +124,7 @@ def wgan_gp_critic(width=64, num_classes=None):
     return keras.Model(inputs, _score(x, label, num_classes), name="discriminator")
 
 
-def default_generator(latent_dim=64, num_classes=None):
+def default_generator(latent_dim=10, num_classes=None):
     """Dense 256 twice > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), tanh. In [-1, 1].
 
     BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2): two

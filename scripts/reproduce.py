@@ -178,7 +178,7 @@ def digits_evaluator():
     return evaluation.Evaluator(data.load("mnist", "train")[0], data.load("mnist", "test")[0])
 
 
-# Lucic et al. give each loss its own networks' regularizer; 64 latents, batches of 64.
+# Each with the regularizer of its paper, as in Lucic et al.; batches of 64 as there.
 LOSSES = {
     "minimax": dict(loss=losses.Minimax()),
     "non-saturating": dict(loss=losses.NonSaturating()),
@@ -352,7 +352,7 @@ ROWS = [
         source="Lucic et al. 2018, Are GANs Created Equal?",
         protocol="the same networks, optimizer and number of discriminator updates for each loss; Frechet distance of 10,000 samples to the 10,000 test digits",
         published="FID, best of a wide search: WGAN 6.7, non-saturating 6.8, DRAGAN 7.6, LSGAN 7.8, minimax 9.8, WGAN-GP 20.3",
-        differs=f"the distance is that of our classifier, so only the order compares; {LOSS_UPDATES:,} updates of the default recipe's networks instead of 15,625 and no search; one update of the discriminator for one of the generator; Adam 2e-4 (.5, .999); a moving average of the generator",
+        differs=f"the distance is that of our classifier, so only the order compares; {LOSS_UPDATES:,} updates of the default recipe's networks instead of 15,625 and no search; one update of the discriminator for one of the generator; 10 latents; Adam 2e-4 (.5, .999); a moving average of the generator",
         run=order_of_losses,
         figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "precision": "{:.3f}", "recall": "{:.3f}"},
         uses=("default",),
