@@ -219,7 +219,7 @@ def critic(seed):
         keras.utils.set_random_seed(seed)
         gan = common.gan_keras.GAN(generator, networks.points_discriminator(dimensions=1, width=64, depth=3), seed=seed)
         gan.compile(
-            keras.optimizers.Adam(recipes.cosine_decay(1e-3, 3000), 0.5, 0.9),
+            keras.optimizers.get(recipes.adam(recipes.cosine_decay(1e-3, 3000), 0.5, 0.9)),
             keras.optimizers.SGD(0.0),
             loss=losses.Wasserstein(),
             regularizers=regularizers.GradientPenalty(10.0),

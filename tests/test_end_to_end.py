@@ -1,4 +1,4 @@
-"""Whole trainings on the real MNIST, in small batches so that each takes a minute, and what they must show."""
+"""Whole trainings on the real data, in small batches so that each takes a minute, and what they must show."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ def train(name, seed, steps):
     small = 32 if recipe.schedule.batches_per_step == 1 else 10
     recipe = dataclasses.replace(recipe, batch_size=min(recipe.batch_size, small))
     gan = recipe.build(seed=seed)
-    images, labels = data.load()
+    images, labels = data.load(recipe.data)
     stream = data.batches(
         images, labels if gan.conditional else None, recipe.batch_per_step, gan.value_range, seed=seed
     )
@@ -24,7 +24,7 @@ def train(name, seed, steps):
 
 
 def in_unit_range(gan, n=500):
-    low, high = gan.value_range
+    low, high = gan.value_range or (0.0, 1.0)  # points as they are
     return ((gan.sample(n, seed=1) - low) / (high - low)).reshape(n, -1)
 
 
