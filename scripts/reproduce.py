@@ -363,7 +363,7 @@ ROWS = [
         source="Arjovsky et al. 2017, equation 2; Gulrajani et al. 2017",
         protocol="points on a line, three Gaussians against a shifted normal; mean D(real) - mean D(fake) on 20,000 fresh points over the exact distance",
         published="the ratio of a 1-Lipschitz critic is 1 at most",
-        differs="a toy of ours. The penalty is soft: where D maximises a s - 10 (s - 1)^2 over slopes s, the ratio rises to 1 + W1 / 20",
+        differs="a toy of ours. The penalty is soft: where D maximises a s - 10 (s - 1)^2 over slopes s, the ratio rises to 1 + W1 / 20. It is two-sided: on a line a slope of -1 satisfies it too, and a critic that starts with one in some part can keep it, far below the distance",
         run=critic,
         figures={"exact": "{:.3f}", "estimate": "{:.3f}", "ratio": "{:.3f}"},
     ),

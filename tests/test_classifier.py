@@ -66,7 +66,9 @@ def test_it_can_be_made_again(tmp_path, capsys):
         identities.append(classifier.DigitClassifier(out).identity)
     assert identities[0] == identities[1]
     # One epoch of the twelve: not yet the 99.69 % of the one that comes with the package.
-    accuracies = [float(line.split("%")[0].split()[-1]) for line in capsys.readouterr().out.splitlines() if "Test acc" in line]
+    accuracies = [
+        float(line.split("%")[0].split()[-1]) for line in capsys.readouterr().out.splitlines() if "Test acc" in line
+    ]
     assert accuracies[0] == accuracies[1] > 97.0
 
 
