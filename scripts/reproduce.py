@@ -95,14 +95,20 @@ def mean(runs, figure):
     return np.mean([run[figure] for run in runs])
 
 
+# Samples of narrower latents are smoother and less varied ("truncation", Brock et al. 2019): the estimator prefers them.
+NARROW = 0.7
+
+
 def parzen(seed):
     gan, seconds = trained(recipes.get("parzen"), seed, "train[:50000]")
-    samples = gan.sample(10_000, seed=seed)
-    picture("parzen", seed, lambda path: plots.grid(plots.to_uint8(samples[:100], gan.value_range)).save(path))
-    low, high = gan.value_range
-    samples = np.clip((samples - low) / (high - low), 0.0, 1.0)
-    likelihood, bandwidth = parzen_figures(samples)
-    cases = {"ours": {"log_likelihood": likelihood, "bandwidth": bandwidth, "seconds": seconds}}
+    cases = {}
+    for case, spread in (("ours", 1.0), (f"ours, latents x {NARROW}", NARROW)):
+        samples = np.concatenate([gan(spread * gan.latents(seed, block)).numpy() for block in range(40)])[:10_000]
+        images = plots.to_uint8(samples, gan.value_range)
+        if spread == 1.0:
+            picture("parzen", seed, lambda path: plots.grid(images[:100]).save(path))
+        likelihood, bandwidth = parzen_figures(images / 255.0)
+        cases[case] = {"log_likelihood": likelihood, "bandwidth": bandwidth, "seconds": seconds}
     if seed == 0:
         images = data.load("mnist", "train[:50000]")[0] / 255.0
         chosen = np.random.default_rng(0).permutation(50_000)[:10_000]
@@ -277,7 +283,7 @@ ROWS = [
         source="Goodfellow et al. 2014, table 1",
         protocol="10,000 samples, Gaussian kernels, bandwidth from 10 candidates by 1,000 validation digits, mean over the 10,000 test digits; trained on the first 50,000",
         published="DBN 138, stacked CAE 121, deep GSN 214, adversarial nets 225 +- 2",
-        differs="networks and training are ours (recipe parzen). The estimator misleads: see the digits and the centroids beside it",
+        differs="networks and training are ours (recipe parzen); samples are rounded to bytes. The estimator misleads: it prefers k-means centroids to digits, and samples of narrower latents",
         run=parzen,
         figures={"log_likelihood": "{:.1f}", "bandwidth": "{:.3f}"},
         goal=("ours", "log_likelihood", "225 or better, mean", lambda runs: mean(runs, "log_likelihood") >= 225),
@@ -290,7 +296,7 @@ ROWS = [
         source="Lin et al. 2018, PacGAN, table 1",
         protocol="2,500 samples; of high quality within 3 standard deviations of a mode; a mode is hit by one such sample",
         published="modes / high quality: GAN 6.3 / 98.2 %, ALI 6.6 / 97.6 %, PacGAN2 7.9 / 95.6 %, VEEGAN 8 / 52.9 %",
-        differs="networks, loss and length of training are ours (recipe ring)",
+        differs="networks, loss and length of training are ours (recipe ring). The modes come out narrower than the data's, which this share rewards: 98.9 % is what the data itself has",
         run=toy("ring"),
         figures={"modes": "{:.0f}", "high_quality": "{:.1%}", "kl": "{:.4f}"},
         goal=(
@@ -309,7 +315,7 @@ ROWS = [
         source="Lin et al. 2018, PacGAN, table 1",
         protocol="as the ring",
         published="modes / high quality: GAN 17.3 / 94.8 %, ALI 24.1 / 95.7 %, PacGAN4 24.8 / 93.6 %, VEEGAN 24.6 / 40 %",
-        differs="networks, loss and length of training are ours (recipe grid)",
+        differs="networks, loss and length of training are ours (recipe grid). The modes come out narrower than the data's",
         run=toy("grid"),
         figures={"modes": "{:.0f}", "high_quality": "{:.1%}", "kl": "{:.4f}"},
         goal=(

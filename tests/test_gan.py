@@ -366,7 +366,7 @@ def test_steps_per_execution_is_the_same_to_the_bit():
         ("conditional", "non_saturating", "r1", "Simultaneous()"),
         pytest.param("plain", "non_saturating", "dragan", "ThreeStep()", marks=pytest.mark.slow),
         pytest.param("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)", marks=pytest.mark.slow),
-        ("spectral", "hinge", "", "Alternating(1)"),
+        pytest.param("spectral", "hinge", "", "Alternating(1)", marks=pytest.mark.slow),
     ],
 )
 def test_two_replicas_are_one(kind, loss, regularizer, schedule):

@@ -55,7 +55,11 @@ def test_every_value_names_its_source(name):
     assert recipe.summary in table and "batch_size" in table and "object at" not in table
 
 
-@pytest.mark.parametrize("name", NAMES)
+# The slow ones differ from another in a value only.
+SLOW = {"jeffreys", "minimax", "lsgan", "parzen", "swiss_roll", "grid"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES])
 def test_trains_a_step_and_samples(name):
     recipe = recipes.get(name)
     gan = recipe.build(seed=1)

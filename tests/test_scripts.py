@@ -115,7 +115,7 @@ def test_lists_and_shows_recipes(capsys):
     assert "GradientPenalty(weight=10.0)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_says_how_to_go_on(number, few_digits, tmp_path):
     out = tmp_path / "run"
     process = subprocess.Popen(
