@@ -171,6 +171,12 @@ def main(argv=None):
     # Everything that can be refused is, before anything is written.
     images, labels = data.load(config["data"], config["split"])
     gan = common.build_gan(config)
+    takes = gan.discriminator.inputs[0].shape[1:]
+    if len(takes) != images.ndim - 1:
+        raise ValueError(
+            f"The recipe {config['recipe']} takes data of shape {takes}. Received: {config['data']}, of shape "
+            f"{images.shape[1:]}. Leave --data out for the recipe's own, or choose another --recipe."
+        )
     batch = config["batch_size"] * gan.schedule.batches_per_step
     checkpoint = callbacks.Checkpoint(out / "checkpoints", args.checkpoint_every)
     start = checkpoint.restore(gan) if args.resume else 0

@@ -271,6 +271,7 @@ def test_many_samples_in_bounded_memory(mlp_run, tmp_path):
         (["--batch-size", "601"], "Received: 600"),
         (["--recipe", "cgan", "--data", "{unlabelled}"], "needs labels"),
         (["--data", "{large}"], r"takes images of shape (batch, 28, 28, 1). Received: shape (32, 32, 32, 1)"),
+        (["--recipe", "ring"], "The recipe ring takes data of shape (2,)"),
         (["--resume"], "not a run folder"),
     ],
 )
