@@ -113,12 +113,12 @@ def evaluate_points(gan, config, args, folder):
 
 
 def evaluate_stacked(gan, config, args, folder):
-    classifier = gan_keras.classifier.DigitClassifier()
-    images = np.concatenate([plots.to_uint8(x, gan.value_range) for x, _ in gan.sample_batches(args.num, args.seed)])
     if args.num < 5000:
         raise ValueError(
             f"1,000 modes are counted among 5,000 samples or more. Received: --num {args.num}; papers have 25,600."
         )
+    classifier = gan_keras.classifier.DigitClassifier()
+    images = np.concatenate([plots.to_uint8(x, gan.value_range) for x, _ in gan.sample_batches(args.num, args.seed)])
     real, _ = data.load(config["data"], f"test[:{args.num}]")
     plots.grid(images[:100]).save(folder / "report.png")
     figures, ceiling = (evaluation.stacked_figures(x, classifier) for x in (images, real))
