@@ -12,12 +12,14 @@ from keras import layers
 
 from gan_keras import classifier, data
 
-# Digits stay what they are under these: two pixels, ten degrees, a tenth of the size.
-AUGMENTATION = (
-    layers.RandomTranslation(2 / 28, 2 / 28, fill_mode="constant", seed=1),
-    layers.RandomRotation(10 / 360, fill_mode="constant", seed=2),
-    layers.RandomZoom(0.1, 0.1, fill_mode="constant", seed=3),
-)
+
+def augmentation():
+    """Digits stay what they are under these: two pixels, ten degrees, a tenth of the size."""
+    return (
+        layers.RandomTranslation(2 / 28, 2 / 28, fill_mode="constant", seed=1),
+        layers.RandomRotation(10 / 360, fill_mode="constant", seed=2),
+        layers.RandomZoom(0.1, 0.1, fill_mode="constant", seed=3),
+    )
 
 
 def parse(argv):
@@ -47,7 +49,7 @@ def main(argv=None):
     network = classifier.build()
     inputs = keras.Input((28, 28, 1))
     x = inputs
-    for layer in AUGMENTATION:
+    for layer in augmentation():
         x = layer(x)
     model = keras.Model(inputs, network(x)[1])
     model.compile(
@@ -56,7 +58,9 @@ def main(argv=None):
         metrics=["accuracy"],
     )
     print(f"Training {network.count_params():,} weights on {len(images):,} digits, {args.epochs} epochs.")
-    model.fit(stream, epochs=args.epochs, steps_per_epoch=steps, verbose=1 if sys.stdout.isatty() else 2)
+    verbose = 1 if sys.stdout.isatty() else 2
+    # The stream is shuffled; Keras warns of any other word on it.
+    model.fit(stream, epochs=args.epochs, steps_per_epoch=steps, shuffle=False, verbose=verbose)
 
     images, labels = data.load("mnist", "test")
     _, logits = network.predict(images / 255.0, batch_size=500, verbose=0)

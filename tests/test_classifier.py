@@ -62,7 +62,7 @@ def test_it_can_be_made_again(tmp_path, capsys):
     identities = []
     for k in range(2):
         out = tmp_path / f"{k}.weights.h5"
-        assert train_classifier.main(["--out", str(out), "--epochs", "1", "--batch-size", "256"]) == 0
+        assert train_classifier.main(["--out", str(out), "--epochs", "1"]) == 0
         identities.append(classifier.DigitClassifier(out).identity)
     assert identities[0] == identities[1]
     # One epoch of the twelve: not yet the 99.69 % of the one that comes with the package.
