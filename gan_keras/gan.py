@@ -15,6 +15,25 @@ from gan_keras.random import EVALUATION, SAMPLING, TRAINING, Random, normal, sta
 _BLOCK = 256
 
 
+def _one_kernel(method):
+    """Decorator: compiled by XLA where `GAN.compile` left the choice to itself and runs on a CPU.
+
+    An update is a dozen small ops on every weight: in one kernel they go through memory once. The passes through the networks
+    stay TensorFlow's: its convolutions are faster there than XLA's (docs/performance.md).
+    """
+
+    @functools.wraps(method)
+    def run(self, *args):
+        if not self._fuses_updates:
+            return method(self, *args)
+        if method not in self._kernels:
+            bound = functools.partial(method, self)
+            self._kernels[method] = tf.function(bound, jit_compile=True, autograph=False)
+        return self._kernels[method](*args)
+
+    return run
+
+
 class Batch(NamedTuple):
     """The data of one step, or of a part of it, and the random draws that go with it."""
 
@@ -188,7 +207,10 @@ class GAN(keras.Model):
             loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys" or an `AdversarialLoss`.
             regularizers: One or several of "gradient_penalty", "r1", "dragan", "weight_clipping" or `Regularizer` objects.
             schedule: "alternating", "simultaneous", "three_phase", "three_step" or a `Schedule`.
-            jit_compile, steps_per_execution, run_eagerly: As in `keras.Model.compile`.
+            jit_compile: `True` compiles the whole step by XLA, `False` nothing. "auto" does what was measured to be fastest: the
+                whole step with a GPU; on a CPU the updates of the weights, as one kernel, while the networks run as
+                TensorFlow's own. Bits differ between the three, in rounding.
+            steps_per_execution, run_eagerly: As in `keras.Model.compile`.
 
         Raises:
             ValueError: The parts contradict each other; the message says which and what to change.
@@ -208,6 +230,10 @@ class GAN(keras.Model):
             steps_per_execution=steps_per_execution,
             run_eagerly=run_eagerly,
         )
+        fuses = jit_compile == "auto" and not run_eagerly and not tf.distribute.has_strategy() and not _has_gpu()
+        # Past Keras' attribute tracking: compiled functions are no state of the model.
+        object.__setattr__(self, "_fuses_updates", fuses)
+        object.__setattr__(self, "_kernels", {})
         self._execution = {
             "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
@@ -247,9 +273,8 @@ class GAN(keras.Model):
         random = Random(self.seed, EVALUATION, self._means["d_loss"].count)
         batch = Batch(images, labels, random)
         fake = _float32(self(self._latents(batch), training=False))
-        _, logs = self._discriminator_loss(batch, fake, on=("real", "fake"), training=False)
-        g_loss = self.adversarial_loss.generator_loss(self._scores(fake, labels, training=False))
-        return self._report({**logs, "g_loss": g_loss})
+        _, logs, scores = self._discriminator_loss(batch, fake, on=("real", "fake"), training=False)
+        return self._report({**logs, "g_loss": self.adversarial_loss.generator_loss(scores["fake"])})
 
     # The moves, which schedules call.
 
@@ -268,10 +293,16 @@ class GAN(keras.Model):
         return logs
 
     def update_both(self, batch):
-        """Both gradients at the same point, then both updates. Returns logs."""
-        d_gradients, d_logs = self._discriminator_gradients(batch)
-        g_gradients, g_logs = self._generator_gradients(batch)
-        logs = {**d_logs, **g_logs}
+        """Both gradients at the same point and from the same generated images, then both updates. Returns logs."""
+        self._seed_layers(batch.random)
+        with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
+            fake = _float32(self.generator(self._latents(batch), training=True))
+            loss, logs, scores = self._discriminator_loss(batch, fake, on=("real", "fake"), training=True)
+            logs["g_loss"] = self.adversarial_loss.generator_loss(scores["fake"])
+            d_scaled = self.d_optimizer.scale_loss(_share_of_replica(loss))
+            g_scaled = self.g_optimizer.scale_loss(_share_of_replica(logs["g_loss"]))
+        d_gradients = d_tape.gradient(d_scaled, self.discriminator.trainable_variables)
+        g_gradients = g_tape.gradient(g_scaled, self.generator.trainable_variables)
         with _after(d_gradients + g_gradients, logs):
             self._apply_to_discriminator(d_gradients)
             self._apply_to_generator(g_gradients)
@@ -283,7 +314,7 @@ class GAN(keras.Model):
         with keras.StatelessScope():
             fake = _float32(self.generator(self._latents(batch), training=True))
         with tf.GradientTape() as tape:
-            loss, logs = self._discriminator_loss(batch, fake, on, training=True)
+            loss, logs, _ = self._discriminator_loss(batch, fake, on, training=True)
             scaled = self.d_optimizer.scale_loss(_share_of_replica(loss))
         return tape.gradient(scaled, self.discriminator.trainable_variables), logs
 
@@ -298,6 +329,7 @@ class GAN(keras.Model):
             scaled = self.g_optimizer.scale_loss(_share_of_replica(loss))
         return tape.gradient(scaled, self.generator.trainable_variables), {"g_loss": loss}
 
+    @_one_kernel
     def _apply_to_discriminator(self, gradients):
         variables = self.discriminator.trainable_variables
         self.d_optimizer.apply_gradients(zip(gradients, variables))
@@ -305,11 +337,12 @@ class GAN(keras.Model):
             if isinstance(regularizer, regularizers.Projection):
                 regularizer.project(variables)
 
+    @_one_kernel
     def _apply_to_generator(self, gradients):
         self.g_optimizer.apply_gradients(zip(gradients, self.generator.trainable_variables))
 
     def _discriminator_loss(self, batch, fake, on, training):
-        """The discriminator's loss on a batch and generated images, and its logs. `on` names the halves that count."""
+        """The discriminator's loss on a batch and generated images, its logs and its scores. `on` names the halves that count."""
         loss, logs, scores = 0.0, {}, {}
         if "real" in on:
             scores["real"] = self._scores(batch.images, batch.labels, training)
@@ -318,11 +351,12 @@ class GAN(keras.Model):
             scores["fake"] = self._scores(fake, batch.labels, training)
             loss += self.adversarial_loss.fake(scores["fake"])
 
-            def discriminator(images):
-                return self._scores(images, batch.labels, training)
-
             for penalty in penalties(self.discriminator_regularizers):
-                logs[penalty.name] = penalty(discriminator, batch.images, fake, batch.random)
+                # Not one batch in each `every`, but one example: several replicas then see the examples that one would.
+                every = slice(None, None, None if penalty.every == 1 else penalty.every)
+                labels = None if batch.labels is None else batch.labels[every]
+                scores_of = functools.partial(self._scores, labels=labels, training=training)
+                logs[penalty.name] = penalty(scores_of, batch.images[every], fake[every], batch.random)
                 loss += logs[penalty.name]
         means = {side: tf.reduce_mean(s) for side, s in scores.items()}
         threshold = self.adversarial_loss.threshold
@@ -334,7 +368,7 @@ class GAN(keras.Model):
             logs["d_acc_fake"] = tf.reduce_mean(tf.cast(scores["fake"] < threshold, tf.float32))
         if self.adversarial_loss.distance:
             logs[self.adversarial_loss.distance] = means["real"] - means["fake"]
-        return loss, {"d_loss": loss, **logs}
+        return loss, {"d_loss": loss, **logs}, scores
 
     def _scores(self, images, labels, training):
         return _float32(self.discriminator([images, labels] if self.conditional else images, training=training))
@@ -356,6 +390,7 @@ class GAN(keras.Model):
             for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
                 state.assign(seed)
 
+    @_one_kernel
     def _update_average(self):
         step = tf.cast(self.step.value, tf.float32)
         decay = tf.minimum(self.ema, (1.0 + step) / (10.0 + step))
@@ -534,6 +569,10 @@ def _after(gradients, logs):
     the loss's) and loses it: a generator's gradient then sees some of the discriminator's new weights, in some runs.
     """
     return tf.control_dependencies([g for g in gradients if g is not None] + list(logs.values()))
+
+
+def _has_gpu():
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _float32(tensor):

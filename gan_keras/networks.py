@@ -52,8 +52,9 @@ def tutorial_discriminator(num_classes=None):
     x = images
     for filters in (16, 32, 64):
         x = layers.Conv2D(filters, 3, padding="same")(x)
-        x = layers.LeakyReLU(0.2)(x)
         x = layers.MaxPooling2D(2)(x)
+        # After the pooling, with which it commutes: the same values from a quarter of the work.
+        x = layers.LeakyReLU(0.2)(x)
     x = layers.Flatten()(x)
     return keras.Model(inputs, _score(x, label, num_classes), name="discriminator")
 

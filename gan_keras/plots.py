@@ -162,6 +162,44 @@ def sheets(images, neighbours, path, confidence=None, classes=None, real_classes
     figure.savefig(path, dpi=100)
 
 
+def bars(groups, path, unit):
+    """Bar charts side by side, one for each group. Writes a PNG.
+
+    Args:
+        groups: {title: {name of a bar: value}}.
+        path: Where to write the picture.
+        unit: What the values are.
+    """
+    figure = _figure(4 * len(groups), 3.6)
+    panels = figure.subplots(1, len(groups), squeeze=False)[0]
+    for axes, (title, values) in zip(panels, groups.items()):
+        names = list(values)[::-1]
+        drawn = axes.barh(names, [values[name] for name in names], color="tab:blue")
+        axes.bar_label(drawn, fmt="%.3g", padding=3)
+        axes.margins(x=0.2)
+        axes.set(title=title, xlabel=unit)
+    figure.savefig(path, dpi=100)
+
+
+def lines(panels, path, x, logarithmic=()):
+    """Line plots side by side. Writes a PNG.
+
+    Args:
+        panels: {label of the y axis: {name of a line: [(x, y), ...]}}; lines of one name keep their colour.
+        path: Where to write the picture.
+        x: Label of the x axis, which is logarithmic.
+        logarithmic: Labels of the y axes that are logarithmic too.
+    """
+    figure = _figure(6 * len(panels), 4.5)
+    for axes, (label, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+        for name, points in curves.items():
+            axes.plot(*zip(*points), marker="o", markersize=3, label=name)
+        axes.set(xlabel=x, ylabel=label, xscale="log", yscale="log" if label in logarithmic else "linear")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=100)
+
+
 def _show(axes, images, title):
     axes.imshow(np.asarray(grid(images, columns=10)), cmap="gray", vmin=0, vmax=255)
     axes.set_title(title)

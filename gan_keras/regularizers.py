@@ -33,6 +33,9 @@ class Penalty(Regularizer):
 
     Args:
         weight: Non-negative coefficient of the term.
+        every: The term sees every so many-th example of the batch: an unbiased estimate of it for a fraction of its time, which
+            is as long as all the rest of a discriminator's update. The thrift of Karras et al. 2020, StyleGAN2, section 3.1,
+            who leave out steps instead.
 
     Attributes:
         name: The key under which the (weighted) term is logged.
@@ -40,10 +43,13 @@ class Penalty(Regularizer):
 
     name = None
 
-    def __init__(self, weight):
+    def __init__(self, weight, every=1):
         if not weight >= 0:
             raise ValueError(f"The weight of {type(self).__name__} must be 0 or more. Received: weight={weight}")
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"every, of {type(self).__name__}, must be an integer of 1 or more. Received: {every!r}")
         self.weight = weight
+        self.every = every
 
     @abc.abstractmethod
     def __call__(self, discriminator, real, fake, random):
@@ -51,12 +57,12 @@ class Penalty(Regularizer):
 
         Args:
             discriminator: Function of images that returns their scores.
-            real, fake: Images of one batch, real and generated, of the same shape.
+            real, fake: Images of one batch, real and generated, of the same shape: those that the term sees.
             random: A `gan_keras.random.Random` to draw from.
         """
 
     def get_config(self):
-        return {"weight": self.weight}
+        return {"weight": self.weight, "every": self.every}
 
 
 class Projection(Regularizer):
@@ -97,12 +103,13 @@ class GradientPenalty(Penalty):
 
     Args:
         weight: The paper's lambda, 10.
+        every: As in `Penalty`.
     """
 
     name = "gradient_penalty"
 
-    def __init__(self, weight=10.0):
-        super().__init__(weight)
+    def __init__(self, weight=10.0, every=1):
+        super().__init__(weight, every)
         self.lipschitz = weight > 0
 
     def __call__(self, discriminator, real, fake, random):
@@ -119,12 +126,13 @@ class R1(Penalty):
 
     Args:
         weight: The paper's gamma, 10 there for natural images; 1 serves small ones.
+        every: As in `Penalty`.
     """
 
     name = "r1"
 
-    def __init__(self, weight=1.0):
-        super().__init__(weight)
+    def __init__(self, weight=1.0, every=1):
+        super().__init__(weight, every)
 
     def __call__(self, discriminator, real, fake, random):
         return 0.5 * self.weight * tf.reduce_mean(_squared_slopes(discriminator, real))
@@ -141,12 +149,13 @@ class DRAGAN(Penalty):
     Args:
         weight: The paper's lambda, 10.
         scale: Size of the neighbourhood in standard deviations of the batch's pixels, 0.5 in the authors' code.
+        every: As in `Penalty`.
     """
 
     name = "dragan"
 
-    def __init__(self, weight=10.0, scale=0.5):
-        super().__init__(weight)
+    def __init__(self, weight=10.0, scale=0.5, every=1):
+        super().__init__(weight, every)
         if not scale > 0:
             raise ValueError(f"The scale of DRAGAN must be above 0. Received: scale={scale}")
         self.scale = scale

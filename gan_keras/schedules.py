@@ -2,7 +2,7 @@
 
     gan.update_discriminator(batch)   one update of the discriminator; the generator plays but does not change
     gan.update_generator(batch)       one update of the generator; the discriminator plays but does not change
-    gan.update_both(batch)            both gradients at the same point, then both updates
+    gan.update_both(batch)            both gradients at the same point, from the same generated images, then both updates
 
 Every move draws fresh latents and returns its logs. The batch that `fit` delivers holds the data of the whole step: it is
 split so that every move that looks at data sees examples of its own.

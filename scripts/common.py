@@ -114,7 +114,7 @@ def recipe_of(config):
     return dataclasses.replace(recipe, latent_dim=config["latent_dim"], batch_size=config["batch_size"])
 
 
-def build_gan(config):
+def build_gan(config, steps_per_execution=1):
     """The compiled GAN that a config.json describes."""
     jit = {"auto": "auto", "on": True, "off": False}[config["jit"]]
-    return recipe_of(config).build(seed=config["seed"], jit_compile=jit)
+    return recipe_of(config).build(config["seed"], jit, steps_per_execution)

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import math
 import os
 import pathlib
 import signal
@@ -42,7 +43,9 @@ def parse(argv):
         help="mnist, a toy such as ring, an .npz file, a folder of IDX files or images; default: the recipe's",
     )
     parser.add_argument("--split", help='part of the data to train on, such as "train[:50000]"; default: train')
-    parser.add_argument("--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, off on a CPU")
+    parser.add_argument(
+        "--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, see docs/performance.md"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
     parser.add_argument("--log-every", type=int, default=100, metavar="N", help="steps between rows of history.csv")
     parser.add_argument("--sample-every", type=int, default=250, metavar="N", help="steps between sample grids")
@@ -82,6 +85,12 @@ def new_config(args):
         "values": values_of(config),
         "versions": common.versions(),
     }
+
+
+def steps_at_once(config, args):
+    """Steps in one call of TensorFlow: as many as the recipe says, if everything that is done between calls falls between them."""
+    periods = (args.log_every, args.sample_every, args.checkpoint_every, config["steps"] or 0)
+    return math.gcd(recipes.get(config["recipe"]).steps_per_execution, *periods)
 
 
 def resolved(source):
@@ -170,7 +179,7 @@ def main(argv=None):
 
     # Everything that can be refused is, before anything is written.
     images, labels = data.load(config["data"], config["split"])
-    gan = common.build_gan(config)
+    gan = common.build_gan(config, steps_at_once(config, args))
     takes = gan.discriminator.inputs[0].shape[1:]
     if len(takes) != images.ndim - 1:
         raise ValueError(

@@ -340,6 +340,19 @@ def test_dropout_masks_differ_between_steps_and_between_moves():
     assert len(set(seeds)) == 6
 
 
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_a_penalty_on_every_third_example_is_that_of_a_third_of_the_batch(num_classes):
+    images, labels = tiny_images(12), (np.arange(12) % 3).astype("int32") if num_classes else None
+    gan = tiny_gan(num_classes=num_classes, regularizers=regularizers.R1(2.0, every=3))
+    whole = tiny_gan(num_classes=num_classes, regularizers=regularizers.R1(2.0))
+    whole.set_weights(gan.get_weights())
+    of_all = gan.evaluate(images, labels, batch_size=12, return_dict=True, verbose=0)["r1"]
+    of_third = whole.evaluate(
+        images[::3], None if labels is None else labels[::3], batch_size=4, return_dict=True, verbose=0
+    )["r1"]
+    assert of_all == pytest.approx(of_third, rel=1e-5)
+
+
 @pytest.mark.parametrize("regularizer, loss", [("gradient_penalty", "wasserstein"), ("r1", "non_saturating")])
 def test_compiled_by_xla_it_is_the_same_step(regularizer, loss):
     sgd = keras.optimizers.SGD
@@ -363,7 +376,7 @@ def test_steps_per_execution_is_the_same_to_the_bit():
     "kind, loss, regularizer, schedule",
     [
         ("plain", "wasserstein", "gradient_penalty", "Alternating(3)"),
-        ("conditional", "non_saturating", "r1", "Simultaneous()"),
+        ("conditional", "non_saturating", "R1(every=3)", "Simultaneous()"),
         pytest.param("plain", "non_saturating", "dragan", "ThreeStep()", marks=pytest.mark.slow),
         pytest.param("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)", marks=pytest.mark.slow),
         pytest.param("spectral", "hinge", "", "Alternating(1)", marks=pytest.mark.slow),
@@ -374,6 +387,7 @@ def test_two_replicas_are_one(kind, loss, regularizer, schedule):
     printed = child(
         """
         import contextlib, tensorflow as tf
+        from gan_keras.regularizers import *
         from gan_keras.schedules import *
         kind, loss, regularizer, schedule = sys.argv[1:]
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -391,7 +405,8 @@ def test_two_replicas_are_one(kind, loss, regularizer, schedule):
                 sgd = keras.optimizers.SGD
                 keras.utils.set_random_seed(0)
                 made = {name: part() if callable(part) else part for name, part in players.items()}
-                gan = tiny_gan(sgd(0.05), sgd(0.05), loss=loss, regularizers=regularizer or (), ema=0.9,
+                gan = tiny_gan(sgd(0.05), sgd(0.05), loss=loss, ema=0.9,
+                               regularizers=eval(regularizer) if "(" in regularizer else regularizer or (),
                                schedule=eval(schedule), **made)
             history = gan.fit(pipeline, steps_per_epoch=6, epochs=3, verbose=0).history
             result = gan.evaluate(pipeline, steps=4, verbose=0, return_dict=True)

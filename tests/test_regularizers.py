@@ -91,7 +91,7 @@ def test_weight_clipping_projects():
     "regularizer",
     [
         regularizers.GradientPenalty(3.0),
-        regularizers.R1(2.0),
+        regularizers.R1(2.0, every=4),
         regularizers.DRAGAN(4.0, scale=0.3),
         regularizers.WeightClipping(0.02),
     ],
@@ -108,6 +108,7 @@ def test_serialization(regularizer):
         (lambda: regularizers.R1(-1.0), "weight=-1"),
         (lambda: regularizers.WeightClipping(0.0), "limit=0.0"),
         (lambda: regularizers.DRAGAN(scale=0.0), "scale=0.0"),
+        (lambda: regularizers.R1(every=0), "every, of R1"),
     ],
 )
 def test_nonsense_is_refused(make, message):

@@ -1,0 +1,268 @@
+"""Measure how fast training is, beside other ways to train the same networks. See docs/performance.md."""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import time
+
+import common  # first: it sets the environment up
+
+import keras
+import numpy as np
+import peers
+import tensorflow as tf
+
+from gan_keras import data, plots, recipes
+from time_to_quality import CONTESTANTS, time_to_quality
+
+# The recipes whose networks are measured, and their batch: that of the published comparison, or the recipe's own.
+NETWORKS = {"tutorial_mlp": 128, "tutorial_conv": 128, "dcgan": 128, "wgan_gp": 50, "default": 32}
+
+PEERS = {
+    "fit": "fit of gan_keras",
+    "step": "its step, without fit",
+    "guide": "the step of Keras' guide, through fit",
+    "loop": "a bare tf.function in a loop",
+    "torch": "PyTorch, eager",
+    "torch_compiled": "PyTorch, torch.compile",
+    "floor": "the step's arithmetic at this machine's matrix rate",
+}
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME", help=", ".join(NETWORKS)
+    )
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME", help=", ".join(PEERS))
+    parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto", help="for fit and step")
+    parser.add_argument("--rounds", type=int, default=7, help="each peer is measured once a round, in turn")
+    parser.add_argument("--seconds", type=float, default=1.0, help="about how long a peer runs in a round")
+    parser.add_argument("--out", metavar="FILE", default="benchmark.json", help="results; a chart is drawn beside it")
+    parser.add_argument(
+        "--time-to-quality",
+        action="store_true",
+        help="instead of all this train for equal time and measure the samples",
+    )
+    parser.add_argument("--minutes", type=float, default=20.0, help="of each training, with --time-to-quality")
+    parser.add_argument(
+        "--contestants",
+        nargs="+",
+        choices=CONTESTANTS,
+        default=list(CONTESTANTS),
+        metavar="NAME",
+        help=", ".join(CONTESTANTS) + ", with --time-to-quality",
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each contestant, with --time-to-quality")
+    args = parser.parse_args(argv)
+    for name in ("rounds", "seconds", "minutes", "seeds"):
+        if not getattr(args, name) > 0:
+            raise ValueError(f"--{name} must be above 0. Received: {getattr(args, name)}")
+    if not args.out.endswith(".json"):
+        raise ValueError(f"--out is the name of a .json file; the chart gets the same with .png. Received: {args.out}")
+    if not pathlib.Path(args.out).absolute().parent.is_dir():
+        raise ValueError(f"There is no folder {pathlib.Path(args.out).parent} to write {args.out} into. Make it first.")
+    return args
+
+
+# Each peer is a function of a number of steps that makes them and returns the seconds of one.
+
+
+class StepTimer(keras.callbacks.Callback):
+    """When each call of the training function ended."""
+
+    def on_train_begin(self, logs=None):
+        self.times = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.times.append((batch + 1, time.perf_counter()))
+
+
+def through_fit(model, stream, at_once=1):
+    """Seconds of a step in `fit`, without the start of `fit`: from the end of its first call to that of its last."""
+
+    def run(steps):
+        timer = StepTimer()
+        calls = 1 + max(1, round(steps / at_once))
+        model.fit(stream, shuffle=False, steps_per_epoch=calls * at_once, verbose=0, callbacks=[timer])
+        (first, begin), (last, end) = timer.times[0], timer.times[-1]
+        return (end - begin) / (last - first)
+
+    return run
+
+
+def in_a_loop(step, value):
+    """Seconds of a call of `step`; `value` fetches a number from what it returns, so that it has run."""
+
+    def run(steps):
+        begin = time.perf_counter()
+        for _ in range(steps):
+            value(step())
+        return (time.perf_counter() - begin) / steps
+
+    return run
+
+
+class Networks:
+    """The networks and the data of a recipe, and each peer's way to train them. Methods return a function, or raise `Missing`."""
+
+    def __init__(self, name, jit):
+        self.name = name
+        self.jit = {"auto": "auto", "on": True, "off": False}[jit]
+        self.recipe = dataclasses.replace(recipes.get(name), batch_size=NETWORKS[name])
+        self.images, _ = data.load("mnist")
+        self.range = self.recipe.build().value_range
+        self.batch = tf.constant(self.scaled(self.images[: self.recipe.batch_per_step]))
+
+    def scaled(self, images):
+        low, high = self.range
+        return (images / 255.0 * (high - low) + low).astype("float32")
+
+    def fit(self):
+        at_once = self.recipe.steps_per_execution
+        gan = self.recipe.build(jit_compile=self.jit, steps_per_execution=at_once)
+        stream = data.batches(self.images, batch_size=self.recipe.batch_per_step, value_range=self.range)
+        return through_fit(gan, stream, at_once)
+
+    def step(self):
+        gan = self.recipe.build(jit_compile=self.jit)
+        step = tf.function(gan.train_step, jit_compile=gan.jit_compile, autograph=False)
+        return in_a_loop(lambda: step(self.batch), lambda logs: logs["d_loss"].numpy())
+
+    def guide(self):
+        if self.name == "default":
+            raise Missing("Keras has no guide with R1")
+        gan = self.recipe.build()
+        discriminator = gan.discriminator
+        if self.name == "tutorial_conv":
+            discriminator = peers.stock_tutorial_discriminator()
+        model = (peers.GuideWGAN if self.name == "wgan_gp" else peers.GuideGAN)(gan.generator, discriminator)
+        model.compile(*(type(o).from_config(o.get_config()) for o in (gan.d_optimizer, gan.g_optimizer)))
+        stream = tf.data.Dataset.from_tensor_slices(self.scaled(self.images)).shuffle(1024)
+        return through_fit(model, stream.batch(self.recipe.batch_size, drop_remainder=True).repeat())
+
+    def loop(self):
+        step = peers.plain_step(self.recipe.build())
+        return in_a_loop(lambda: step(self.batch), lambda loss: loss.numpy())
+
+    def torch(self, compiled=False):
+        try:
+            import torch
+            from torch_twin import Twin
+        except ImportError as error:
+            raise Missing("PyTorch is not installed: pip install torch") from error
+        torch.set_num_threads(os.cpu_count())
+        twin = Twin(self.recipe.build(), compiled)
+        batch = torch.tensor(self.batch.numpy()).permute(0, 3, 1, 2)
+        return in_a_loop(lambda: twin.step(batch), lambda loss: loss.item())
+
+    def torch_compiled(self):
+        return self.torch(compiled=True)
+
+    def floor(self):
+        flops = flops_of(peers.plain_step(self.recipe.build()), self.batch)
+        return lambda steps: flops / matrix_rate()
+
+
+class Missing(Exception):
+    """A peer that these networks do not have, and why."""
+
+
+def matrix_rate():
+    """Floating-point operations a second of a matrix product that is large enough: float32, 2048 x 2048."""
+    a = tf.random.normal((2048, 2048))
+    seconds = []
+    for _ in range(8):
+        begin = time.perf_counter()
+        tf.matmul(a, a).numpy()
+        seconds.append(time.perf_counter() - begin)
+    return 2 * 2048**3 / np.median(seconds)
+
+
+def flops_of(step, images):
+    """Floating-point operations of a step: those of its matrix products and convolutions, as TensorFlow counts them."""
+    graph = step.get_concrete_function(images).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options.update(output="none", account_type_regexes=["MatMul", "Conv2D.*"])
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # it warns that it calls itself by an old name
+    try:
+        return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+    finally:
+        logger.setLevel(level)
+
+
+def measure(name, args):
+    """The results of one pair of networks: {peer: {"first": seconds, "rounds": [seconds of a step, ...]}}."""
+    networks, runs, results = Networks(name, args.jit), {}, {}
+    for peer in args.peers:
+        try:
+            with common.hidden_stderr():
+                run = getattr(networks, peer)()
+                begin = time.perf_counter()
+                run(1)
+                first = time.perf_counter() - begin
+                seconds = min(run(1), run(1))
+        except Missing as missing:
+            print(f"  {peer}: left out. {missing}")
+            continue
+        runs[peer] = run, max(1, round(args.seconds / seconds))
+        results[peer] = {"first": first, "rounds": []}
+    for _ in range(args.rounds):
+        for peer, (run, steps) in runs.items():
+            # The threads of the peer before spin on for a while.
+            time.sleep(0.3)
+            results[peer]["rounds"].append(run(steps))
+    return results
+
+
+def table(name, results):
+    """The lines of the table for one pair of networks."""
+    medians = {peer: np.median(result["rounds"]) for peer, result in results.items()}
+    lines = [
+        f"{name}, batch {NETWORKS[name]}",
+        f"  {'peer':16} {'ms a step':>10} {'lowest - highest':>20} {'/ fit':>7} {'start, s':>9}",
+    ]
+    for peer, result in results.items():
+        low, high = (1e3 * f(result["rounds"]) for f in (min, max))
+        ratio = f"{medians[peer] / medians['fit']:.2f}" if "fit" in medians else ""
+        start = "" if peer == "floor" else f"{result['first']:.1f}"
+        spread = f"{low:.1f} - {high:.1f}"
+        lines.append(f"  {peer:16} {1e3 * medians[peer]:10.1f} {spread:>20} {ratio:>7} {start:>9}")
+    return "\n".join(lines)
+
+
+@common.command
+def main(argv=None):
+    args = parse(argv)
+    out = pathlib.Path(args.out)
+    if args.time_to_quality:
+        return time_to_quality(args, out)
+    print("Peers, each measured once a round in turn; times are medians, ratios are to fit:")
+    for peer in args.peers:
+        print(f"  {peer:16} {PEERS[peer]}")
+    report = {"versions": common.versions(), "cores": os.cpu_count(), "jit": args.jit, "batch": NETWORKS, "seconds": {}}
+    for name in args.networks:
+        print(f"\n{name}: preparing ...", flush=True)
+        keras.backend.clear_session()
+        report["seconds"][name] = measure(name, args)
+        print(table(name, report["seconds"][name]), flush=True)
+    out.write_text(json.dumps(report, indent=2) + "\n")
+    plots.bars(
+        {
+            name: {peer: 1e3 * np.median(r["rounds"]) for peer, r in results.items()}
+            for name, results in report["seconds"].items()
+        },
+        out.with_suffix(".png"),
+        unit="ms a step",
+    )
+    print(f"\nResults {out}\nChart   {out.with_suffix('.png')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""What the benchmark compares gan_keras with: other people's steps and networks, rebuilt from their descriptions.
+
+`GuideGAN` and `guide_networks` follow Keras' guide "DCGAN to generate face images" and its twin on overriding `train_step`;
+`tutorial_networks` and `TutorialGAN` follow TensorFlow's DCGAN tutorial. `TorchTwin` is a Keras pair in PyTorch.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+class GuideGAN(keras.Model):
+    """The training step of Keras' guide: real and generated images in one batch, label noise, new latents for the generator."""
+
+    def __init__(self, generator, discriminator, noise=0.05):
+        super().__init__()
+        self.generator, self.discriminator, self.noise = generator, discriminator, noise
+        self.latent_dim = generator.inputs[0].shape[-1]
+        self.seeds = keras.random.SeedGenerator(1337)
+        self.built = True
+
+    def compile(self, d_optimizer, g_optimizer, **kwargs):
+        super().compile(**kwargs)
+        self.d_optimizer, self.g_optimizer = d_optimizer, g_optimizer
+        self.loss_fn = keras.losses.BinaryCrossentropy(from_logits=True)
+        self.d_loss, self.g_loss = keras.metrics.Mean(name="d_loss"), keras.metrics.Mean(name="g_loss")
+
+    @property
+    def metrics(self):
+        return [self.d_loss, self.g_loss]
+
+    def train_step(self, real):
+        size = tf.shape(real)[0]
+        fake = self.generator(keras.random.normal((size, self.latent_dim), seed=self.seeds), training=True)
+        both = tf.concat([fake, real], axis=0)
+        labels = tf.concat([tf.ones((size, 1)), tf.zeros((size, 1))], axis=0)
+        labels += self.noise * keras.random.uniform(tf.shape(labels), seed=self.seeds)
+        with tf.GradientTape() as tape:
+            d_loss = self.loss_fn(labels, self.discriminator(both, training=True))
+        weights = self.discriminator.trainable_weights
+        self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights))
+
+        z = keras.random.normal((size, self.latent_dim), seed=self.seeds)
+        with tf.GradientTape() as tape:
+            scores = self.discriminator(self.generator(z, training=True), training=True)
+            g_loss = self.loss_fn(tf.zeros((size, 1)), scores)
+        weights = self.generator.trainable_weights
+        self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights))
+
+        self.d_loss.update_state(d_loss)
+        self.g_loss.update_state(g_loss)
+        return {"d_loss": self.d_loss.result(), "g_loss": self.g_loss.result()}
+
+
+class GuideWGAN(GuideGAN):
+    """The training step of Keras' WGAN-GP example, with the interpolation put right (it draws N(0, 1))."""
+
+    def __init__(self, generator, discriminator, n_critic=5, weight=10.0):
+        super().__init__(generator, discriminator)
+        self.n_critic, self.weight = n_critic, weight
+
+    def gradient_penalty(self, size, real, fake):
+        between = real + keras.random.uniform((size, 1, 1, 1), seed=self.seeds) * (fake - real)
+        with tf.GradientTape() as tape:
+            tape.watch(between)
+            scores = self.discriminator(between, training=True)
+        slopes = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(scores, [between])[0]), axis=[1, 2, 3]) + 1e-12)
+        return tf.reduce_mean((slopes - 1.0) ** 2)
+
+    def train_step(self, real):
+        size = tf.shape(real)[0]
+        for _ in range(self.n_critic):
+            z = keras.random.normal((size, self.latent_dim), seed=self.seeds)
+            with tf.GradientTape() as tape:
+                fake = self.generator(z, training=True)
+                scores = self.discriminator(fake, training=True), self.discriminator(real, training=True)
+                d_loss = tf.reduce_mean(scores[0]) - tf.reduce_mean(scores[1])
+                d_loss += self.weight * self.gradient_penalty(size, real, fake)
+            weights = self.discriminator.trainable_variables
+            self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights))
+        z = keras.random.normal((size, self.latent_dim), seed=self.seeds)
+        with tf.GradientTape() as tape:
+            g_loss = -tf.reduce_mean(self.discriminator(self.generator(z, training=True), training=True))
+        weights = self.generator.trainable_variables
+        self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights))
+        self.d_loss.update_state(d_loss)
+        self.g_loss.update_state(g_loss)
+        return {"d_loss": self.d_loss.result(), "g_loss": self.g_loss.result()}
+
+
+class TutorialGAN(GuideGAN):
+    """The training step of TensorFlow's DCGAN tutorial: both gradients at the same point, from one batch of images."""
+
+    def train_step(self, real):
+        z = keras.random.normal((tf.shape(real)[0], self.latent_dim), seed=self.seeds)
+        with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
+            fake = self.generator(z, training=True)
+            real_scores, fake_scores = self.discriminator(real, training=True), self.discriminator(fake, training=True)
+            g_loss = self.loss_fn(tf.ones_like(fake_scores), fake_scores)
+            d_loss = self.loss_fn(tf.ones_like(real_scores), real_scores)
+            d_loss += self.loss_fn(tf.zeros_like(fake_scores), fake_scores)
+        g_gradients = g_tape.gradient(g_loss, self.generator.trainable_variables)
+        d_gradients = d_tape.gradient(d_loss, self.discriminator.trainable_variables)
+        self.g_optimizer.apply_gradients(zip(g_gradients, self.generator.trainable_variables))
+        self.d_optimizer.apply_gradients(zip(d_gradients, self.discriminator.trainable_variables))
+        self.d_loss.update_state(d_loss)
+        self.g_loss.update_state(g_loss)
+        return {"d_loss": self.d_loss.result(), "g_loss": self.g_loss.result()}
+
+
+def guide_networks():
+    """Generator (128 latents, images in [0, 1]) and discriminator of Keras' guide for 28x28 images."""
+    generator = keras.Sequential(
+        [
+            keras.Input((128,)),
+            layers.Dense(7 * 7 * 128),
+            layers.LeakyReLU(0.2),
+            layers.Reshape((7, 7, 128)),
+            layers.Conv2DTranspose(128, 4, strides=2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Conv2DTranspose(128, 4, strides=2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Conv2D(1, 7, padding="same", activation="sigmoid"),
+        ]
+    )
+    discriminator = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(64, 3, strides=2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Conv2D(128, 3, strides=2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(1),
+        ]
+    )
+    return generator, discriminator
+
+
+def tutorial_networks():
+    """Generator (100 latents, images in [-1, 1]) and discriminator of TensorFlow's DCGAN tutorial."""
+    generator = keras.Sequential(
+        [
+            keras.Input((100,)),
+            layers.Dense(7 * 7 * 256, use_bias=False),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(0.3),
+            layers.Reshape((7, 7, 256)),
+            layers.Conv2DTranspose(128, 5, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(0.3),
+            layers.Conv2DTranspose(64, 5, strides=2, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(0.3),
+            layers.Conv2DTranspose(1, 5, strides=2, padding="same", use_bias=False, activation="tanh"),
+        ]
+    )
+    discriminator = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(64, 5, strides=2, padding="same"),
+            layers.LeakyReLU(0.3),
+            layers.Dropout(0.3),
+            layers.Conv2D(128, 5, strides=2, padding="same"),
+            layers.LeakyReLU(0.3),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+    return generator, discriminator
+
+
+def plain_step(gan):
+    """The step of a compiled `GAN` by hand: alternating, non-saturating or Wasserstein, R1 or gradient penalty; a `tf.function`.
+
+    Nothing of `keras.Model`, no metrics: what a user of TensorFlow writes in a loop.
+    """
+    generator, discriminator = gan.generator, gan.discriminator
+    wasserstein = gan.adversarial_loss.distance is not None
+    weights = {r.name: r.weight for r in gan.discriminator_regularizers}
+    n_critic = gan.schedule.batches_per_step
+
+    def squared_slopes(scores, images, tape):
+        return tf.reduce_sum(tf.square(tape.gradient(scores, images)), axis=[1, 2, 3])
+
+    def d_loss(real, fake):
+        with tf.GradientTape(watch_accessed_variables=False) as slope:
+            if "r1" in weights:
+                slope.watch(real)
+            real_scores = discriminator(real, training=True)
+        fake_scores = discriminator(fake, training=True)
+        if wasserstein:
+            loss = tf.reduce_mean(fake_scores) - tf.reduce_mean(real_scores)
+        else:
+            loss = tf.reduce_mean(tf.nn.softplus(-real_scores)) + tf.reduce_mean(tf.nn.softplus(fake_scores))
+        if "r1" in weights:
+            loss += weights["r1"] / 2 * tf.reduce_mean(squared_slopes(real_scores, real, slope))
+        if "gradient_penalty" in weights:
+            between = real + tf.random.uniform((real.shape[0], 1, 1, 1)) * (fake - real)
+            with tf.GradientTape(watch_accessed_variables=False) as slope:
+                slope.watch(between)
+                scores = discriminator(between, training=True)
+            slopes = tf.sqrt(squared_slopes(scores, between, slope) + 1e-12)
+            loss += weights["gradient_penalty"] * tf.reduce_mean((slopes - 1.0) ** 2)
+        return loss
+
+    def step(images):
+        for k in range(n_critic):
+            real = images[k::n_critic]
+            z = tf.random.normal((real.shape[0], gan.latent_dim))
+            fake = generator(z, training=True)
+            with tf.GradientTape() as tape:
+                loss = d_loss(real, fake)
+            variables = discriminator.trainable_variables
+            gan.d_optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        z = tf.random.normal((real.shape[0], gan.latent_dim))
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for variable in generator.trainable_variables])
+            scores = discriminator(generator(z, training=True), training=True)
+            g_loss = -tf.reduce_mean(scores) if wasserstein else tf.reduce_mean(tf.nn.softplus(-scores))
+        variables = generator.trainable_variables
+        gan.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, variables), variables))
+        if gan.ema_generator is not None:
+            for average, weight in zip(gan.ema_generator.weights, generator.weights):
+                average.assign_add((1 - gan.ema) * (weight - average))
+        return loss
+
+    return tf.function(step, autograph=False)
+
+
+def stock_tutorial_discriminator():
+    """`gan_keras.networks.tutorial_discriminator` in the tutorial's order of layers: LeakyReLU before the pooling."""
+    images = x = keras.Input((28, 28, 1))
+    for filters in (16, 32, 64):
+        x = layers.MaxPooling2D(2)(layers.LeakyReLU(0.2)(layers.Conv2D(filters, 3, padding="same")(x)))
+    return keras.Model(images, layers.Dense(1)(layers.Flatten()(x)))

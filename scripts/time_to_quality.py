@@ -1,0 +1,142 @@
+"""How good are the samples after so many seconds? The trainings behind `benchmark.py --time-to-quality`."""
+
+import json
+import os
+import time
+
+import common  # first: it sets the environment up
+
+import keras
+import numpy as np
+import peers
+import tensorflow as tf
+
+from gan_keras import data, evaluation, plots, recipes
+
+# Seconds of training after which samples are looked at.
+MARKS = (15, 30, 60, 120, 300, 600, 1200, 2400, 3600)
+GUIDE_BATCH, TUTORIAL_BATCH, SAMPLES = 64, 256, 10_000
+
+
+def recipe(name):
+    """A recipe's GAN, its stream, and a function that draws bytes."""
+
+    def prepare(images, seed):
+        chosen = recipes.get(name)
+        gan = chosen.build(seed=seed, steps_per_execution=chosen.steps_per_execution)
+        stream = data.batches(images, batch_size=chosen.batch_per_step, value_range=gan.value_range, seed=seed)
+        return gan, stream, lambda: plots.to_uint8(gan.sample(SAMPLES, seed=1), gan.value_range)
+
+    return prepare
+
+
+def described(networks, kind, rate, beta_1, batch, value_range):
+    """The set-up of another project: its networks, step, Adam, batch, and the usual shuffled pipeline."""
+
+    def prepare(images, seed):
+        keras.utils.set_random_seed(seed)
+        generator, discriminator = networks()
+        model = kind(generator, discriminator)
+        model.compile(keras.optimizers.Adam(rate, beta_1), keras.optimizers.Adam(rate, beta_1))
+        low, high = value_range
+        floats = (images / 255.0 * (high - low) + low).astype("float32")
+        stream = tf.data.Dataset.from_tensor_slices(floats).shuffle(len(floats), seed=seed)
+        z = np.random.default_rng(1).normal(size=(SAMPLES, model.latent_dim)).astype("float32")
+        draw = lambda: plots.to_uint8(generator.predict(z, batch_size=250, verbose=0), value_range)  # noqa: E731
+        return model, stream.batch(batch, drop_remainder=True).repeat().prefetch(1), draw
+
+    return prepare
+
+
+CONTESTANTS = {
+    "default": recipe("default"),
+    # keras.io, "DCGAN to generate face images" for 28x28 digits, as in "Customizing what happens in fit": Adam 3e-4.
+    "keras_guide": described(peers.guide_networks, peers.GuideGAN, 3e-4, 0.9, GUIDE_BATCH, (0.0, 1.0)),
+    # tensorflow.org/tutorials/generative/dcgan: Adam 1e-4.
+    "dcgan_tutorial": described(peers.tutorial_networks, peers.TutorialGAN, 1e-4, 0.9, TUTORIAL_BATCH, (-1.0, 1.0)),
+    "tutorial_conv": recipe("tutorial_conv"),
+    "tutorial_mlp": recipe("tutorial_mlp"),
+}
+
+
+class Quality(keras.callbacks.Callback):
+    """Looks at samples when the training has lasted so long; the time that takes does not count."""
+
+    def __init__(self, marks, look):
+        super().__init__()
+        self.marks, self.look = list(marks), look
+        self.spent, self.steps, self.points = 0.0, 0, []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.begin = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 > self.steps > 0:  # the first call compiles
+            self.spent += time.perf_counter() - self.begin
+        self.steps = batch + 1
+        if self.spent >= self.marks[0]:
+            self.points.append({"seconds": self.spent, "steps": self.steps, **self.look()})
+            self.marks.pop(0)
+            self.model.stop_training = not self.marks
+
+
+def time_to_quality(args, out):
+    """Train every contestant for equal time, and write figures against seconds as JSON and as a picture."""
+    train, test = data.load("mnist", "train")[0], data.load("mnist", "test")[0]
+    evaluator = evaluation.Evaluator(train, test)
+    end = 60 * args.minutes
+    marks = [*(mark for mark in MARKS if mark < end), end]
+    report = json.loads(out.read_text()) if out.exists() else {"runs": {}}
+    report.update(versions=common.versions(), cores=os.cpu_count(), features=evaluator.identity)
+    minutes = len(args.contestants) * args.seeds * args.minutes
+    print(
+        f"{', '.join(args.contestants)}: {args.seeds} seed(s) of {args.minutes:g} minutes each, {minutes:g} minutes in all."
+    )
+    for name in args.contestants:
+        for seed in range(args.seeds):
+            keras.backend.clear_session()
+            model, stream, draw = CONTESTANTS[name](train, seed)
+
+            def look():
+                figures = evaluator.figures(evaluator.describe([(draw(), None)]), ["frechet", "manifold"])
+                return {key: figures[key][0] for key in ("frechet_distance", "coverage")}
+
+            quality = Quality(marks, look)
+            print(f"\n{name}, seed {seed}", flush=True)
+            model.fit(stream, shuffle=False, steps_per_epoch=10**7, verbose=0, callbacks=[quality, Progress(quality)])
+            report["runs"].setdefault(name, {})[str(seed)] = quality.points
+            out.write_text(json.dumps(report, indent=2) + "\n")
+    draw_curves(report, out.with_suffix(".png"))
+    print(f"\nResults {out}\nPicture {out.with_suffix('.png')}")
+    return 0
+
+
+class Progress(keras.callbacks.Callback):
+    """A line for each look."""
+
+    def __init__(self, quality):
+        super().__init__()
+        self.quality, self.shown = quality, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        for point in self.quality.points[self.shown :]:
+            self.shown += 1
+            print(
+                f"  {point['seconds']:6.0f} s {point['steps']:8,} steps   Frechet distance {point['frechet_distance']:8.2f}   "
+                f"coverage {point['coverage']:.3f}",
+                flush=True,
+            )
+
+
+def draw_curves(report, path):
+    """The median over seeds of each figure against seconds."""
+    panels = {}
+    for key, label in (("frechet_distance", "Frechet distance"), ("coverage", "coverage")):
+        panels[label] = {
+            name: [
+                (np.median([p["seconds"] for p in points]), np.median([p[key] for p in points]))
+                for points in zip(*runs.values())
+            ]
+            for name, runs in report["runs"].items()
+        }
+    plots.lines(panels, path, "seconds of training", logarithmic=("Frechet distance",))

@@ -1,0 +1,181 @@
+"""The benchmark's peers: that they train what they claim to."""
+
+import json
+
+import benchmark
+import keras
+import numpy as np
+import peers
+import pytest
+import tensorflow as tf
+import time_to_quality
+from conftest import LATENT_DIM, tiny_discriminator, tiny_gan, tiny_generator, tiny_images
+from keras import layers
+
+import gan_keras
+from gan_keras import recipes
+
+
+class Fixed:
+    """Draws that are given instead of made."""
+
+    def __init__(self, z, u):
+        self.z, self.u = z, u
+
+    def normal(self, shape):
+        return tf.constant(self.z)
+
+    def uniform(self, shape):
+        return tf.constant(self.u)
+
+
+@pytest.mark.parametrize("name", benchmark.NETWORKS)
+def test_the_torch_twin_has_our_losses_and_gradients(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional peer of the benchmark")
+    from torch_twin import Twin
+
+    rng = np.random.default_rng(0)
+    n = 6
+    gan = recipes.get(name).build(seed=3)
+    low, high = gan.value_range
+    images = rng.uniform(low, high, (n, 28, 28, 1)).astype("float32")
+    z = rng.normal(size=(n, gan.latent_dim)).astype("float32")
+    u = rng.uniform(size=(n, 1, 1, 1)).astype("float32")
+    batch = gan_keras.gan.Batch(tf.constant(images), None, Fixed(z, u))
+    twin = Twin(gan)
+    d_loss = twin.d_loss(torch.tensor(images).permute(0, 3, 1, 2), torch.tensor(z), torch.tensor(u))
+    d_loss.backward()
+    d_gradients, logs = gan._discriminator_gradients(batch)
+    assert d_loss.item() == pytest.approx(float(logs["d_loss"]), rel=1e-4)
+    agree(d_gradients, twin.discriminator)
+    twin.generator.zero_grad()
+    g_loss = twin.g_loss(torch.tensor(z))
+    g_loss.backward()
+    g_gradients, logs = gan._generator_gradients(batch)
+    assert g_loss.item() == pytest.approx(float(logs["g_loss"]), rel=1e-4)
+    agree(g_gradients, twin.generator)
+
+
+def agree(ours, module):
+    theirs = [parameter.grad.numpy() for parameter in module.parameters()]
+    assert len(ours) == len(theirs)
+    # A bias before BatchNorm has no gradient but rounding: the measure is the largest gradient of the network.
+    scale = max(np.abs(a).max() for a in ours)
+    for a, b in zip(ours, theirs):
+        a = a.numpy()
+        if a.ndim == 2:
+            a = a.T
+        elif a.ndim == 4:
+            a = a.transpose(3, 2, 0, 1)
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() <= 1e-4 * scale
+
+
+@pytest.mark.parametrize("jit", ["auto", False, True])
+def test_the_step_of_the_library_is_the_plain_step(jit):
+    # The generator puts out the same for every latent: the two draw theirs in other ways.
+    z = keras.Input((LATENT_DIM,))
+    x = layers.Dense(64, activation="tanh", bias_initializer="random_normal", name="dense")(layers.Rescaling(0.0)(z))
+    generator = keras.Model(z, layers.Reshape((8, 8, 1))(x))
+    images = tiny_images(8)
+    weights = []
+    for plainly in (True, False):
+        gan = tiny_gan(
+            keras.optimizers.Adam(0.01, epsilon=1e-3),
+            keras.optimizers.Adam(0.01, epsilon=1e-3),
+            generator=keras.models.clone_model(generator),
+            regularizers="r1",
+            schedule=gan_keras.schedules.Alternating(2),
+            jit_compile=jit,
+        )
+        gan.generator.set_weights(generator.get_weights())
+        if plainly:
+            step = peers.plain_step(gan)
+            for _ in range(3):
+                step(tf.constant(images))
+        else:
+            gan.fit(images, batch_size=8, epochs=3, shuffle=False, verbose=0)
+        weights.append(gan.discriminator.get_weights() + [gan.generator.get_layer("dense").bias.numpy()])
+    moved = np.abs(weights[0][-1] - generator.get_layer("dense").bias.numpy()).max()
+    assert moved > 0.01
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*weights))
+
+
+def run(folder, *arguments):
+    out = folder / "speed.json"
+    code = benchmark.main([*arguments, "--out", str(out)])
+    return code, json.loads(out.read_text()) if out.exists() else None
+
+
+def test_measures_and_draws(tmp_path, capsys):
+    code, report = run(
+        tmp_path,
+        "--networks",
+        "tutorial_mlp",
+        "--peers",
+        "fit",
+        "step",
+        "guide",
+        "loop",
+        "floor",
+        "--rounds",
+        "2",
+        "--seconds",
+        "0.05",
+    )
+    assert code == 0
+    results = report["seconds"]["tutorial_mlp"]
+    assert list(results) == ["fit", "step", "guide", "loop", "floor"]
+    for result in results.values():
+        assert len(result["rounds"]) == 2 and min(result["rounds"]) > 0
+    assert (tmp_path / "speed.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert "ms a step" in printed and "tutorial_mlp, batch 128" in printed
+
+
+def test_floating_point_operations_are_counted():
+    gan = recipes.get("tutorial_mlp").build()
+    n, g, d = 128, 100 * 256 + 256 * 784, 784 * 256 + 256
+    counted = benchmark.flops_of(peers.plain_step(gan), tf.zeros((n, 28, 28, 1)))
+    # Two passes of the generator, one back through it, without that to its latents; three of the discriminator, two back to
+    # its weights, without that to its images, and one to its images for the generator.
+    by_hand = 2 * n * (2 * g + (2 * g - 100 * 256) + 3 * d + 2 * (2 * d - 784 * 256) + d)
+    assert counted == pytest.approx(by_hand, rel=0.01)
+
+
+def test_time_to_quality(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(time_to_quality, "SAMPLES", 200)
+    monkeypatch.setattr(time_to_quality, "MARKS", (0.2, 1000))
+    arguments = [
+        "--time-to-quality",
+        "--minutes",
+        "0.01",
+        "--contestants",
+        "tutorial_mlp",
+        "keras_guide",
+        "--seeds",
+        "1",
+    ]
+    code, report = run(tmp_path, *arguments)
+    assert code == 0 and set(report["runs"]) == {"tutorial_mlp", "keras_guide"}
+    for runs in report["runs"].values():
+        seconds = [point["seconds"] for point in runs["0"]]
+        assert len(seconds) == 2 and 0.2 <= seconds[0] < seconds[1]
+        assert all(point["frechet_distance"] > 1 and 0 <= point["coverage"] <= 1 for point in runs["0"])
+    assert (tmp_path / "speed.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--rounds", "0"], "must be above 0"),
+        (["--out", "speed.txt"], "a .json file"),
+        (["--out", "nowhere/speed.json"], "There is no folder nowhere"),
+        (["--minutes", "-1"], "must be above 0"),
+    ],
+)
+def test_nonsense_is_refused(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert benchmark.main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
