@@ -82,6 +82,7 @@ class Evaluator:
             digit classifier that comes with the package. For data of your own pass your own: say, a Keras application
             without its top. An attribute `identity`, if it has one, stands in reports.
         seed: Of everything random in the figures.
+        train_labels: Integers (n,) of `train`, if the ceiling of the label figures is wanted.
 
     Example:
 
@@ -105,7 +106,7 @@ class Evaluator:
         "labels": ("probabilities", "labels"),
     }
 
-    def __init__(self, train, test, extractor=None, seed=0):
+    def __init__(self, train, test, extractor=None, seed=0, train_labels=None):
         self.train, self.test = _images("train", train), _images("test", test)
         if self.train.shape[1:] != self.test.shape[1:]:
             raise ValueError(
@@ -118,6 +119,7 @@ class Evaluator:
         self.test = self.test[np.random.default_rng(seed).permutation(len(self.test))]
         self.extractor = DigitClassifier() if extractor is None else extractor
         self.seed = seed
+        self.train_labels = train_labels
 
     @property
     def identity(self):
@@ -132,10 +134,11 @@ class Evaluator:
     def ceiling(self, n=10_000, groups=None):
         """`figures` of `n` random training images (all of them, if there are fewer) instead of samples.
 
-        It is what a perfect generator would have. Groups that need labels or a generator have none.
+        It is what a perfect generator would have. Latent recovery, which needs a generator, has none.
         """
         chosen = np.random.default_rng(self.seed).permutation(len(self.train))[:n]
-        samples = self.describe([(self.train[chosen], None)])
+        labels = None if self.train_labels is None else self.train_labels[chosen]
+        samples = self.describe([(self.train[chosen], labels)])
         wanted = [
             group
             for group in (self.GROUPS if groups is None else groups)

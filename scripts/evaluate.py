@@ -73,7 +73,7 @@ def main(argv=None):
 
 
 def evaluate_images(gan, config, args, folder):
-    train, test = (data.load(config["data"], split)[0] for split in (config["split"], "test"))
+    (train, labels), (test, _) = (data.load(config["data"], split) for split in (config["split"], "test"))
     if train.dtype != np.uint8:
         train, test = (plots.to_uint8(images, gan.value_range) for images in (train, test))
     if config["data"] != "mnist":
@@ -81,7 +81,7 @@ def evaluate_images(gan, config, args, folder):
             "Note      The features are those of a classifier of digits. For other images measure with an extractor of your "
             "own: docs/evaluation.md"
         )
-    evaluator = evaluation.Evaluator(train, test)
+    evaluator = evaluation.Evaluator(train, test, train_labels=labels if gan.conditional else None)
     samples = evaluator.sample(gan, args.num, args.seed)
     if (samples.images == samples.images.flat[0]).all():
         raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")

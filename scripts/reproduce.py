@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import functools
 import json
+import math
 import os
 import pathlib
 import sys
@@ -61,12 +62,14 @@ class Row:
 def trained(recipe, seed, split="train", seconds=None, steps=None):
     """A GAN of a recipe, trained for its steps or for `seconds`, and the seconds that it took."""
     images, labels = data.load(recipe.data, split)
-    gan = recipe.build(seed=seed)
+    steps = None if seconds else steps or recipe.steps
+    at_once = math.gcd(recipe.steps_per_execution, steps or 0)
+    gan = recipe.build(seed=seed, steps_per_execution=at_once)
     stream = data.batches(
         images, labels if gan.conditional else None, recipe.batch_per_step, gan.value_range, seed=seed
     )
     watch = StopAfter(seconds)
-    gan.fit(stream, steps_per_epoch=None if seconds else steps or recipe.steps, verbose=0, callbacks=[watch])
+    gan.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=[watch])
     return gan, watch.seconds
 
 

@@ -1,11 +1,14 @@
 """Whole trainings on the real data, in small batches so that each takes a minute, and what they must show."""
 
 import dataclasses
+import os
+import pathlib
 
 import numpy as np
 import pytest
+from conftest import tiny_gan, tiny_images
 
-from gan_keras import data, recipes
+from gan_keras import callbacks, data, recipes
 
 
 def train(name, seed, steps):
@@ -71,3 +74,37 @@ def test_the_measure_of_collapse_sees_one(real):
     digits, _ = real
     noise = np.random.default_rng(0).normal(0, 0.03, (500, 784)).astype("float32")
     assert spread(np.repeat(digits[:25], 20, axis=0) + noise) < 0.5 * spread(digits[:500])
+
+
+class Memory(callbacks.EverySteps):
+    """Bytes of memory in use, every so many steps."""
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.bytes = []
+
+    def act(self, step, logs):
+        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+        self.bytes.append(pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads the memory in use from Linux")
+def test_memory_stays_flat_over_100_000_steps(tmp_path):
+    gan = tiny_gan(ema=0.9, steps_per_execution=10, jit_compile="auto", regularizers="r1")
+    memory = Memory(10_000)
+    gan.fit(
+        data.batches(tiny_images(480), batch_size=8),
+        steps_per_epoch=100_000,
+        verbose=0,
+        callbacks=[
+            callbacks.SampleGrid(tmp_path / "samples", 2500),
+            callbacks.HistoryFile(tmp_path / "history.csv", 100),
+            callbacks.Checkpoint(tmp_path / "checkpoints", 2500),
+            memory,
+        ],
+    )
+    print([round(b / 2**20) for b in memory.bytes])
+    assert int(gan.step.numpy()) == 100_000 and len(memory.bytes) == 10
+    # Caches fill in the first part.
+    assert memory.bytes[-1] - memory.bytes[2] < 16 * 2**20

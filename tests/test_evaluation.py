@@ -118,6 +118,10 @@ def test_conditional_gans_are_measured_by_their_labels():
     for shift, accuracy in ((0, 1.0), (1, 0.0)):
         samples.probabilities = np.eye(3)[(samples.labels + shift) % 3]
         assert evaluator.figures(samples, ["labels"])["label_accuracy"][0] == accuracy
+    labels = np.arange(200) % 3
+    evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=extractor, train_labels=labels)
+    read = extractor(images[:200])[1].argmax(axis=1)
+    assert evaluator.ceiling(200, ["labels"])["label_accuracy"][0] == pytest.approx(np.mean(read == labels))
     with pytest.raises(ValueError, match="'labels' need labels.*Only conditional"):
         evaluator.of_gan(tiny_gan(), 90, ["labels"])
 
