@@ -15,25 +15,6 @@ from gan_keras.random import EVALUATION, SAMPLING, TRAINING, Random, normal, sta
 _BLOCK = 256
 
 
-def _one_kernel(method):
-    """Decorator: compiled by XLA where `GAN.compile` left the choice to itself and runs on a CPU.
-
-    An update is a dozen small ops on every weight: in one kernel they go through memory once. The passes through the networks
-    stay TensorFlow's: its convolutions are faster there than XLA's (docs/performance.md).
-    """
-
-    @functools.wraps(method)
-    def run(self, *args):
-        if not self._fuses_updates:
-            return method(self, *args)
-        if method not in self._kernels:
-            bound = functools.partial(method, self)
-            self._kernels[method] = tf.function(bound, jit_compile=True, autograph=False)
-        return self._kernels[method](*args)
-
-    return run
-
-
 class Batch(NamedTuple):
     """The data of one step, or of a part of it, and the random draws that go with it."""
 
@@ -207,10 +188,7 @@ class GAN(keras.Model):
             loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys" or an `AdversarialLoss`.
             regularizers: One or several of "gradient_penalty", "r1", "dragan", "weight_clipping" or `Regularizer` objects.
             schedule: "alternating", "simultaneous", "three_phase", "three_step" or a `Schedule`.
-            jit_compile: `True` compiles the whole step by XLA, `False` nothing. "auto" does what was measured to be fastest: the
-                whole step with a GPU; on a CPU the updates of the weights, as one kernel, while the networks run as
-                TensorFlow's own. Bits differ between the three, in rounding.
-            steps_per_execution, run_eagerly: As in `keras.Model.compile`.
+            jit_compile, steps_per_execution, run_eagerly: As in `keras.Model.compile`.
 
         Raises:
             ValueError: The parts contradict each other; the message says which and what to change.
@@ -230,10 +208,6 @@ class GAN(keras.Model):
             steps_per_execution=steps_per_execution,
             run_eagerly=run_eagerly,
         )
-        fuses = jit_compile == "auto" and not run_eagerly and not tf.distribute.has_strategy() and not _has_gpu()
-        # Past Keras' attribute tracking: compiled functions are no state of the model.
-        object.__setattr__(self, "_fuses_updates", fuses)
-        object.__setattr__(self, "_kernels", {})
         self._execution = {
             "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
@@ -329,7 +303,6 @@ class GAN(keras.Model):
             scaled = self.g_optimizer.scale_loss(_share_of_replica(loss))
         return tape.gradient(scaled, self.generator.trainable_variables), {"g_loss": loss}
 
-    @_one_kernel
     def _apply_to_discriminator(self, gradients):
         variables = self.discriminator.trainable_variables
         self.d_optimizer.apply_gradients(zip(gradients, variables))
@@ -337,7 +310,6 @@ class GAN(keras.Model):
             if isinstance(regularizer, regularizers.Projection):
                 regularizer.project(variables)
 
-    @_one_kernel
     def _apply_to_generator(self, gradients):
         self.g_optimizer.apply_gradients(zip(gradients, self.generator.trainable_variables))
 
@@ -390,7 +362,6 @@ class GAN(keras.Model):
             for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
                 state.assign(seed)
 
-    @_one_kernel
     def _update_average(self):
         step = tf.cast(self.step.value, tf.float32)
         decay = tf.minimum(self.ema, (1.0 + step) / (10.0 + step))
@@ -569,10 +540,6 @@ def _after(gradients, logs):
     the loss's) and loses it: a generator's gradient then sees some of the discriminator's new weights, in some runs.
     """
     return tf.control_dependencies([g for g in gradients if g is not None] + list(logs.values()))
-
-
-def _has_gpu():
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _float32(tensor):

@@ -125,14 +125,19 @@ def wgan_gp_critic(width=64, num_classes=None):
     return keras.Model(inputs, _score(x, label, num_classes), name="discriminator")
 
 
-def default_generator(latent_dim=10, num_classes=None):
-    """Dense 256 twice > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), tanh. In [-1, 1].
+def default_generator(latent_dim=16, num_classes=None, mapping=4):
+    """Dense 256 four times > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), tanh. In [-1, 1].
 
-    BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2): two
+    BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2):
     cheap dense layers let it part the latents of different digits sharply, where convolutions alone leave blends between.
+
+    Args:
+        latent_dim: Size of a latent.
+        num_classes: Number of labels, or `None`.
+        mapping: Dense layers before the convolutions. With fewer samples become varied sooner, with more, clear.
     """
     inputs, x = _generator_inputs(latent_dim, num_classes)
-    for _ in range(2):
+    for _ in range(mapping):
         x = layers.ReLU()(_batch_norm()(layers.Dense(256, use_bias=False)(x)))
     x = layers.Reshape((7, 7, 64))(layers.Dense(7 * 7 * 64, use_bias=False)(x))
     x = layers.ReLU()(_batch_norm()(x))

@@ -75,8 +75,7 @@ def tiny_gan(
         ema=ema,
         seed=seed,
     )
-    # XLA takes a second for every GAN; tests of it ask for it.
-    gan.compile(d_optimizer, g_optimizer, **{"jit_compile": False, **compiled})
+    gan.compile(d_optimizer, g_optimizer, **compiled)
     return gan
 
 
