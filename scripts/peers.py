@@ -178,31 +178,28 @@ def plain_step(gan):
     """
     generator, discriminator = gan.generator, gan.discriminator
     wasserstein = gan.adversarial_loss.distance is not None
-    weights = {r.name: r.weight for r in gan.discriminator_regularizers}
+    penalties = {r.name: r for r in gan.discriminator_regularizers}
     n_critic = gan.schedule.batches_per_step
 
-    def squared_slopes(scores, images, tape):
+    def squared_slopes(images):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            scores = discriminator(images, training=True)
         return tf.reduce_sum(tf.square(tape.gradient(scores, images)), axis=[1, 2, 3])
 
     def d_loss(real, fake):
-        with tf.GradientTape(watch_accessed_variables=False) as slope:
-            if "r1" in weights:
-                slope.watch(real)
-            real_scores = discriminator(real, training=True)
-        fake_scores = discriminator(fake, training=True)
+        real_scores, fake_scores = discriminator(real, training=True), discriminator(fake, training=True)
         if wasserstein:
             loss = tf.reduce_mean(fake_scores) - tf.reduce_mean(real_scores)
         else:
             loss = tf.reduce_mean(tf.nn.softplus(-real_scores)) + tf.reduce_mean(tf.nn.softplus(fake_scores))
-        if "r1" in weights:
-            loss += weights["r1"] / 2 * tf.reduce_mean(squared_slopes(real_scores, real, slope))
-        if "gradient_penalty" in weights:
+        if "r1" in penalties:
+            r1 = penalties["r1"]
+            loss += r1.weight / 2 * tf.reduce_mean(squared_slopes(real[:: r1.every]))
+        if "gradient_penalty" in penalties:
             between = real + tf.random.uniform((real.shape[0], 1, 1, 1)) * (fake - real)
-            with tf.GradientTape(watch_accessed_variables=False) as slope:
-                slope.watch(between)
-                scores = discriminator(between, training=True)
-            slopes = tf.sqrt(squared_slopes(scores, between, slope) + 1e-12)
-            loss += weights["gradient_penalty"] * tf.reduce_mean((slopes - 1.0) ** 2)
+            slopes = tf.sqrt(squared_slopes(between) + 1e-12)
+            loss += penalties["gradient_penalty"].weight * tf.reduce_mean((slopes - 1.0) ** 2)
         return loss
 
     def step(images):

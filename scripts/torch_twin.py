@@ -121,7 +121,7 @@ class Twin:
         self.latent_dim = gan.latent_dim
         self.n_critic = gan.schedule.batches_per_step
         self.wasserstein = gan.adversarial_loss.distance is not None
-        self.penalties = {r.name: r.weight for r in gan.discriminator_regularizers}
+        self.penalties = {r.name: r for r in gan.discriminator_regularizers}
         self.optimizers = [
             torch.optim.Adam(
                 network.parameters(),
@@ -155,11 +155,12 @@ class Twin:
         else:
             loss = functional.softplus(-real_scores).mean() + functional.softplus(fake_scores).mean()
         if "r1" in self.penalties:
-            loss = loss + self.penalties["r1"] / 2 * self._squared_slopes(real).mean()
+            r1 = self.penalties["r1"]
+            loss = loss + r1.weight / 2 * self._squared_slopes(real[:: r1.every]).mean()
         if "gradient_penalty" in self.penalties:
             between = real + u * (fake - real)
             slopes = torch.sqrt(self._squared_slopes(between) + 1e-12)
-            loss = loss + self.penalties["gradient_penalty"] * ((slopes - 1) ** 2).mean()
+            loss = loss + self.penalties["gradient_penalty"].weight * ((slopes - 1) ** 2).mean()
         return loss
 
     def g_loss(self, z):

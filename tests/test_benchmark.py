@@ -84,7 +84,7 @@ def test_the_step_of_the_library_is_the_plain_step(jit):
             keras.optimizers.Adam(0.01, epsilon=1e-3),
             keras.optimizers.Adam(0.01, epsilon=1e-3),
             generator=keras.models.clone_model(generator),
-            regularizers="r1",
+            regularizers=gan_keras.regularizers.R1(1.0, every=2),
             schedule=gan_keras.schedules.Alternating(2),
             jit_compile=jit,
         )
