@@ -119,7 +119,14 @@ class Evaluator:
         self.test = self.test[np.random.default_rng(seed).permutation(len(self.test))]
         self.extractor = DigitClassifier() if extractor is None else extractor
         self.seed = seed
-        self.train_labels = train_labels
+        self.train_labels = None if train_labels is None else np.asarray(train_labels)
+        if train_labels is not None and (
+            self.train_labels.shape != (len(train),) or self.train_labels.dtype.kind not in "iu"
+        ):
+            raise ValueError(
+                f"train_labels must be integers of shape ({len(train)},), one for each image of train. Received: "
+                f"{self.train_labels.dtype} of shape {self.train_labels.shape}."
+            )
 
     @property
     def identity(self):

@@ -1,6 +1,7 @@
 """The GAN: a generator and a discriminator as one `keras.Model`, and the game between them."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import keras
@@ -324,11 +325,10 @@ class GAN(keras.Model):
             loss += self.adversarial_loss.fake(scores["fake"])
 
             for penalty in penalties(self.discriminator_regularizers):
-                # Not one batch in each `every`, but one example: several replicas then see the examples that one would.
-                every = slice(None, None, None if penalty.every == 1 else penalty.every)
-                labels = None if batch.labels is None else batch.labels[every]
+                some = slice(None, None, penalty.every)
+                labels = None if batch.labels is None else batch.labels[some]
                 scores_of = functools.partial(self._scores, labels=labels, training=training)
-                logs[penalty.name] = penalty(scores_of, batch.images[every], fake[every], batch.random)
+                logs[penalty.name] = penalty(scores_of, batch.images[some], fake[some], batch.random)
                 loss += logs[penalty.name]
         means = {side: tf.reduce_mean(s) for side, s in scores.items()}
         threshold = self.adversarial_loss.threshold
@@ -403,7 +403,11 @@ class GAN(keras.Model):
         if not self.compiled:
             raise ValueError("Call compile() before fit().")
         self._check_first(x, y)
-        parts = self.schedule.batches_per_step * self.distribute_strategy.num_replicas_in_sync
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        parts = self.schedule.batches_per_step * replicas
+        if replicas > 1:
+            # So that they see together the examples that a penalty sees on one.
+            parts *= math.lcm(*(penalty.every for penalty in penalties(self.discriminator_regularizers)))
         if isinstance(x, (np.ndarray, tf.Tensor)):
             n, batch_size = int(len(x) * (1 - validation_split)), batch_size or 32
             sizes = {min(batch_size, n), n % batch_size or batch_size}
@@ -416,7 +420,7 @@ class GAN(keras.Model):
                 what = "Batches without a fixed size" if size is None else f"A batch of {size}"
                 raise ValueError(
                     f"{what} cannot be split into the {self.schedule.batches_per_step} minibatches of a step on "
-                    f"{parts // self.schedule.batches_per_step} device(s). Use a batch size that is a multiple of {parts}, "
+                    f"{replicas} device(s). Use a batch size that is a multiple of {parts}, "
                     "and drop_remainder=True so that the last batch has it too."
                 )
 

@@ -136,6 +136,8 @@ def default_generator(latent_dim=16, num_classes=None, mapping=4):
         num_classes: Number of labels, or `None`.
         mapping: Dense layers before the convolutions. With fewer samples become varied sooner, with more, clear.
     """
+    if not isinstance(mapping, int) or mapping < 0:
+        raise ValueError(f"mapping, a number of layers, must be an integer of 0 or more. Received: mapping={mapping!r}")
     inputs, x = _generator_inputs(latent_dim, num_classes)
     for _ in range(mapping):
         x = layers.ReLU()(_batch_norm()(layers.Dense(256, use_bias=False)(x)))

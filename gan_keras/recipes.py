@@ -48,7 +48,7 @@ class Recipe:
         batch_size: Examples for each update of the discriminator.
         steps: Steps that the training script makes unless told otherwise.
         steps_per_execution: Steps that the script hands to TensorFlow at once. Saves time between steps where these are short;
-            decides nothing else.
+            the weights are the same.
         compiled: Whether the step is faster through XLA on a CPU, measured by scripts/benchmark.py.
         sources: Where each value comes from, by attribute.
     """
@@ -109,7 +109,7 @@ class Recipe:
         return gan
 
     def rows(self):
-        """(attribute, value as text, source) for each attribute that decides the result."""
+        """(attribute, value as text, source) for each attribute that decides the result, but for rounding."""
         skipped = ("name", "summary", "source", "sources", "steps_per_execution", "compiled")
         for field in dataclasses.fields(self):
             if field.name not in skipped:
@@ -422,6 +422,7 @@ _RECIPES = [
         steps=12_000,
         sources={
             **_DEFAULT.sources,
+            "generator": "the default's, with a mapping network of a quarter of StyleGAN's depth",
             "latent_dim": "chosen here",
             "regularizers": "Mescheder et al. 2018, equation 9; weight for small images chosen here",
             "steps": "chosen here; a quarter of an hour on one core",

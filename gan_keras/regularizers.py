@@ -42,11 +42,12 @@ class Penalty(Regularizer):
     """
 
     name = None
+    every = 1
 
     def __init__(self, weight, every=1):
         if not weight >= 0:
             raise ValueError(f"The weight of {type(self).__name__} must be 0 or more. Received: weight={weight}")
-        if not isinstance(every, int) or every < 1:
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise ValueError(f"every, of {type(self).__name__}, must be an integer of 1 or more. Received: {every!r}")
         self.weight = weight
         self.every = every
@@ -62,7 +63,8 @@ class Penalty(Regularizer):
         """
 
     def get_config(self):
-        return {"weight": self.weight, "every": self.every}
+        # Only where it says something: a penalty of a user's own need not know of it.
+        return {"weight": self.weight, **({"every": self.every} if self.every != 1 else {})}
 
 
 class Projection(Regularizer):

@@ -1,7 +1,6 @@
 """Measure how fast training is, beside other ways to train the same networks. See docs/performance.md."""
 
 import argparse
-import dataclasses
 import json
 import os
 import pathlib
@@ -18,8 +17,8 @@ import tensorflow as tf
 from gan_keras import data, plots, recipes
 from time_to_quality import CONTESTANTS, time_to_quality
 
-# The recipes whose networks are measured, and their batch: that of the published comparison, or the recipe's own.
-NETWORKS = {"tutorial_mlp": 128, "tutorial_conv": 128, "dcgan": 128, "wgan_gp": 50, "default": 32}
+# The recipes whose networks are measured, each in its own batches.
+NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "default")
 
 PEERS = {
     "fit": "fit of gan_keras",
@@ -41,7 +40,11 @@ def parse(argv):
     parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto", help="for fit and step")
     parser.add_argument("--rounds", type=int, default=7, help="each peer is measured once a round, in turn")
     parser.add_argument("--seconds", type=float, default=1.0, help="about how long a peer runs in a round")
-    parser.add_argument("--out", metavar="FILE", default="benchmark.json", help="results; a chart is drawn beside it")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="results; a chart is drawn beside it; default: benchmark.json or time_to_quality.json",
+    )
     parser.add_argument(
         "--time-to-quality",
         action="store_true",
@@ -59,12 +62,15 @@ def parse(argv):
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each contestant, with --time-to-quality")
     args = parser.parse_args(argv)
     for name in ("rounds", "seconds", "minutes", "seeds"):
-        if not getattr(args, name) > 0:
-            raise ValueError(f"--{name} must be above 0. Received: {getattr(args, name)}")
+        if not 0 < getattr(args, name) < 1e6:
+            raise ValueError(f"--{name} must be above 0 and finite. Received: {getattr(args, name)}")
+    args.out = args.out or ("time_to_quality.json" if args.time_to_quality else "benchmark.json")
     if not args.out.endswith(".json"):
         raise ValueError(f"--out is the name of a .json file; the chart gets the same with .png. Received: {args.out}")
     if not pathlib.Path(args.out).absolute().parent.is_dir():
         raise ValueError(f"There is no folder {pathlib.Path(args.out).parent} to write {args.out} into. Make it first.")
+    if not os.access(pathlib.Path(args.out).absolute().parent, os.W_OK) or pathlib.Path(args.out).is_dir():
+        raise ValueError(f"Cannot write to {args.out}. Choose another --out.")
     return args
 
 
@@ -95,9 +101,10 @@ def through_fit(model, stream, at_once=1):
 
 
 def in_a_loop(step, value):
-    """Seconds of a call of `step`; `value` fetches a number from what it returns, so that it has run."""
+    """Seconds of a call of `step`, without the first; `value` fetches a number from what it returns, so that it has run."""
 
     def run(steps):
+        value(step())
         begin = time.perf_counter()
         for _ in range(steps):
             value(step())
@@ -110,9 +117,8 @@ class Networks:
     """The networks and the data of a recipe, and each peer's way to train them. Methods return a function, or raise `Missing`."""
 
     def __init__(self, name, jit):
-        self.name = name
+        self.name, self.recipe = name, recipes.get(name)
         self.jit = {"auto": "auto", "on": True, "off": False}[jit]
-        self.recipe = dataclasses.replace(recipes.get(name), batch_size=NETWORKS[name])
         self.images, _ = data.load("mnist")
         self.range = self.recipe.build().value_range
         self.batch = tf.constant(self.scaled(self.images[: self.recipe.batch_per_step]))
@@ -166,6 +172,14 @@ class Networks:
         flops = flops_of(peers.plain_step(self.recipe.build()), self.batch)
         return lambda steps: flops / matrix_rate()
 
+    def settings(self):
+        """What the speed depends on, for the report."""
+        return {
+            "batch": self.recipe.batch_per_step,
+            "compiled": bool(self.recipe.build(jit_compile=self.jit).jit_compile),
+            "steps_per_execution": self.recipe.steps_per_execution,
+        }
+
 
 class Missing(Exception):
     """A peer that these networks do not have, and why."""
@@ -183,54 +197,74 @@ def matrix_rate():
 
 
 def flops_of(step, images):
-    """Floating-point operations of a step: those of its matrix products and convolutions, as TensorFlow counts them."""
+    """Floating-point operations of a step: those of the matrix products and convolutions that something asks for."""
     graph = step.get_concrete_function(images).graph
-    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-    options.update(output="none", account_type_regexes=["MatMul", "Conv2D.*"])
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")  # it warns that it calls itself by an old name
-    try:
-        return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
-    finally:
-        logger.setLevel(level)
+    ops, found = [*(output.op for output in graph.outputs), *graph.control_outputs], set()
+    while ops:
+        op = ops.pop()
+        if op not in found:
+            found.add(op)
+            ops += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
+    return sum(2 * multiplications(op) for op in found)
 
 
-def measure(name, args):
-    """The results of one pair of networks: {peer: {"first": seconds, "rounds": [seconds of a step, ...]}}."""
-    networks, runs, results = Networks(name, args.jit), {}, {}
+def multiplications(op):
+    """Multiplications of a matrix product, a convolution, or a convolution's gradient; 0 for anything else."""
+    if op.type == "MatMul":
+        return np.prod(op.outputs[0].shape) * op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
+    if op.type == "Conv2D":
+        made, kernel = op.outputs[0], op.inputs[1]
+    elif op.type == "Conv2DBackpropInput":
+        made, kernel = op.inputs[2], op.inputs[1]
+    elif op.type == "Conv2DBackpropFilter":
+        made, kernel = op.inputs[2], op.outputs[0]
+    else:
+        return 0
+    return np.prod(made.shape) * np.prod(kernel.shape[:3])
+
+
+def measure(networks, args):
+    """{peer: {"start": seconds, "rounds": [seconds of a step, ...]}} for one pair of networks."""
+    runs, results = {}, {}
     for peer in args.peers:
         try:
             with common.hidden_stderr():
                 run = getattr(networks, peer)()
                 begin = time.perf_counter()
                 run(1)
-                first = time.perf_counter() - begin
+                start = time.perf_counter() - begin
                 seconds = min(run(1), run(1))
         except Missing as missing:
-            print(f"  {peer}: left out. {missing}")
+            print(f"  {peer}: left out. {missing}", flush=True)
+            continue
+        except RuntimeError as error:
+            if not peer.startswith("torch"):
+                raise
+            print(f"  {peer}: left out. PyTorch says: {str(error).strip().splitlines()[0]}", flush=True)
             continue
         runs[peer] = run, max(1, round(args.seconds / seconds))
-        results[peer] = {"first": first, "rounds": []}
+        results[peer] = {"start": start, "rounds": []}
+    if not runs:
+        raise ValueError("None of the peers can be measured; name others with --peers.")
     for _ in range(args.rounds):
         for peer, (run, steps) in runs.items():
-            # The threads of the peer before spin on for a while.
-            time.sleep(0.3)
+            time.sleep(0.3)  # the threads of the peer before spin on for a while
             results[peer]["rounds"].append(run(steps))
     return results
 
 
-def table(name, results):
+def table(name, report):
     """The lines of the table for one pair of networks."""
-    medians = {peer: np.median(result["rounds"]) for peer, result in results.items()}
+    medians = {peer: np.median(result["rounds"]) for peer, result in report["peers"].items()}
+    how = f"{'XLA' if report['compiled'] else 'no XLA'}, {report['steps_per_execution']} steps at once in fit"
     lines = [
-        f"{name}, batch {NETWORKS[name]}",
+        f"{name}: batch {report['batch']}, {how}",
         f"  {'peer':16} {'ms a step':>10} {'lowest - highest':>20} {'/ fit':>7} {'start, s':>9}",
     ]
-    for peer, result in results.items():
+    for peer, result in report["peers"].items():
         low, high = (1e3 * f(result["rounds"]) for f in (min, max))
         ratio = f"{medians[peer] / medians['fit']:.2f}" if "fit" in medians else ""
-        start = "" if peer == "floor" else f"{result['first']:.1f}"
+        start = "" if peer == "floor" else f"{result['start']:.1f}"
         spread = f"{low:.1f} - {high:.1f}"
         lines.append(f"  {peer:16} {1e3 * medians[peer]:10.1f} {spread:>20} {ratio:>7} {start:>9}")
     return "\n".join(lines)
@@ -242,24 +276,24 @@ def main(argv=None):
     out = pathlib.Path(args.out)
     if args.time_to_quality:
         return time_to_quality(args, out)
+    if out.exists() and '"rounds"' not in out.read_text():
+        raise ValueError(f"{out} exists and is no report of this benchmark. Choose another --out.")
     print("Peers, each measured once a round in turn; times are medians, ratios are to fit:")
     for peer in args.peers:
         print(f"  {peer:16} {PEERS[peer]}")
-    report = {"versions": common.versions(), "cores": os.cpu_count(), "jit": args.jit, "batch": NETWORKS, "seconds": {}}
+    report = {"versions": common.versions(), "cores": os.cpu_count(), "jit": args.jit, "networks": {}}
     for name in args.networks:
         print(f"\n{name}: preparing ...", flush=True)
         keras.backend.clear_session()
-        report["seconds"][name] = measure(name, args)
-        print(table(name, report["seconds"][name]), flush=True)
-    out.write_text(json.dumps(report, indent=2) + "\n")
-    plots.bars(
-        {
-            name: {peer: 1e3 * np.median(r["rounds"]) for peer, r in results.items()}
-            for name, results in report["seconds"].items()
-        },
-        out.with_suffix(".png"),
-        unit="ms a step",
-    )
+        networks = Networks(name, args.jit)
+        report["networks"][name] = {**networks.settings(), "peers": measure(networks, args)}
+        print(table(name, report["networks"][name]), flush=True)
+        out.write_text(json.dumps(report, indent=1) + "\n")
+    medians = {
+        name: {peer: 1e3 * np.median(result["rounds"]) for peer, result in part["peers"].items()}
+        for name, part in report["networks"].items()
+    }
+    plots.bars(medians, out.with_suffix(".png"), unit="ms a step")
     print(f"\nResults {out}\nChart   {out.with_suffix('.png')}")
     return 0
 

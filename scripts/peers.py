@@ -1,7 +1,8 @@
 """What the benchmark compares gan_keras with: other people's steps and networks, rebuilt from their descriptions.
 
 `GuideGAN` and `guide_networks` follow Keras' guide "DCGAN to generate face images" and its twin on overriding `train_step`;
-`tutorial_networks` and `TutorialGAN` follow TensorFlow's DCGAN tutorial. `TorchTwin` is a Keras pair in PyTorch.
+`tutorial_networks` and `TutorialGAN` follow TensorFlow's DCGAN tutorial. `plain_step` is our own step without our
+machinery; torch_twin.py has it in PyTorch.
 """
 
 import keras
@@ -171,11 +172,25 @@ def tutorial_networks():
     return generator, discriminator
 
 
+def check_plain(gan):
+    """Raise ValueError unless the game of a `GAN` is one that the plain steps know."""
+    loss, schedule = type(gan.adversarial_loss).__name__, type(gan.schedule).__name__
+    other = [
+        type(r).__name__ for r in gan.discriminator_regularizers if type(r).__name__ not in ("R1", "GradientPenalty")
+    ]
+    if loss not in ("NonSaturating", "Wasserstein") or schedule != "Alternating" or other or gan.conditional:
+        raise ValueError(
+            "The plain step is Alternating, NonSaturating or Wasserstein, with R1 or GradientPenalty, without labels. Received: "
+            f"{loss}, {schedule}, {other or 'no other regularizer'}, num_classes={gan.num_classes}."
+        )
+
+
 def plain_step(gan):
     """The step of a compiled `GAN` by hand: alternating, non-saturating or Wasserstein, R1 or gradient penalty; a `tf.function`.
 
     Nothing of `keras.Model`, no metrics: what a user of TensorFlow writes in a loop.
     """
+    check_plain(gan)
     generator, discriminator = gan.generator, gan.discriminator
     wasserstein = gan.adversarial_loss.distance is not None
     penalties = {r.name: r for r in gan.discriminator_regularizers}

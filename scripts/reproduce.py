@@ -74,7 +74,7 @@ def trained(recipe, seed, split="train", seconds=None, steps=None):
 
 
 class StopAfter(keras.callbacks.Callback):
-    """Counts the seconds from the end of the first step, which compiles, and ends training after so many."""
+    """Counts the seconds from the end of the first call of TensorFlow, which compiles, and ends training after so many."""
 
     def __init__(self, limit):
         super().__init__()

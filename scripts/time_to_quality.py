@@ -82,12 +82,14 @@ class Quality(keras.callbacks.Callback):
 
 def time_to_quality(args, out):
     """Train every contestant for equal time, and write figures against seconds as JSON and as a picture."""
+    conditions = {"versions": common.versions(), "cores": os.cpu_count(), "minutes": args.minutes}
+    conditions["recipes"] = {name: str(recipes.get(name)) for name in CONTESTANTS if name in recipes.RECIPES}
+    report = begun(out, conditions)
     train, test = data.load("mnist", "train")[0], data.load("mnist", "test")[0]
     evaluator = evaluation.Evaluator(train, test)
+    report["features"] = evaluator.identity
     end = 60 * args.minutes
     marks = [*(mark for mark in MARKS if mark < end), end]
-    report = json.loads(out.read_text()) if out.exists() else {"runs": {}}
-    report.update(versions=common.versions(), cores=os.cpu_count(), features=evaluator.identity)
     minutes = len(args.contestants) * args.seeds * args.minutes
     print(
         f"{', '.join(args.contestants)}: {args.seeds} seed(s) of {args.minutes:g} minutes each, {minutes:g} minutes in all."
@@ -109,6 +111,20 @@ def time_to_quality(args, out):
     draw_curves(report, out.with_suffix(".png"))
     print(f"\nResults {out}\nPicture {out.with_suffix('.png')}")
     return 0
+
+
+def begun(out, conditions):
+    """The report in `out`, to which trainings are added, or a new one."""
+    if not out.exists():
+        return {**conditions, "runs": {}}
+    try:
+        report = json.loads(out.read_text())
+    except ValueError as error:
+        raise ValueError(f"{out} exists and is no JSON: {error}. Choose another --out.") from error
+    old = report if isinstance(report, dict) else {}
+    if not isinstance(old.get("runs"), dict) or any(old.get(key) != value for key, value in conditions.items()):
+        raise ValueError(f"{out} holds something else, or trainings under other conditions. Choose another --out.")
+    return report
 
 
 class Progress(keras.callbacks.Callback):

@@ -1,43 +1,50 @@
 """A pair of Keras networks in PyTorch: the same layers, weights and step, as PyTorch's users write them.
 
-Needs torch, which is no dependency of gan_keras: `pip install torch`.
+Needs torch, which is no dependency of gan_keras: `pip install torch`, or the extra `bench`.
 """
 
 import keras
 import numpy as np
 import torch
+from peers import check_plain
 from torch import nn
 from torch.nn import functional
 
 
 class Same(nn.Module):
-    """A convolution with Keras' padding="same", which may be one wider at the end than at the beginning."""
+    """A convolution with Keras' padding="same", which may be one wider at the end than at the beginning.
 
-    def __init__(self, convolution):
+    Unless it is `exact`, as wide on both sides, as users of PyTorch write it: as much arithmetic, on pixels one further.
+    """
+
+    def __init__(self, convolution, exact):
         super().__init__()
-        self.convolution = convolution
+        self.convolution, self.exact = convolution, exact
 
     def forward(self, x):
         kernel, stride = self.convolution.kernel_size[0], self.convolution.stride[0]
         missing = max((-(-x.shape[-1] // stride) - 1) * stride + kernel - x.shape[-1], 0)
         before, after = missing // 2, missing - missing // 2
-        if before == after:
-            return functional.conv2d(x, self.convolution.weight, self.convolution.bias, stride, before)
-        return self.convolution(functional.pad(x, (before, after, before, after)))
+        if self.exact:
+            return self.convolution(functional.pad(x, (before, after, before, after)))
+        return functional.conv2d(x, self.convolution.weight, self.convolution.bias, stride, after)
 
 
 class TransposedSame(nn.Module):
-    """A transposed convolution with Keras' padding="same"."""
+    """A transposed convolution with Keras' padding="same"; `exact` as in `Same`."""
 
-    def __init__(self, convolution):
+    def __init__(self, convolution, exact):
         super().__init__()
-        self.convolution = convolution
+        self.convolution, self.exact = convolution, exact
 
     def forward(self, x):
+        weight, bias = self.convolution.weight, self.convolution.bias
         kernel, stride = self.convolution.kernel_size[0], self.convolution.stride[0]
-        size, before = x.shape[-1] * stride, (kernel - stride) // 2
-        x = functional.conv_transpose2d(x, self.convolution.weight, self.convolution.bias, stride, before)
-        return x[..., :size, :size]
+        over = kernel - stride
+        if self.exact:
+            size = x.shape[-1] * stride
+            return functional.conv_transpose2d(x, weight, bias, stride, over // 2)[..., :size, :size]
+        return functional.conv_transpose2d(x, weight, bias, stride, over - over // 2, over % 2)
 
 
 class ToChannelsFirst(nn.Module):
@@ -54,18 +61,19 @@ class FlattenChannelsLast(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x.flatten(1)
 
 
-def twin(network):
-    """The `torch.nn.Sequential` of a Functional Keras chain, with its weights. Images have their channels first."""
+def twin(network, exact=False):
+    """The `torch.nn.Sequential` of a Functional Keras chain, with its weights. Images have their channels first.
+
+    With `exact` it computes what the Keras network does; else paddings are those that users of PyTorch write.
+    """
     modules = []
     for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            modules.append(twin(layer))
-        elif not isinstance(layer, keras.layers.InputLayer):
-            modules += [module for module in (_module(layer), _activation(layer)) if module is not None]
+        if not isinstance(layer, keras.layers.InputLayer):
+            modules += [module for module in (_module(layer, exact), _activation(layer)) if module is not None]
     return nn.Sequential(*modules).to(memory_format=torch.channels_last)
 
 
-def _module(layer):
+def _module(layer, exact):
     weights = [torch.tensor(np.array(w)) for w in layer.get_weights()]
     kind = type(layer).__name__
     if kind == "Dense":
@@ -98,7 +106,8 @@ def _module(layer):
     with torch.no_grad():
         for parameter, tensor in zip(module.parameters(), tensors, strict=True):
             parameter.copy_(tensor)
-    return {"Conv2D": Same, "Conv2DTranspose": TransposedSame}.get(kind, lambda module: module)(module)
+    wrap = {"Conv2D": Same, "Conv2DTranspose": TransposedSame}.get(kind)
+    return wrap(module, exact) if wrap else module
 
 
 def _activation(layer):
@@ -113,11 +122,17 @@ class Twin:
 
     Args:
         gan: A compiled `GAN` whose weights are taken.
-        compiled: Whether losses go through `torch.compile`.
+        compiled: Whether the networks go through `torch.compile`; not where the slope of a penalty is taken, whose second
+            derivatives it does not know (2.13).
+        exact: As in `twin`.
+
+    Raises:
+        ValueError: The GAN has another loss, penalty or schedule.
     """
 
-    def __init__(self, gan, compiled=False):
-        self.generator, self.discriminator = twin(gan.generator), twin(gan.discriminator)
+    def __init__(self, gan, compiled=False, exact=False):
+        check_plain(gan)
+        self.generator, self.discriminator = twin(gan.generator, exact), twin(gan.discriminator, exact)
         self.latent_dim = gan.latent_dim
         self.n_critic = gan.schedule.batches_per_step
         self.wasserstein = gan.adversarial_loss.distance is not None
@@ -138,18 +153,18 @@ class Twin:
         if gan.ema:
             self.decay = gan.ema
             self.average = [parameter.detach().clone() for parameter in self.generator.state_dict().values()]
-        # Second derivatives do not go through torch.compile (2.13): with a penalty the networks alone are compiled.
-        wrap = torch.compile if compiled else (lambda module: module)
-        self.generate = wrap(self.generator)
-        self.score = wrap(self.discriminator)
-        self.slope_score = self.discriminator
+        self.generate, self.score = self.generator, self.discriminator
+        if compiled:
+            # One cache serves all networks of a process, and where it is full they would run uncompiled without a word.
+            torch._dynamo.reset()
+            torch._dynamo.config.fail_on_recompile_limit_hit = True
+            self.generate, self.score = (torch.compile(n, dynamic=False) for n in (self.generator, self.discriminator))
 
     def d_loss(self, real, z, u=None):
         """The discriminator's loss on real images and latents; `u` are the places between them of the gradient penalty."""
         with torch.no_grad():
             fake = self.generate(z)
-        score = self.slope_score if self.penalties else self.score
-        real_scores, fake_scores = score(real), score(fake)
+        real_scores, fake_scores = self.score(real), self.score(fake)
         if self.wasserstein:
             loss = fake_scores.mean() - real_scores.mean()
         else:
@@ -169,7 +184,7 @@ class Twin:
 
     def _squared_slopes(self, images):
         images = images.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.slope_score(images).sum(), images, create_graph=True)
+        (gradient,) = torch.autograd.grad(self.discriminator(images).sum(), images, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3))
 
     def step(self, images):

@@ -13,7 +13,6 @@ import time
 import common  # first: it sets the environment up
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import gan_keras
@@ -78,6 +77,9 @@ def new_config(args):
     }
     config = {**defaults, **given}
     config["data"] = resolved(config["data"])
+    if config["jit"] == "auto":
+        # Settled when the run begins: bits differ between the two.
+        config["jit"] = "on" if recipe.compiled or tf.config.list_physical_devices("GPU") else "off"
     return {
         **config,
         "steps": None if args.minutes else args.steps or recipe.steps,
@@ -87,9 +89,12 @@ def new_config(args):
     }
 
 
-def steps_at_once(config, args):
-    """Steps in one call of TensorFlow: as many as the recipe says, if everything that is done between calls falls between them."""
-    periods = (args.log_every, args.sample_every, args.checkpoint_every, config["steps"] or 0)
+def steps_at_once(config, args, begin):
+    """Steps in one call of TensorFlow: as many as the recipe says, if everything that is done between calls falls between them.
+
+    `begin` are the steps from which the run may go on.
+    """
+    periods = (args.log_every, args.sample_every, args.checkpoint_every, config["steps"] or 0, *begin)
     return math.gcd(recipes.get(config["recipe"]).steps_per_execution, *periods)
 
 
@@ -109,7 +114,7 @@ def old_config(args, out):
         given = getattr(args, name)
         if name == "data" and given is not None:
             given = resolved(given)
-        if given is not None and given != config[name]:
+        if given not in (None, config[name]) and (name, given) != ("jit", "auto"):
             raise ValueError(
                 f"{out} holds a run with {name} {config[name]!r}, not {given!r}. Leave --{name.replace('_', '-')} out to go on "
                 "with it, or choose another --out."
@@ -138,7 +143,7 @@ def write_config(config, out):
 
 
 class StopWhen(keras.callbacks.Callback):
-    """Ends training after the step in which a condition has become true."""
+    """Ends training after the call of TensorFlow (up to 20 steps of a toy) in which a condition has become true."""
 
     def __init__(self, condition):
         super().__init__()
@@ -179,7 +184,8 @@ def main(argv=None):
 
     # Everything that can be refused is, before anything is written.
     images, labels = data.load(config["data"], config["split"])
-    gan = common.build_gan(config, steps_at_once(config, args))
+    checkpoint = callbacks.Checkpoint(out / "checkpoints", args.checkpoint_every)
+    gan = common.build_gan(config, steps_at_once(config, args, checkpoint.steps() if args.resume else ()))
     takes = gan.discriminator.inputs[0].shape[1:]
     if len(takes) != images.ndim - 1:
         raise ValueError(
@@ -187,7 +193,6 @@ def main(argv=None):
             f"{images.shape[1:]}. Leave --data out for the recipe's own, or choose another --recipe."
         )
     batch = config["batch_size"] * gan.schedule.batches_per_step
-    checkpoint = callbacks.Checkpoint(out / "checkpoints", args.checkpoint_every)
     start = checkpoint.restore(gan) if args.resume else 0
     stream = data.batches(
         images, labels if gan.conditional else None, batch, gan.value_range, seed=config["seed"], start=start

@@ -9,7 +9,7 @@ import peers
 import pytest
 import tensorflow as tf
 import time_to_quality
-from conftest import LATENT_DIM, tiny_discriminator, tiny_gan, tiny_generator, tiny_images
+from conftest import LATENT_DIM, tiny_gan, tiny_images
 from keras import layers
 
 import gan_keras
@@ -42,7 +42,7 @@ def test_the_torch_twin_has_our_losses_and_gradients(name):
     z = rng.normal(size=(n, gan.latent_dim)).astype("float32")
     u = rng.uniform(size=(n, 1, 1, 1)).astype("float32")
     batch = gan_keras.gan.Batch(tf.constant(images), None, Fixed(z, u))
-    twin = Twin(gan)
+    twin = Twin(gan, exact=True)
     d_loss = twin.d_loss(torch.tensor(images).permute(0, 3, 1, 2), torch.tensor(z), torch.tensor(u))
     d_loss.backward()
     d_gradients, logs = gan._discriminator_gradients(batch)
@@ -71,8 +71,21 @@ def agree(ours, module):
         assert np.abs(a - b).max() <= 1e-4 * scale
 
 
-@pytest.mark.parametrize("jit", ["auto", False, True])
-def test_the_step_of_the_library_is_the_plain_step(jit):
+def linear_discriminator():
+    """Its slope is the same everywhere, wherever a penalty looks."""
+    images = keras.Input((8, 8, 1))
+    return keras.Model(images, layers.Dense(1)(layers.Flatten()(images)))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    "loss, penalty, discriminator",
+    [
+        ("non_saturating", gan_keras.regularizers.R1(1.0, every=2), None),
+        ("wasserstein", gan_keras.regularizers.GradientPenalty(3.0), linear_discriminator),
+    ],
+)
+def test_the_step_of_the_library_is_the_plain_step(loss, penalty, discriminator, jit):
     # The generator puts out the same for every latent: the two draw theirs in other ways.
     z = keras.Input((LATENT_DIM,))
     x = layers.Dense(64, activation="tanh", bias_initializer="random_normal", name="dense")(layers.Rescaling(0.0)(z))
@@ -80,11 +93,14 @@ def test_the_step_of_the_library_is_the_plain_step(jit):
     images = tiny_images(8)
     weights = []
     for plainly in (True, False):
+        keras.utils.set_random_seed(1)
         gan = tiny_gan(
             keras.optimizers.Adam(0.01, epsilon=1e-3),
             keras.optimizers.Adam(0.01, epsilon=1e-3),
             generator=keras.models.clone_model(generator),
-            regularizers=gan_keras.regularizers.R1(1.0, every=2),
+            discriminator=discriminator and discriminator(),
+            loss=loss,
+            regularizers=penalty,
             schedule=gan_keras.schedules.Alternating(2),
             jit_compile=jit,
         )
@@ -98,7 +114,42 @@ def test_the_step_of_the_library_is_the_plain_step(jit):
         weights.append(gan.discriminator.get_weights() + [gan.generator.get_layer("dense").bias.numpy()])
     moved = np.abs(weights[0][-1] - generator.get_layer("dense").bias.numpy()).max()
     assert moved > 0.01
-    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*weights))
+    for a, b in zip(*weights):
+        assert np.abs(a - b).max() < 1e-5
+
+
+def test_the_plain_step_refuses_other_games():
+    with pytest.raises(ValueError, match="plain step is Alternating.*Received: Hinge"):
+        peers.plain_step(tiny_gan(loss="hinge"))
+
+
+@pytest.mark.parametrize("kind", [peers.GuideGAN, peers.GuideWGAN, peers.TutorialGAN])
+def test_the_guides_steps_train_both_players(kind):
+    gan = tiny_gan()
+    model = kind(gan.generator, gan.discriminator)
+    model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    before = [player.get_weights() for player in (gan.generator, gan.discriminator)]
+    logs = model.fit(tiny_images(16), batch_size=8, verbose=0).history
+    assert all(np.isfinite(values).all() for values in logs.values())
+    for weights, player in zip(before, (gan.generator, gan.discriminator)):
+        assert max(np.abs(a - b).max() for a, b in zip(weights, player.get_weights())) > 1e-4
+
+
+def test_the_tutorials_order_of_layers_is_the_same_function():
+    ours, stock = gan_keras.networks.tutorial_discriminator(), peers.stock_tutorial_discriminator()
+    stock.set_weights(ours.get_weights())
+    images = np.random.default_rng(0).normal(size=(5, 28, 28, 1)).astype("float32")
+    assert np.array_equal(ours(images), stock(images))
+
+
+def test_the_networks_of_the_guide_and_of_the_tutorial_have_their_published_sizes():
+    for networks, shape, sizes in (
+        (peers.guide_networks, (128,), (7 * 7 * 128 * 129 + 2 * (16 * 128 * 128 + 128) + 49 * 128 + 1, 74_625)),
+        (peers.tutorial_networks, (100,), (2_330_944, 212_865)),
+    ):
+        generator, discriminator = networks()
+        assert generator.input_shape[1:] == shape and generator.output_shape[1:] == (28, 28, 1)
+        assert (generator.count_params(), discriminator.count_params()) == sizes
 
 
 def run(folder, *arguments):
@@ -124,23 +175,28 @@ def test_measures_and_draws(tmp_path, capsys):
         "0.05",
     )
     assert code == 0
-    results = report["seconds"]["tutorial_mlp"]
+    assert report["networks"]["tutorial_mlp"]["steps_per_execution"] == 20
+    results = report["networks"]["tutorial_mlp"]["peers"]
     assert list(results) == ["fit", "step", "guide", "loop", "floor"]
     for result in results.values():
         assert len(result["rounds"]) == 2 and min(result["rounds"]) > 0
     assert (tmp_path / "speed.png").stat().st_size > 10_000
     printed = capsys.readouterr().out
-    assert "ms a step" in printed and "tutorial_mlp, batch 128" in printed
+    assert "ms a step" in printed and "tutorial_mlp: batch 128" in printed
 
 
 def test_floating_point_operations_are_counted():
+    # One pass of the generator and two of the discriminator, and back to its weights; then one of each and back to the
+    # generator's weights. Back to the weights of a first layer, and not to the images or latents before it.
+    n, g, d = 128, [100 * 256, 256 * 784], [784 * 256, 256]
+    expected = 2 * n * (sum(g) + 2 * (2 * sum(d) + d[1]) + sum(g) + sum(d) + sum(d) + sum(g) + g[1])
     gan = recipes.get("tutorial_mlp").build()
-    n, g, d = 128, 100 * 256 + 256 * 784, 784 * 256 + 256
-    counted = benchmark.flops_of(peers.plain_step(gan), tf.zeros((n, 28, 28, 1)))
-    # Two passes of the generator, one back through it, without that to its latents; three of the discriminator, two back to
-    # its weights, without that to its images, and one to its images for the generator.
-    by_hand = 2 * n * (2 * g + (2 * g - 100 * 256) + 3 * d + 2 * (2 * d - 784 * 256) + d)
-    assert counted == pytest.approx(by_hand, rel=0.01)
+    assert benchmark.flops_of(peers.plain_step(gan), tf.zeros((n, 28, 28, 1))) == pytest.approx(expected, rel=0.01)
+    n, g = 128, [100 * 6272, 49 * 25 * 128 * 64, 196 * 25 * 64]
+    d = [196 * 25 * 64, 49 * 25 * 64 * 128, 6272]
+    expected = 2 * n * (sum(g) + 2 * (2 * sum(d) + sum(d[1:])) + sum(g) + sum(d) + sum(d) + sum(g) + sum(g[1:]))
+    gan = recipes.get("dcgan").build()
+    assert benchmark.flops_of(peers.plain_step(gan), tf.zeros((n, 28, 28, 1))) == pytest.approx(expected, rel=0.02)
 
 
 def test_time_to_quality(tmp_path, monkeypatch, capsys):
@@ -163,6 +219,13 @@ def test_time_to_quality(tmp_path, monkeypatch, capsys):
         assert len(seconds) == 2 and 0.2 <= seconds[0] < seconds[1]
         assert all(point["frechet_distance"] > 1 and 0 <= point["coverage"] <= 1 for point in runs["0"])
     assert (tmp_path / "speed.png").exists()
+    first = report["runs"]["tutorial_mlp"]
+    code, report = run(tmp_path, *arguments[:-3], "--seeds", "2")
+    assert code == 0 and set(report["runs"]) == {"tutorial_mlp", "keras_guide"}, "added to what is there"
+    assert set(first) == {"0"} and set(report["runs"]["tutorial_mlp"]) == {"0", "1"}
+    (tmp_path / "speed.json").write_text('{"cores": 2}')
+    assert benchmark.main([*arguments, "--out", str(tmp_path / "speed.json")]) == 2
+    assert "holds something else" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -172,10 +235,13 @@ def test_time_to_quality(tmp_path, monkeypatch, capsys):
         (["--out", "speed.txt"], "a .json file"),
         (["--out", "nowhere/speed.json"], "There is no folder nowhere"),
         (["--minutes", "-1"], "must be above 0"),
+        (["--seconds", "inf"], "finite"),
+        (["--networks", "tutorial_mlp", "--peers", "guide", "--out", "old.json"], "no report of this benchmark"),
     ],
 )
 def test_nonsense_is_refused(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.json").write_text("{}")
     assert benchmark.main(arguments) == 2
     assert message in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"] and (tmp_path / "old.json").read_text() == "{}"

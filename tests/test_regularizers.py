@@ -101,6 +101,24 @@ def test_serialization(regularizer):
     assert type(copy) is type(regularizer) and copy.get_config() == regularizer.get_config()
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class OfAUser(regularizers.Penalty):
+    """Knows nothing of `every`."""
+
+    name = "of_a_user"
+
+    def __init__(self, weight):
+        super().__init__(weight)
+
+    def __call__(self, discriminator, real, fake, random):
+        return self.weight * tf.reduce_mean(discriminator(real))
+
+
+def test_a_penalty_of_a_users_own_is_saved_and_loaded():
+    copy = regularizers.get(keras.saving.serialize_keras_object(OfAUser(2.0)))
+    assert type(copy) is OfAUser and (copy.weight, copy.every) == (2.0, 1)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -109,6 +127,7 @@ def test_serialization(regularizer):
         (lambda: regularizers.WeightClipping(0.0), "limit=0.0"),
         (lambda: regularizers.DRAGAN(scale=0.0), "scale=0.0"),
         (lambda: regularizers.R1(every=0), "every, of R1"),
+        (lambda: regularizers.R1(every=True), "every, of R1"),
     ],
 )
 def test_nonsense_is_refused(make, message):
