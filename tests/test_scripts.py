@@ -35,7 +35,7 @@ def few_digits(tmp_path_factory):
 def train(out, few_digits, *more):
     return train_mnist.main(
         ["--out", str(out), "--data", str(few_digits), "--batch-size", "8", "--log-every", "2", "--sample-every", "3"]
-        + ["--checkpoint-every", "3", *map(str, more)]
+        + ["--checkpoint-every", "3", "--jit", "off", *map(str, more)]
     )
 
 
@@ -96,6 +96,24 @@ def test_resuming_reaches_the_same_bits(mlp_run, few_digits, tmp_path):
     one, other = (keras.models.load_model(run / "model.keras") for run in (mlp_run, tmp_path / "run"))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(one.get_weights(), other.get_weights()))
     assert train(tmp_path / "run", few_digits, "--resume") == 0, "nothing left to do is no error"
+
+
+def test_resuming_from_any_step_makes_exactly_the_steps_asked_for(few_digits, tmp_path):
+    periods = ["--log-every", 10, "--sample-every", 10, "--checkpoint-every", 10]
+    assert train(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 7, *periods) == 0
+    # 33 steps are left, and TensorFlow would take 20 at once.
+    assert train(tmp_path / "run", few_digits, "--resume", "--steps", 40, *periods) == 0
+    assert int(keras.models.load_model(tmp_path / "run" / "model.keras").step.numpy()) == 40
+    table = np.genfromtxt(tmp_path / "run" / "history.csv", delimiter=",", names=True)
+    assert table["step"].tolist() == [7, 10, 20, 30, 40]
+
+
+def test_jit_is_settled_when_the_run_begins(few_digits, tmp_path, capsys):
+    assert train(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 1, "--jit", "auto") == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["jit"] == "on"
+    assert train(tmp_path / "run", few_digits, "--resume", "--steps", 2, "--jit", "auto") == 0
+    assert train(tmp_path / "run", few_digits, "--resume", "--steps", 3, "--jit", "off") == 2
+    assert "jit 'on', not 'off'" in capsys.readouterr().err
 
 
 def test_two_latent_dimensions_make_a_map(few_digits, tmp_path):
