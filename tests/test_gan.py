@@ -304,7 +304,7 @@ def test_every_combination_continues_in_a_new_process(loss, tmp_path):
     "options",
     [
         {"spectral": True, "loss": "hinge"},
-        {"jit_compile": True, "dropout": 0.3},
+        pytest.param({"jit_compile": True, "dropout": 0.3}, marks=pytest.mark.slow),
         {"steps_per_execution": 2},
         {"run_eagerly": True},
     ],
@@ -375,7 +375,7 @@ def test_steps_per_execution_is_the_same_to_the_bit():
 @pytest.mark.parametrize(
     "kind, loss, regularizer, schedule",
     [
-        ("plain", "wasserstein", "gradient_penalty", "Alternating(3)"),
+        pytest.param("plain", "wasserstein", "gradient_penalty", "Alternating(3)", marks=pytest.mark.slow),
         ("conditional", "non_saturating", "R1(every=3)", "Simultaneous()"),
         pytest.param("plain", "non_saturating", "dragan", "ThreeStep()", marks=pytest.mark.slow),
         pytest.param("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)", marks=pytest.mark.slow),
@@ -466,6 +466,7 @@ def test_an_unconditional_gan_ignores_the_labels_of_a_data_set():
 # The critic's estimate.
 
 
+@pytest.mark.slow
 def test_wasserstein_estimates_the_exact_distance_on_points():
     # Data at -1 + N(0, .1), the generator fixed at its initial point 1: W1 = mean |sorted x - sorted y|.
     from test_schedules import Point

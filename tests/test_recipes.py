@@ -55,8 +55,8 @@ def test_every_value_names_its_source(name):
     assert recipe.summary in table and "batch_size" in table and "object at" not in table
 
 
-# The slow ones differ from another in a value only.
-SLOW = {"jeffreys", "minimax", "lsgan", "parzen", "swiss_roll", "grid"}
+# The slow ones differ from another in a few values only.
+SLOW = {"jeffreys", "minimax", "lsgan", "parzen", "swiss_roll", "grid", "gaussians", "wgan", "r1", "dragan"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES])
