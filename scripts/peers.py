@@ -30,27 +30,34 @@ class GuideGAN(keras.Model):
     def metrics(self):
         return [self.d_loss, self.g_loss]
 
+    def latents(self, size):
+        return keras.random.normal((size, self.latent_dim), seed=self.seeds)
+
+    def update(self, optimizer, network, tape, loss):
+        weights = network.trainable_weights
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+
+    def logs(self, d_loss, g_loss):
+        self.d_loss.update_state(d_loss)
+        self.g_loss.update_state(g_loss)
+        return {"d_loss": self.d_loss.result(), "g_loss": self.g_loss.result()}
+
     def train_step(self, real):
         size = tf.shape(real)[0]
-        fake = self.generator(keras.random.normal((size, self.latent_dim), seed=self.seeds), training=True)
+        fake = self.generator(self.latents(size), training=True)
         both = tf.concat([fake, real], axis=0)
         labels = tf.concat([tf.ones((size, 1)), tf.zeros((size, 1))], axis=0)
         labels += self.noise * keras.random.uniform(tf.shape(labels), seed=self.seeds)
         with tf.GradientTape() as tape:
             d_loss = self.loss_fn(labels, self.discriminator(both, training=True))
-        weights = self.discriminator.trainable_weights
-        self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights))
+        self.update(self.d_optimizer, self.discriminator, tape, d_loss)
 
-        z = keras.random.normal((size, self.latent_dim), seed=self.seeds)
+        z = self.latents(size)
         with tf.GradientTape() as tape:
             scores = self.discriminator(self.generator(z, training=True), training=True)
             g_loss = self.loss_fn(tf.zeros((size, 1)), scores)
-        weights = self.generator.trainable_weights
-        self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights))
-
-        self.d_loss.update_state(d_loss)
-        self.g_loss.update_state(g_loss)
-        return {"d_loss": self.d_loss.result(), "g_loss": self.g_loss.result()}
+        self.update(self.g_optimizer, self.generator, tape, g_loss)
+        return self.logs(d_loss, g_loss)
 
 
 class GuideWGAN(GuideGAN):
@@ -71,29 +78,25 @@ class GuideWGAN(GuideGAN):
     def train_step(self, real):
         size = tf.shape(real)[0]
         for _ in range(self.n_critic):
-            z = keras.random.normal((size, self.latent_dim), seed=self.seeds)
+            z = self.latents(size)
             with tf.GradientTape() as tape:
                 fake = self.generator(z, training=True)
                 scores = self.discriminator(fake, training=True), self.discriminator(real, training=True)
                 d_loss = tf.reduce_mean(scores[0]) - tf.reduce_mean(scores[1])
                 d_loss += self.weight * self.gradient_penalty(size, real, fake)
-            weights = self.discriminator.trainable_variables
-            self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights))
-        z = keras.random.normal((size, self.latent_dim), seed=self.seeds)
+            self.update(self.d_optimizer, self.discriminator, tape, d_loss)
+        z = self.latents(size)
         with tf.GradientTape() as tape:
             g_loss = -tf.reduce_mean(self.discriminator(self.generator(z, training=True), training=True))
-        weights = self.generator.trainable_variables
-        self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights))
-        self.d_loss.update_state(d_loss)
-        self.g_loss.update_state(g_loss)
-        return {"d_loss": self.d_loss.result(), "g_loss": self.g_loss.result()}
+        self.update(self.g_optimizer, self.generator, tape, g_loss)
+        return self.logs(d_loss, g_loss)
 
 
 class TutorialGAN(GuideGAN):
     """The training step of TensorFlow's DCGAN tutorial: both gradients at the same point, from one batch of images."""
 
     def train_step(self, real):
-        z = keras.random.normal((tf.shape(real)[0], self.latent_dim), seed=self.seeds)
+        z = self.latents(tf.shape(real)[0])
         with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
             fake = self.generator(z, training=True)
             real_scores, fake_scores = self.discriminator(real, training=True), self.discriminator(fake, training=True)
@@ -104,9 +107,7 @@ class TutorialGAN(GuideGAN):
         d_gradients = d_tape.gradient(d_loss, self.discriminator.trainable_variables)
         self.g_optimizer.apply_gradients(zip(g_gradients, self.generator.trainable_variables))
         self.d_optimizer.apply_gradients(zip(d_gradients, self.discriminator.trainable_variables))
-        self.d_loss.update_state(d_loss)
-        self.g_loss.update_state(g_loss)
-        return {"d_loss": self.d_loss.result(), "g_loss": self.g_loss.result()}
+        return self.logs(d_loss, g_loss)
 
 
 def guide_networks():
