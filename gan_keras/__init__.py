@@ -21,6 +21,8 @@ from gan_keras import (
     recipes,
     regularizers,
     schedules,
+    serving,
+    shards,
     toys,
 )
 from gan_keras._version import __version__
@@ -41,5 +43,7 @@ __all__ = [
     "recipes",
     "regularizers",
     "schedules",
+    "serving",
+    "shards",
     "toys",
 ]

@@ -4,6 +4,7 @@ A long run is one `fit` call: `gan.fit(stream, steps_per_epoch=remaining_steps, 
 """
 
 import csv
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -17,10 +18,24 @@ from gan_keras import plots
 from gan_keras.identifiers import unknown
 
 
+def is_chief(strategy=None):
+    """Whether this process writes files: the only one, or the first of several workers.
+
+    Args:
+        strategy: `tf.distribute.Strategy`; by default the one in scope.
+    """
+    resolver = (strategy or tf.distribute.get_strategy()).cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    chief = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (chief, 0)
+
+
 class EverySteps(keras.callbacks.Callback):
     """Base of the callbacks that act every so many training steps, and once more at the end of training.
 
-    Steps are the GAN's own count, so that a resumed run acts at the steps where an uninterrupted one does.
+    Steps are the GAN's own count, so that a resumed run acts at the steps where an uninterrupted one does. Of several workers
+    the chief alone acts.
 
     Args:
         every: Steps between two actions.
@@ -55,7 +70,8 @@ class EverySteps(keras.callbacks.Callback):
 
     def _act(self):
         self._acted = int(self.model.step.numpy())
-        self.act(self._acted, self._logs)
+        if is_chief(self.model.distribute_strategy):
+            self.act(self._acted, self._logs)
 
 
 class NonFiniteGuard(keras.callbacks.Callback):
@@ -167,6 +183,8 @@ class Checkpoint(EverySteps):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
+        if not is_chief(self.model.distribute_strategy):
+            return
         for leftover in self.directory.glob("ckpt-*_temp"):  # of a process killed while it wrote
             shutil.rmtree(leftover)
         self._manager = tf.train.CheckpointManager(tf.train.Checkpoint(gan=self.model), str(self.directory), self.keep)
@@ -210,7 +228,7 @@ class SampleGrid(EverySteps):
     def on_train_end(self, logs=None):
         super().on_train_end(logs)
         pictures = sorted(self.directory.glob("step-*.png"))
-        if self.animation and pictures:
+        if self.animation and pictures and is_chief(self.model.distribute_strategy):
             plots.animation(pictures, self.animation)
 
 
@@ -274,11 +292,13 @@ class HistoryFile(EverySteps):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
+        self._told = False
+        if not is_chief(self.model.distribute_strategy):
+            return
         rows = self._whole_rows() if self.path.exists() else []
         rows = [row for row in rows if int(row["step"]) <= self._acted]
         self._earlier = float(rows[-1]["seconds"]) if rows else 0.0
         self._started = time.perf_counter()
-        self._told = False
         temporary = self.path.with_name(self.path.name + ".new")
         with open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, self._columns())
@@ -291,6 +311,9 @@ class HistoryFile(EverySteps):
         values = {name: f"{float(value):.6g}" for name, value in logs.items()}
         with open(self.path, "a", newline="") as file:
             csv.DictWriter(file, self._columns()).writerow({"step": step, "seconds": f"{seconds:.1f}", **values})
+
+    def _act(self):
+        super()._act()
         self._told = True
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -306,3 +329,60 @@ class HistoryFile(EverySteps):
         text = self.path.read_text()
         lines = text[: text.rfind("\n") + 1].splitlines()
         return [row for row in csv.DictReader(lines) if list(row) == self._columns()]
+
+
+class TensorBoard(EverySteps):
+    """Losses, penalties, learning rates, throughput, samples and figures of their quality, for TensorBoard.
+
+    Look at them with `tensorboard --logdir DIRECTORY`. Keras' own TensorBoard callback knows neither steps nor both optimizers.
+    Needs the package tensorboard.
+
+    Args:
+        directory: Where event files are written. A run that goes on adds a file; steps it makes again are told twice.
+        every: Steps between two points of the curves: the metrics' current means, and training steps per second.
+        pictures: Steps between two sample grids, of images only.
+        evaluator: `evaluation.Evaluator`, whose Frechet distance and manifold figures of 5,000 samples are written too; or `None`.
+        evaluations: Steps between two evaluations; the time they take does not count in the throughput.
+        seed: Of the samples.
+
+    Raises:
+        ImportError: tensorboard is not installed.
+    """
+
+    def __init__(self, directory, every=100, pictures=500, evaluator=None, evaluations=2000, seed=0):
+        super().__init__(every)
+        if importlib.util.find_spec("tensorboard") is None:
+            raise ImportError("TensorBoard's files are written by its package. Install it: pip install tensorboard")
+        self.directory, self.pictures, self.evaluations = directory, pictures, evaluations
+        self.evaluator, self.seed = evaluator, seed
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        if is_chief(self.model.distribute_strategy):
+            self._writer = tf.summary.create_file_writer(str(self.directory))
+        self._since = time.perf_counter(), self._acted
+
+    def act(self, step, logs):
+        began, before = self._since
+        values = {name: float(value) for name, value in logs.items()}
+        for name in ("d_optimizer", "g_optimizer"):
+            values[f"{name}/learning_rate"] = float(getattr(self.model, name).learning_rate)
+        values["steps_per_second"] = (step - before) / (time.perf_counter() - began)
+        if self.evaluator is not None and step // self.evaluations > before // self.evaluations:
+            figures = self.evaluator.of_gan(self.model, 5000, ("frechet", "manifold"))
+            values.update({f"evaluation/{name}": value for name, (value, _) in figures.items()})
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+            if step // self.pictures > before // self.pictures and len(self.model.generator.outputs[0].shape) == 4:
+                images = self.model.sample(64, seed=self.seed)
+                low, high = self.model.value_range or (images.min(), images.max() + 1e-6)
+                grid = np.asarray(plots.grid(plots.to_uint8(images, (low, high)), scale=1))
+                tf.summary.image("samples", grid.reshape(1, *grid.shape[:2], -1))
+        self._writer.flush()
+        self._since = time.perf_counter(), step
+
+    def on_train_end(self, logs=None):
+        super().on_train_end(logs)
+        if is_chief(self.model.distribute_strategy):
+            self._writer.close()

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from gan_keras import networks
+
 _BATCH = 256
 _WEIGHTS = pathlib.Path(__file__).with_name("classifier.weights.h5")
 
@@ -51,7 +53,8 @@ class DigitClassifier:
     num_classes = 10
 
     def __init__(self, weights=_WEIGHTS):
-        self._network = build()
+        with networks.precision("float32"):  # whatever the GANs compute in, features are comparable
+            self._network = build()
         try:
             self._network.load_weights(weights)
         except (OSError, ValueError, KeyError) as error:

@@ -12,8 +12,9 @@ from gan_keras import losses, regularizers, schedules
 from gan_keras.checks import check_game, check_players, output_range, penalties
 from gan_keras.random import EVALUATION, SAMPLING, TRAINING, Random, normal, stateless_seed
 
-# Samples are drawn and computed in blocks of this many, so that sample i of a seed is the same bytes however many are asked for.
-_BLOCK = 256
+# Samples are drawn in blocks and computed in groups of these sizes, so that sample i of a seed is the same bytes however many
+# are asked for.
+BLOCK, _GROUP = 256, 32
 
 
 class Batch(NamedTuple):
@@ -128,31 +129,54 @@ class GAN(keras.Model):
         """
         return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels)])
 
-    def sample_batches(self, n, seed=0, labels=None):
-        """An iterator of what `sample` returns, as (images, labels or `None`) of up to 256: a million in bounded memory."""
+    def sample_batches(self, n, seed=0, labels=None, start=0):
+        """An iterator of what `sample` returns, as (images, labels or `None`) of up to 256: a million in bounded memory.
+
+        Args:
+            n, seed, labels: As in `sample`.
+            start: The first sample wanted, a multiple of 256 below n: those before it are not made.
+        """
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise ValueError(f"n, the number of samples, must be an integer of 1 or more. Received: n={n!r}")
+        if start % BLOCK or not 0 <= start < n:
+            raise ValueError(f"start must be a multiple of {BLOCK} from 0 to n - 1. Received: start={start}, n={n}")
         _check_seed(seed)
         labels = self._sample_labels(n, labels)
 
         def blocks():
-            for start in range(0, n, _BLOCK):
-                size = min(_BLOCK, n - start)
-                inputs = self.latents(seed, start // _BLOCK)
-                if self.conditional:
-                    inputs = [inputs, np.resize(labels[start : start + size], _BLOCK)]
-                yield self._images_of(inputs).numpy()[:size], labels[start : start + size] if self.conditional else None
+            for first in range(start, n, BLOCK):
+                size = min(BLOCK, n - first)
+                some = labels[first : first + size] if self.conditional else None
+                inputs = [tf.constant(seed, tf.int64), tf.constant(first // BLOCK, tf.int64), tf.constant(size)]
+                inputs += [tf.constant(np.resize(some, BLOCK))] if self.conditional else []
+                yield self._compiled_block(*inputs).numpy(), some
 
         return blocks()
 
     @functools.cached_property
-    def _images_of(self):
-        """`call`, compiled. Unlike `predict_on_batch` it makes the images once, not once on every replica."""
-        return tf.function(lambda inputs: self(inputs, training=False), reduce_retracing=True, autograph=False)
+    def _compiled_block(self):
+        # Unlike predict_on_batch it makes the images once, not once on every replica.
+        return tf.function(lambda *inputs: self.block_of_samples(*inputs), autograph=False)
+
+    def block_of_samples(self, seed, block, n, labels=None):
+        """Samples 256 block to 256 block + n - 1 of a seed, as a graph: what `sample` runs and `serving.export` writes.
+
+        Args:
+            seed, block, n: Integers or scalar tensors; n from 1 to 256.
+            labels: Integer tensor (256,), for a conditional GAN.
+        """
+        inputs = self.latents(seed, block)
+        if self.conditional:
+            inputs = [inputs, labels]
+        groups = (n + _GROUP - 1) // _GROUP
+        inputs = tf.nest.map_structure(lambda x: tf.reshape(x, (-1, _GROUP, *x.shape[1:]))[:groups], inputs)
+        made = tf.TensorSpec((_GROUP, *self.generator.outputs[0].shape[1:]), self.generator.outputs[0].dtype)
+        images = tf.map_fn(lambda group: self(group, training=False), inputs, fn_output_signature=made)
+        return _float32(tf.reshape(images, (-1, *made.shape[1:]))[:n])
 
     def latents(self, seed=0, block=0):
         """The latents of samples 256 block to 256 block + 255 of a seed: tensor (256, latent_dim), standard normal."""
-        return normal((_BLOCK, self.latent_dim), stateless_seed(seed, SAMPLING, block))
+        return normal((BLOCK, self.latent_dim), stateless_seed(seed, SAMPLING, block))
 
     def _sample_labels(self, n, labels):
         if not self.conditional:
@@ -185,7 +209,8 @@ class GAN(keras.Model):
         """Choose how the game is played. Every part is a name, an instance, or a saved config.
 
         Args:
-            d_optimizer, g_optimizer: Keras optimizers, one for each player; learning-rate schedules are welcome.
+            d_optimizer, g_optimizer: Keras optimizers, one for each player; learning-rate schedules are welcome. Where a player
+                computes in float16, each is put into a `keras.optimizers.LossScaleOptimizer`.
             loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys" or an `AdversarialLoss`.
             regularizers: One or several of "gradient_penalty", "r1", "dragan", "weight_clipping" or `Regularizer` objects.
             schedule: "alternating", "simultaneous", "three_phase", "three_step" or a `Schedule`.
@@ -195,13 +220,17 @@ class GAN(keras.Model):
             ValueError: The parts contradict each other; the message says which and what to change.
         """
         parts = {
-            "d_optimizer": keras.optimizers.get(d_optimizer),
-            "g_optimizer": keras.optimizers.get(g_optimizer),
+            "d_optimizer": self._scaling(keras.optimizers.get(d_optimizer)),
+            "g_optimizer": self._scaling(keras.optimizers.get(g_optimizer)),
             "loss": losses.get(loss),
             "regularizers": _get_regularizers(regularizers),
             "schedule": schedules.get(schedule),
         }
         check_game(self.generator, self.discriminator, **parts)
+        if jit_compile is True and tf.distribute.has_strategy():
+            raise ValueError(
+                "Under a strategy XLA cannot reach the weights of other devices. Received: jit_compile=True; use False or 'auto'."
+            )
         super().compile(
             optimizer=None,
             loss=None,
@@ -227,6 +256,14 @@ class GAN(keras.Model):
             names.append(self.adversarial_loss.distance)
         # Past Keras' attribute tracking: means of the running epoch are no state of the model.
         object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
+
+    def _scaling(self, optimizer):
+        """An optimizer whose loss is scaled so that float16 gradients do not vanish, where there are any."""
+        layers = [layer for player in (self.generator, self.discriminator) for layer in player._flatten_layers()]
+        half = any(layer.compute_dtype == "float16" for layer in layers)
+        if half and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            return keras.optimizers.LossScaleOptimizer(optimizer)
+        return optimizer
 
     @property
     def metrics(self):
@@ -371,7 +408,11 @@ class GAN(keras.Model):
     def _report(self, logs):
         for name, value in logs.items():
             self._means[name].update_state(value)
-        return {name: self._means[name].result() for name in logs}
+        logs = {name: self._means[name].result() for name in logs}
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras averages them over their first axis here, which scalars do not have (keras-team/keras#20585).
+            logs = {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+        return logs
 
     # What comes in: refused early, with a message that says how to put it right.
 

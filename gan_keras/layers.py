@@ -39,7 +39,8 @@ class SpectralNormalization(keras.layers.Wrapper):
     """
 
     def __init__(self, layer, initial_iterations=15, **kwargs):
-        super().__init__(layer, **kwargs)
+        # sigma is computed in float32, whatever the layer itself computes in.
+        super().__init__(layer, **{"dtype": "float32", **kwargs})
         if type(layer) not in _NORMALIZABLE:
             raise ValueError(
                 "SpectralNormalization needs a kernel with the output features on its last axis: "
@@ -90,7 +91,7 @@ class SpectralNormalization(keras.layers.Wrapper):
     def call(self, inputs, **kwargs):
         # The wrapped layer computes as it always does, but reads the normalized kernel.
         with keras.StatelessScope(state_mapping=[(self._kernel, self._kernel / self.sigma())]):
-            return self.layer(inputs, **kwargs)
+            return ops.cast(self.layer(inputs, **kwargs), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)

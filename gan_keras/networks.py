@@ -5,6 +5,8 @@ label concatenated to their data (Mirza and Osindero 2014, "Conditional Generati
 discriminators project on it (Miyato and Koyama 2018, "cGANs with Projection Discriminator").
 """
 
+import contextlib
+
 import keras
 from keras import layers
 
@@ -14,12 +16,23 @@ _SHAPE = (28, 28, 1)
 _LABEL_DIM = 50  # size of a label's embedding in generators; BigGAN's shared embeddings have 128 for 1,000 classes
 
 
+@contextlib.contextmanager
+def precision(policy):
+    """Networks built inside it compute by a Keras dtype policy, such as "mixed_bfloat16"; what they put out stays float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def mlp_generator(latent_dim=100, num_classes=None):
     """Dense 256 relu > Dense 784 sigmoid: the generator of the Keras tutorial (T1). Images in [0, 1]."""
     inputs, x = _generator_inputs(latent_dim, num_classes)
     x = layers.Dense(256, activation="relu")(x)
-    x = layers.Dense(784, activation="sigmoid")(x)
-    return keras.Model(inputs, layers.Reshape(_SHAPE)(x), name="generator")
+    x = layers.Dense(784, activation="sigmoid", dtype="float32")(x)
+    return keras.Model(inputs, layers.Reshape(_SHAPE, dtype="float32")(x), name="generator")
 
 
 def mlp_discriminator(num_classes=None):
@@ -29,7 +42,7 @@ def mlp_discriminator(num_classes=None):
     if label is not None:
         x = layers.Concatenate()([x, layers.Embedding(num_classes, _LABEL_DIM)(label)])
     x = layers.Dense(256, activation="relu")(x)
-    return keras.Model(inputs, layers.Dense(1)(x), name="discriminator")
+    return keras.Model(inputs, layers.Dense(1, dtype="float32")(x), name="discriminator")
 
 
 def tutorial_generator(latent_dim=100, num_classes=None):
@@ -39,8 +52,8 @@ def tutorial_generator(latent_dim=100, num_classes=None):
         x = layers.Dense(units)(x)
         x = layers.LeakyReLU(0.2)(x)
         x = _batch_norm()(x)
-    x = layers.Dense(784, activation="tanh")(x)
-    return keras.Model(inputs, layers.Reshape(_SHAPE)(x), name="generator")
+    x = layers.Dense(784, activation="tanh", dtype="float32")(x)
+    return keras.Model(inputs, layers.Reshape(_SHAPE, dtype="float32")(x), name="generator")
 
 
 def tutorial_discriminator(num_classes=None):
@@ -75,7 +88,9 @@ def dcgan_generator(latent_dim=100, width=64, num_classes=None):
     x = layers.ReLU()(_batch_norm()(x))
     x = layers.Conv2DTranspose(width, 5, strides=2, padding="same", use_bias=False, kernel_initializer=_dcgan_init())(x)
     x = layers.ReLU()(_batch_norm()(x))
-    x = layers.Conv2DTranspose(1, 5, strides=2, padding="same", activation="tanh", kernel_initializer=_dcgan_init())(x)
+    x = layers.Conv2DTranspose(
+        1, 5, strides=2, padding="same", activation="tanh", dtype="float32", kernel_initializer=_dcgan_init()
+    )(x)
     return keras.Model(inputs, x, name="generator")
 
 
@@ -145,7 +160,7 @@ def default_generator(latent_dim=16, num_classes=None, mapping=4):
     x = layers.ReLU()(_batch_norm()(x))
     x = layers.Conv2DTranspose(32, 4, strides=2, padding="same", use_bias=False)(x)
     x = layers.ReLU()(_batch_norm()(x))
-    x = layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="tanh")(x)
+    x = layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="tanh", dtype="float32")(x)
     return keras.Model(inputs, x, name="generator")
 
 
@@ -173,8 +188,8 @@ def points_generator(latent_dim=2, num_classes=None, dimensions=2, width=128, de
     inputs, x = _generator_inputs(latent_dim, num_classes)
     for _ in range(depth):
         x = layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
-    x = layers.Dense(dimensions)(x)
-    return keras.Model(inputs, layers.Rescaling(scale)(x), name="generator")
+    x = layers.Dense(dimensions, dtype="float32")(x)
+    return keras.Model(inputs, layers.Rescaling(scale, dtype="float32")(x), name="generator")
 
 
 def points_discriminator(num_classes=None, dimensions=2, width=128, depth=4, scale=1.0, packing=1):
@@ -207,7 +222,7 @@ def stacked_generator(latent_dim=64, num_classes=None):
         rest = 0 if filters == 32 else None
         x = layers.Conv2DTranspose(filters, kernel, strides=2, padding="same", output_padding=rest)(x)
         x = layers.ReLU()(_batch_norm()(x))
-    x = layers.Conv2DTranspose(3, 3, padding="same", activation="tanh")(x)
+    x = layers.Conv2DTranspose(3, 3, padding="same", activation="tanh", dtype="float32")(x)
     return keras.Model(inputs, x, name="generator")
 
 
@@ -255,11 +270,11 @@ def _check_packing(packing, num_classes):
 
 def _score(features, label, num_classes, normalized=lambda layer: layer):
     """One logit for each example: linear in the features, plus their projection on the label's embedding."""
-    score = normalized(layers.Dense(1))(features)
+    score = normalized(layers.Dense(1, dtype="float32"))(features)
     if label is None:
         return score
-    embedding = normalized(layers.Embedding(num_classes, features.shape[-1]))(label)
-    return layers.Add()([score, layers.Dot(axes=1)([features, embedding])])
+    embedding = normalized(layers.Embedding(num_classes, features.shape[-1], dtype="float32"))(label)
+    return layers.Add(dtype="float32")([score, layers.Dot(axes=1, dtype="float32")([features, embedding])])
 
 
 def _batch_norm():

@@ -175,8 +175,8 @@ def bars(groups, path, unit):
     for axes, (title, values) in zip(panels, groups.items()):
         names = list(values)[::-1]
         drawn = axes.barh(names, [values[name] for name in names], color="tab:blue")
-        axes.bar_label(drawn, fmt="%.3g", padding=3)
-        axes.margins(x=0.2)
+        axes.bar_label(drawn, fmt=lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}", padding=3)
+        axes.margins(x=0.25)
         axes.set(title=title, xlabel=unit)
     figure.savefig(path, dpi=100)
 

@@ -15,7 +15,7 @@ _MAX_STEPS = 2**48
 def stateless_seed(seed, stream, step, draw=0):
     """The two-element seed of TensorFlow's stateless random ops for one draw; distinct arguments, distinct seeds."""
     position = (tf.cast(step, tf.int64) + stream * _MAX_STEPS) * _MAX_DRAWS + draw
-    return tf.stack([tf.constant(seed, tf.int64), position])
+    return tf.stack([tf.cast(seed, tf.int64), position])
 
 
 # TensorFlow's own stateless floats come out otherwise under XLA than without; its raw bits do not. Philox by name, since

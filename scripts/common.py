@@ -50,6 +50,10 @@ with hidden_stderr():
     tf.config.list_physical_devices()  # the search for devices is the noisiest part
 
 
+# What --mixed-precision sets: the name in config.json, and Keras' for it.
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
 def command(main):
     """Decorator of a script's main(argv): errors a user can mend are one line on stderr and exit code 2."""
 
@@ -57,7 +61,7 @@ def command(main):
     def run(argv=None):
         try:
             return main(argv)
-        except (ValueError, OSError, FloatingPointError, tf.errors.OpError) as error:
+        except (ValueError, OSError, ImportError, FloatingPointError, tf.errors.OpError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
 
@@ -79,7 +83,7 @@ def read_config(folder):
     """The config.json of a run folder."""
     path = pathlib.Path(folder) / "config.json"
     try:
-        return json.loads(path.read_text())
+        return {"precision": "float32", **json.loads(path.read_text())}
     except FileNotFoundError as error:
         raise ValueError(
             f"{folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py."
@@ -117,4 +121,5 @@ def recipe_of(config):
 def build_gan(config, steps_per_execution=1):
     """The compiled GAN that a config.json describes."""
     jit = {"auto": "auto", "on": True, "off": False}[config["jit"]]
-    return recipe_of(config).build(config["seed"], jit, steps_per_execution)
+    with gan_keras.networks.precision(POLICIES[config["precision"]]):
+        return recipe_of(config).build(config["seed"], jit, steps_per_execution)

@@ -12,7 +12,7 @@ import common  # first: it sets the environment up
 import numpy as np
 
 import gan_keras
-from gan_keras import data, evaluation, metrics, plots
+from gan_keras import data, evaluation, metrics, plots, shards
 from gan_keras.toys import TOYS
 
 GROUPS = evaluation.Evaluator.GROUPS
@@ -30,7 +30,12 @@ def parse(argv):
         help=f"only these: {', '.join(GROUPS)}; default: all",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the samples")
+    parser.add_argument(
+        "--samples", metavar="FOLDER", help="measure these, written by sample.py --shards, instead of drawing new ones"
+    )
     args = parser.parse_args(argv)
+    if args.samples:
+        args.num, args.seed = shards.described(args.samples)
     if args.num < 100:
         raise ValueError(f"--num must be 100 or more. Received: {args.num}; figures of fewer samples say nothing.")
     return args
@@ -54,6 +59,8 @@ def main(argv=None):
         "seed": args.seed,
     }
     if config["data"] in TOYS or config["data"] == "stacked_mnist":
+        if args.samples:
+            raise ValueError(f"--samples is for images of digits, not for {config['data']}. Leave it out.")
         if args.metrics:
             raise ValueError(f"--metrics chooses among figures of digits; {config['data']} has its own. Leave it out.")
         measure = evaluate_points if config["data"] in TOYS else evaluate_stacked
@@ -82,7 +89,9 @@ def evaluate_images(gan, config, args, folder):
             "own: docs/evaluation.md"
         )
     evaluator = evaluation.Evaluator(train, test, train_labels=labels if gan.conditional else None)
-    samples = evaluator.sample(gan, args.num, args.seed)
+    samples = (
+        evaluator.describe(shards.read(args.samples)) if args.samples else evaluator.sample(gan, args.num, args.seed)
+    )
     if (samples.images == samples.images.flat[0]).all():
         raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")
     figures = evaluator.figures(samples, args.metrics)

@@ -1,6 +1,7 @@
 """Draw samples from a trained run, as arrays or as a picture. See docs/sample.md."""
 
 import argparse
+import functools
 import os
 import pathlib
 import sys
@@ -10,7 +11,7 @@ import common  # first: it sets the environment up
 
 import numpy as np
 
-from gan_keras import data, plots
+from gan_keras import data, plots, shards
 
 _MAX_PICTURE = 10_000
 
@@ -19,7 +20,20 @@ def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
     parser.add_argument("--num", type=int, required=True, metavar="N", help="number of samples")
-    parser.add_argument("--out", required=True, metavar="FILE", help="FILE.npz for arrays, FILE.png for a picture")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="FILE.npz for arrays, FILE.png for a picture; with --shards a folder",
+    )
+    parser.add_argument("--shards", choices=shards.FORMATS, help="write a folder of files, which can be interrupted")
+    parser.add_argument(
+        "--shard-size",
+        type=int,
+        default=10_240,
+        metavar="N",
+        help="samples in a file, a multiple of 256; default: 10240",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="equal seeds, equal samples; default: 0")
     parser.add_argument(
         "--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn"
@@ -31,6 +45,8 @@ def parse(argv):
         raise ValueError(f"--num must be 1 or more. Received: {args.num}")
     if not 0 <= args.seed < 2**31:
         raise ValueError(f"--seed must lie from 0 to 2**31 - 1. Received: {args.seed}")
+    if args.shards:
+        return args
     if args.out.suffix not in (".npz", ".png"):
         raise ValueError(f"--out must end in .npz or .png. Received: {args.out}")
     if args.out.suffix == ".png" and args.num > _MAX_PICTURE:
@@ -48,6 +64,11 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     gan = common.load_gan(args.run)
+    if args.shards:
+        write = functools.partial(shards.write, format=args.shards, size=args.shard_size, report=progress)
+        write(gan, args.out, args.num, args.seed, args.label)
+        print(f"{args.num:,} samples of step {int(gan.step.numpy()):,}, seed {args.seed}: {args.out}")
+        return 0
     points = len(gan.generator.outputs[0].shape) == 2
     batches = (
         (images if points else plots.to_uint8(images, gan.value_range), labels)
@@ -68,6 +89,10 @@ def main(argv=None):
         temporary.unlink(missing_ok=True)
     print(f"{args.num:,} samples of step {int(gan.step.numpy()):,}, seed {args.seed}: {args.out}")
     return 0
+
+
+def progress(done, number):
+    print(f"\r{done} of {number} files", end="" if done < number else "\n", flush=True)
 
 
 def write_npz(path, num, gan, batches):

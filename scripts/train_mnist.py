@@ -11,15 +11,16 @@ import sys
 import time
 
 import common  # first: it sets the environment up
+import distribution
 
 import keras
 import tensorflow as tf
 
 import gan_keras
-from gan_keras import callbacks, data, plots, recipes
+from gan_keras import callbacks, data, evaluation, plots, recipes
 
 # What decides the weights: a run goes on only with the values it began with.
-IDENTITY = ("recipe", "seed", "batch_size", "latent_dim", "data", "split", "jit")
+IDENTITY = ("recipe", "seed", "batch_size", "latent_dim", "data", "split", "jit", "precision")
 
 
 def parse(argv):
@@ -45,6 +46,20 @@ def parse(argv):
     parser.add_argument(
         "--jit", choices=("auto", "on", "off"), help="XLA compilation; default: auto, see docs/performance.md"
     )
+    parser.add_argument(
+        "--mixed-precision",
+        dest="precision",
+        choices=("bfloat16", "float16"),
+        help="compute in 16 bits and keep weights in 32; faster on GPUs only",
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=distribution.STRATEGIES,
+        default="none",
+        help="share each batch among the GPUs of this machine, or among several machines; see docs/scale.md",
+    )
+    parser.add_argument("--deterministic", action="store_true", help="refuse operations whose bits may differ; slower")
+    parser.add_argument("--tensorboard", action="store_true", help="write DIR/tensorboard as well")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
     parser.add_argument("--log-every", type=int, default=100, metavar="N", help="steps between rows of history.csv")
     parser.add_argument("--sample-every", type=int, default=250, metavar="N", help="steps between sample grids")
@@ -59,6 +74,8 @@ def parse(argv):
         raise ValueError(f"Test images are not for training. Received: --split {args.split}; use a part of 'train'.")
     if args.minutes is not None and not args.minutes > 0:
         raise ValueError(f"--minutes must be above 0. Received: {args.minutes}")
+    if args.minutes is not None and args.strategy == "multiworker":
+        raise ValueError("Workers stop at the same step only if it is given: use --steps instead of --minutes.")
     return args
 
 
@@ -74,12 +91,14 @@ def new_config(args):
         "data": recipe.data,
         "split": "train",
         "jit": "auto",
+        "precision": "float32",
     }
     config = {**defaults, **given}
     config["data"] = resolved(config["data"])
     if config["jit"] == "auto":
         # Settled when the run begins: bits differ between the two.
-        config["jit"] = "on" if recipe.compiled or tf.config.list_physical_devices("GPU") else "off"
+        faster = recipe.compiled or tf.config.list_physical_devices("GPU")
+        config["jit"] = "on" if faster and not why_no_jit(args) else "off"
     return {
         **config,
         "steps": None if args.minutes else args.steps or recipe.steps,
@@ -87,6 +106,13 @@ def new_config(args):
         "values": values_of(config),
         "versions": common.versions(),
     }
+
+
+def why_no_jit(args):
+    """What speaks against XLA, or `None`."""
+    if args.strategy != "none":
+        return f"--strategy {args.strategy}: XLA cannot reach the weights of other devices"
+    return "--deterministic: XLA does not promise it" if args.deterministic else None
 
 
 def steps_at_once(config, args, begin):
@@ -103,6 +129,10 @@ def resolved(source):
     return source if source in data.NAMES else str(pathlib.Path(source).resolve())
 
 
+def flag(name):
+    return "mixed-precision" if name == "precision" else name.replace("_", "-")
+
+
 def values_of(config):
     return {name: value for name, value, _ in common.recipe_of(config).rows() if name not in ("steps", "data")}
 
@@ -116,7 +146,7 @@ def old_config(args, out):
             given = resolved(given)
         if given not in (None, config[name]) and (name, given) != ("jit", "auto"):
             raise ValueError(
-                f"{out} holds a run with {name} {config[name]!r}, not {given!r}. Leave --{name.replace('_', '-')} out to go on "
+                f"{out} holds a run with {name} {config[name]!r}, not {given!r}. Leave --{flag(name)} out to go on "
                 "with it, or choose another --out."
             )
     changed = [name for name, value in values_of(config).items() if config["values"].get(name) != value]
@@ -173,19 +203,28 @@ def main(argv=None):
         print(recipes.get(args.show_recipe))
         return 0
     out = pathlib.Path(args.out or f"runs/{args.recipe or 'default'}")
+    if args.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = distribution.get(args.strategy)
+    chief = callbacks.is_chief(strategy)
     if args.resume:
         config = old_config(args, out)
+    elif not chief:
+        config = new_config(args)  # the folder is the chief's to look at: it may have begun already
     elif (out / "config.json").exists():
         raise ValueError(f"{out} holds a run already. Add --resume to go on with it, or choose another --out.")
     elif out.exists() and (not out.is_dir() or any(path.name != "config.json.new" for path in out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder. Choose another --out.")
     else:
         config = new_config(args)
+    if config["jit"] == "on" and why_no_jit(args):
+        raise ValueError(f"A run with --jit on cannot go with {why_no_jit(args)}. Leave one of them out.")
 
     # Everything that can be refused is, before anything is written.
     images, labels = data.load(config["data"], config["split"])
     checkpoint = callbacks.Checkpoint(out / "checkpoints", args.checkpoint_every)
-    gan = common.build_gan(config, steps_at_once(config, args, checkpoint.steps() if args.resume else ()))
+    with strategy.scope():
+        gan = common.build_gan(config, steps_at_once(config, args, checkpoint.steps() if args.resume else ()))
     takes = gan.discriminator.inputs[0].shape[1:]
     if len(takes) != images.ndim - 1:
         raise ValueError(
@@ -194,14 +233,20 @@ def main(argv=None):
         )
     batch = config["batch_size"] * gan.schedule.batches_per_step
     start = checkpoint.restore(gan) if args.resume else 0
-    stream = data.batches(
-        images, labels if gan.conditional else None, batch, gan.value_range, seed=config["seed"], start=start
-    )
+    inputs = (images, labels if gan.conditional else None, batch, gan.value_range, config["seed"], start)
+    stream = data.batches(*inputs)
     gan.check_data(stream)
+    stream = distribution.share(strategy, stream, lambda shard: data.batches(*inputs, shard))
     if gan.conditional:
         gan.check_labels(labels)
     if config["steps"] and start > config["steps"]:
         raise ValueError(f"The run in {out} has made {start:,} steps already. Give a larger --steps to go on.")
+    distribution.check_same(strategy, start, {name: config[name] for name in (*IDENTITY, "steps")})
+    if not chief:
+        if start != config["steps"]:
+            train(gan, stream, config, start, checkpoint, out, args, [], None)
+        print(f"Worker    done after step {int(gan.step.numpy()):,}; the chief has written {out}")
+        return 0
     write_config(config, out)
 
     goal = f"{config['steps']:,} steps" if config["steps"] else f"{config['minutes']:g} minutes"
@@ -214,7 +259,13 @@ def main(argv=None):
         f"Data      {config['data']} {config['split']}: {len(images):,} {'points' if images.ndim == 2 else 'images'}, {batch} for each step, "
         f"seed {config['seed']}"
     )
-    print(f"Training  {goal}" + (f", going on after step {start:,}" if start else "") + f", on {devices()}")
+    print(
+        f"Training  {goal}"
+        + (f", going on after step {start:,}" if start else "")
+        + f", on {devices()}"
+        + (f", {strategy.num_replicas_in_sync} replicas" if args.strategy != "none" else "")
+        + (f", mixed {config['precision']}" if config["precision"] != "float32" else "")
+    )
     print(f"Output    {out}")
 
     interrupted = []
@@ -247,26 +298,38 @@ def train(gan, stream, config, start, checkpoint, out, args, interrupted, points
         interrupted.append(signum)
         signal.signal(signum, signal.default_int_handler)  # a second one ends at once
 
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    chief, alone = callbacks.is_chief(gan.distribute_strategy), args.strategy != "multiworker"
+    # One of several workers ends at once, since the others could not go on: all begin again at the newest checkpoint.
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM) if alone}
     deadline = time.monotonic() + 60 * (config["minutes"] or float("inf"))
-    terminal = sys.stdout.isatty()
+    terminal = sys.stdout.isatty() and chief
     try:
-        gan.fit(
-            stream,
-            verbose=1 if terminal else 0,
-            steps_per_epoch=config["steps"] - start if config["steps"] else None,
-            callbacks=[
-                callbacks.NonFiniteGuard(),
-                StopWhen(lambda: interrupted or time.monotonic() > deadline),
-                callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], real=points),
-                callbacks.HistoryFile(out / "history.csv", args.log_every),
-                *([] if terminal else [Lines(args.log_every)]),
-                checkpoint,  # last, so that what it resumes from has its picture and its row
-            ],
-        )
+        with distribution.lost_workers_told(args.strategy):
+            gan.fit(
+                stream,
+                verbose=1 if terminal else 0,
+                steps_per_epoch=config["steps"] - start if config["steps"] else None,
+                callbacks=[
+                    callbacks.NonFiniteGuard(),
+                    StopWhen(lambda: interrupted or time.monotonic() > deadline),
+                    callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], real=points),
+                    callbacks.HistoryFile(out / "history.csv", args.log_every),
+                    *([] if terminal or not chief else [Lines(args.log_every)]),
+                    *([tensorboard(out, config, args)] if args.tensorboard and chief else []),
+                    checkpoint,  # last, so that what it resumes from has its picture and its row
+                ],
+            )
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def tensorboard(out, config, args):
+    """The callback of --tensorboard; quality is measured where the classifier's features mean something."""
+    evaluator = None
+    if config["data"] == "mnist":
+        evaluator = evaluation.Evaluator(*(data.load("mnist", split)[0] for split in (config["split"], "test")))
+    return callbacks.TensorBoard(out / "tensorboard", args.log_every, args.sample_every, evaluator, seed=config["seed"])
 
 
 def conclude(gan, out):

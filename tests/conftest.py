@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+import subprocess
 import sys
+import textwrap
 
 SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -22,7 +24,9 @@ LATENT_DIM = 8
 @pytest.fixture(autouse=True)
 def fresh_names():
     """Layer names and global seeds that do not depend on which tests ran before."""
-    keras.utils.clear_session(free_memory=False)  # collecting garbage before every test took a third of the suite's time
+    keras.utils.clear_session(
+        free_memory=False
+    )  # collecting garbage before every test took a third of the suite's time
     keras.utils.set_random_seed(0)
 
 
@@ -98,3 +102,20 @@ def assert_same_bits(one, other):
 def environment():
     """For child processes: the package and the scripts importable, TensorFlow quiet."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(pathlib.Path(__file__).parent), str(SCRIPTS)])}
+
+
+def child(code, *arguments):
+    """Run code in a fresh process; returns what it printed."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import conftest\nfrom conftest import *\n" + textwrap.dedent(code),
+            *map(str, arguments),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout

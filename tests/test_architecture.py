@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "toys": set(),
     "data": {"random", "toys"},
     "metrics": set(),
-    "classifier": set(),
+    "classifier": {"networks"},
     "evaluation": {"classifier", "identifiers", "metrics", "plots"},
     "plots": set(),
     "layers": set(),
@@ -28,6 +28,8 @@ MAY_IMPORT = {
     "gan": {"checks", "losses", "regularizers", "schedules", "random"},
     "recipes": {"identifiers", "networks", "losses", "regularizers", "schedules", "gan"},
     "callbacks": {"identifiers", "plots"},
+    "serving": {"gan", "identifiers", "losses"},
+    "shards": {"gan", "identifiers", "plots"},
     "_version": set(),
 }
 

@@ -1,12 +1,9 @@
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
+    child,
     LATENT_DIM,
     assert_same_bits,
     environment,
@@ -21,23 +18,6 @@ from keras import layers
 import gan_keras
 from gan_keras import losses, regularizers, schedules
 from gan_keras.random import TRAINING, Random
-
-
-def child(code, *arguments):
-    """Run code in a fresh process; returns what it printed."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import conftest\nfrom conftest import *\n" + textwrap.dedent(code),
-            *map(str, arguments),
-        ],
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 # A step by hand, in NumPy-like TensorFlow without any of the library's machinery.

@@ -1,0 +1,192 @@
+"""A trained GAN as a folder that model servers load: SavedModel, ONNX, LiteRT or OpenVINO.
+
+What is written needs neither gan_keras nor Keras nor data where it is loaded.
+"""
+
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from gan_keras import losses
+from gan_keras.gan import BLOCK
+from gan_keras.identifiers import unknown
+
+
+class Format(NamedTuple):
+    """The file that a format is written to, and the packages that it needs besides TensorFlow."""
+
+    file: str
+    packages: tuple = ()
+
+
+FORMATS = {
+    "savedmodel": Format("saved_model.pb"),
+    "onnx": Format("model.onnx", ("tf2onnx", "onnx")),
+    "litert": Format("model.tflite"),
+    "openvino": Format("model.xml", ("openvino", "scipy")),
+}
+
+
+def export(gan, folder, format="savedmodel", card=None, overwrite=False):
+    """Write `folder/1/`, the layout of model servers; it appears when it is whole.
+
+    Args:
+        gan: `GAN`. With `ema` the moving average is what is exported.
+        folder: Made if there is none. Its name is the model's name for most servers.
+        format: "savedmodel", with the endpoints below; or "onnx" (`model.onnx`), "litert" (`model.tflite`), "openvino"
+            (`model.xml`, `model.bin`), which have the first endpoint alone.
+        card: Text of `model_card.md`; `None`: none.
+        overwrite: Replace `folder/1/` if it exists.
+
+    Endpoints of the SavedModel, all inputs and outputs named; those with `label` of conditional GANs only:
+        serving_default: z (batch, latent_dim) float32, label (batch,) int32 > images (batch, height, width, channels) float32.
+        generate: seed int64, n int32, label int32 > images, which are `gan.sample(n, seed, label)` byte for byte. seed from 0
+            to 2^31 - 1, n from 1 to 256; label -1 stands for 0, 1, 2, ... in turn.
+        generate_png: As generate > image_bytes (n,) string: each image as a PNG file. For images of a known range.
+        discriminate: images float32, label (batch,) int32 > logits (batch,), and probability (batch,) of being real for losses
+            whose best discriminator tells one.
+
+    Returns:
+        The path of `folder/1`.
+
+    Raises:
+        ValueError: The folder holds a version 1 already; an unknown format.
+        ImportError: A format's packages are not installed.
+    """
+    check(folder, format, overwrite)
+    folder = pathlib.Path(folder)
+    version, building = folder / "1", folder / ".building"  # servers look at numbers only
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        if format == "savedmodel":
+            described = {
+                "num_classes": gan.num_classes,
+                "value_range": gan.value_range,
+                "endpoints": _write_saved_model(gan, building),
+            }
+            (building / "signatures.json").write_text(json.dumps(described, indent=2) + "\n")
+        else:
+            _sampler(gan).export(str(building / FORMATS[format].file), format=format, verbose=False)
+        if card is not None:
+            (building / "model_card.md").write_text(card)
+        if version.exists():
+            old = folder / ".old"
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(version, old)
+        os.rename(building, version)
+        shutil.rmtree(folder / ".old", ignore_errors=True)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return version
+
+
+def check(folder, format="savedmodel", overwrite=False):
+    """Raise what `export` would, as far as it can be told before there is a GAN."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    packages = FORMATS[format].packages
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ImportError(
+            f"The format {format!r} needs {' and '.join(packages)}; not installed: {', '.join(missing)}. "
+            f"Install them, in the project's folder, with: pip install -e '.[{format}]'"
+        )
+    version = pathlib.Path(folder) / "1"
+    if version.exists() and not overwrite:
+        raise ValueError(f"{version} exists. Choose another folder, or overwrite to replace it.")
+
+
+def _write_saved_model(gan, path):
+    """Write the SavedModel and return its signatures, as `signatures.json` lists them."""
+    archive = keras.export.ExportArchive()
+    archive.track(_sampler(gan))
+    archive.track(gan.discriminator)
+    signatures = {}
+    for name, (function, inputs) in _endpoints(gan).items():
+        traced = archive.add_endpoint(name, function, input_signature=inputs)
+        outputs = traced.get_concrete_function(*inputs).structured_outputs
+        signatures[name] = {
+            "inputs": {spec.name: _described(spec) for spec in inputs},
+            "outputs": {key: _described(spec) for key, spec in outputs.items()},
+        }
+    archive.write_out(str(path), verbose=False)
+    return signatures
+
+
+def _endpoints(gan):
+    """(function, input specs) of each endpoint."""
+    z = tf.TensorSpec((None, gan.latent_dim), tf.float32, name="z")
+    images = tf.TensorSpec((None, *gan.discriminator.inputs[0].shape[1:]), tf.float32, name="images")
+    labels = [tf.TensorSpec((None,), tf.int32, name="label")] if gan.conditional else []
+    draw = [
+        tf.TensorSpec((), tf.int64, name="seed"),
+        tf.TensorSpec((), tf.int32, name="n"),
+        *([tf.TensorSpec((), tf.int32, name="label")] if gan.conditional else []),
+    ]
+
+    def serving_default(*inputs):
+        return {"images": gan(list(inputs) if gan.conditional else inputs[0], training=False)}
+
+    def generate(seed, n, label=None):
+        return {"images": _sample(gan, seed, n, label)}
+
+    def generate_png(seed, n, label=None):
+        return {"image_bytes": _png(_sample(gan, seed, n, label), gan.value_range)}
+
+    def discriminate(*inputs):
+        scores = gan.discriminator(list(inputs) if gan.conditional else inputs[0], training=False)
+        logits = tf.cast(tf.reshape(scores, [-1]), tf.float32)
+        logistic = gan.compiled and isinstance(gan.adversarial_loss, losses.LogisticLoss)
+        return {"logits": logits, **({"probability": tf.sigmoid(logits)} if logistic else {})}
+
+    endpoints = {
+        "serving_default": (serving_default, [z, *labels]),
+        "generate": (generate, draw),
+        "generate_png": (generate_png, draw),
+        "discriminate": (discriminate, [images, *labels]),
+    }
+    if len(images.shape) != 4 or images.shape[-1] not in (1, 3) or gan.value_range is None:
+        del endpoints["generate_png"]
+    return endpoints
+
+
+def _sample(gan, seed, n, label):
+    """`gan.sample(n, seed, label)` as a graph, with the bounds checked where it runs."""
+    checks = [
+        tf.debugging.assert_non_negative(seed, "seed must lie from 0 to 2**31 - 1."),
+        tf.debugging.assert_less(seed, tf.constant(2**31, tf.int64), "seed must lie from 0 to 2**31 - 1."),
+        tf.debugging.assert_positive(n, f"n must lie from 1 to {BLOCK}."),
+        tf.debugging.assert_less_equal(n, BLOCK, f"n must lie from 1 to {BLOCK}."),
+    ]
+    labels = None
+    if gan.conditional:
+        message = f"label must lie from 0 to {gan.num_classes - 1}, or be -1 for all in turn."
+        checks += [
+            tf.debugging.assert_greater_equal(label, -1, message),
+            tf.debugging.assert_less(label, gan.num_classes, message),
+        ]
+        labels = tf.where(label < 0, tf.range(BLOCK) % gan.num_classes, label)
+    with tf.control_dependencies(checks):
+        return gan.block_of_samples(tf.identity(seed), 0, n, labels)
+
+
+def _png(images, value_range):
+    """As `plots.to_uint8`, then a PNG file of each image."""
+    low, high = value_range
+    pixels = tf.cast(tf.round(tf.clip_by_value((images - low) / (high - low), 0.0, 1.0) * 255.0), tf.uint8)
+    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.TensorSpec((), tf.string))
+
+
+def _sampler(gan):
+    return gan.ema_generator or gan.generator
+
+
+def _described(spec):
+    return {"dtype": tf.as_dtype(spec.dtype).name, "shape": list(spec.shape)}

@@ -1,0 +1,176 @@
+"""Samples by the million: a folder of files, made in one sitting or several, and read back as a stream."""
+
+import hashlib
+import json
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+
+from gan_keras import plots
+from gan_keras.gan import BLOCK
+from gan_keras.identifiers import unknown
+
+FORMATS = ("npz", "tfrecord")
+
+
+def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, report=None):
+    """Write `num` samples of a GAN of images as files of `size` in `folder`; what lies there already is not made again.
+
+    Together the files hold the bytes of `gan.sample(num, seed, label)`, however often the work was interrupted: each appears
+    when it is whole, and `manifest.json` tells whose samples they are.
+
+    Args:
+        gan: `GAN` of images in a known range.
+        folder: Made if there is none.
+        num, seed: Number of samples, and their seed.
+        label: One integer for all, of a conditional GAN; `None` for 0, 1, 2, ... in turn.
+        format: "npz" (`images` uint8 (n, height, width, channels) and, if conditional, `labels` int32) or "tfrecord" (one
+            `tf.train.Example` for each sample, with `image`, a PNG file, and `label`, an integer).
+        size: Samples in a file, a multiple of 256; the last has the rest.
+        report: Function of (files done, files in all), called after each.
+
+    Raises:
+        ValueError: The folder holds samples of another GAN, seed, number, size or format; a size that is no multiple.
+    """
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    if size < BLOCK or size % BLOCK:
+        raise ValueError(f"size, the samples in a file, must be a multiple of {BLOCK}. Received: size={size}")
+    if gan.value_range is None or len(gan.generator.outputs[0].shape) != 4:
+        raise ValueError(
+            "Only images in a known range are written as files: the generator must end in tanh or sigmoid."
+        )
+    gan.sample_batches(num, seed, label)  # refuses what it cannot draw, before anything is written
+    folder = pathlib.Path(folder)
+    weights = hashlib.sha256(b"".join(w.tobytes() for w in (gan.ema_generator or gan.generator).get_weights()))
+    manifest = {
+        "num": num,
+        "seed": seed,
+        "label": label,
+        "format": format,
+        "size": size,
+        "conditional": gan.conditional,
+        "step": int(gan.step.numpy()),
+        "generator": weights.hexdigest(),
+    }
+    if (folder / "manifest.json").exists():
+        old = _manifest(folder)
+        differing = [key for key, value in manifest.items() if old.get(key) != value]
+        if differing:
+            key = differing[0]
+            raise ValueError(
+                f"{folder} holds other samples: {key} is {old.get(key)!r} there, and {manifest[key]!r} here. Choose another "
+                "folder."
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and holds no manifest.json. Choose another folder.")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / "manifest.json", lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
+    files = _files(folder, manifest)
+    for k, file in enumerate(files):
+        if not file.exists():
+            end = min((k + 1) * size, num)
+            blocks = list(gan.sample_batches(end, seed, label, start=k * size))
+            images = plots.to_uint8(np.concatenate([images for images, _ in blocks]), gan.value_range)
+            labels = np.concatenate([labels for _, labels in blocks]) if gan.conditional else None
+            _replace(file, lambda path: _WRITERS[format](path, images, labels))
+        if report:
+            report(k + 1, len(files))
+
+
+def read(folder):
+    """The samples that `write` wrote: an iterator of (uint8 images, int32 labels or `None`), one file at a time.
+
+    Raises:
+        ValueError: The folder is not whole, or a file is damaged.
+    """
+    folder = pathlib.Path(folder)
+    manifest = _manifest(folder)
+    files = _files(folder, manifest)
+    missing = [file.name for file in files if not file.exists()]
+    if missing:
+        raise ValueError(
+            f"{folder} is not whole: {len(missing)} of {len(files)} files are missing, {missing[0]} first. Go on with the command "
+            "that began it."
+        )
+
+    def parts():
+        for k, file in enumerate(files):
+            try:
+                images, labels = _READERS[manifest["format"]](file, manifest["conditional"])
+                expected = min(manifest["size"], manifest["num"] - k * manifest["size"])
+                if len(images) != expected:  # a TFRecord file that was cut between two records
+                    raise ValueError(f"{len(images)} samples instead of {expected}")
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, tf.errors.OpError) as error:
+                raise ValueError(
+                    f"{file} is damaged ({type(error).__name__}). Delete it and go on with the command that made it."
+                ) from error
+            yield images, labels
+
+    return parts()
+
+
+def described(folder):
+    """(number, seed) of the samples in a folder."""
+    manifest = _manifest(pathlib.Path(folder))
+    return manifest["num"], manifest["seed"]
+
+
+def _manifest(folder):
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        return {**manifest, "num": int(manifest["num"]), "size": int(manifest["size"]), "seed": int(manifest["seed"])}
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder} holds no samples: it has no manifest.json.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read: {error!r}.") from error
+
+
+def _files(folder, manifest):
+    number = -(-manifest["num"] // manifest["size"])
+    return [folder / f"samples-{k:05d}-of-{number:05d}.{manifest['format']}" for k in range(number)]
+
+
+def _replace(path, write_to):
+    """Let `write_to` write a file that appears when it is whole."""
+    temporary = path.with_name(f".{path.name}.new{path.suffix}")
+    write_to(temporary)
+    os.replace(temporary, path)
+
+
+def _write_npz(path, images, labels):
+    np.savez_compressed(path, images=images, **({} if labels is None else {"labels": labels}))
+
+
+def _read_npz(path, conditional):
+    with open(path, "rb") as file, np.load(file) as arrays:
+        return arrays["images"], arrays["labels"] if conditional else None
+
+
+def _write_tfrecord(path, images, labels):
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for k, image in enumerate(images):
+            features = {
+                "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[tf.io.encode_png(image).numpy()]))
+            }
+            if labels is not None:
+                features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[labels[k]]))
+            file.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def _read_tfrecord(path, conditional):
+    images, labels = [], []
+    for record in tf.data.TFRecordDataset(str(path)):
+        features = tf.train.Example.FromString(record.numpy()).features.feature
+        images.append(tf.io.decode_png(features["image"].bytes_list.value[0]).numpy())
+        labels.extend(features["label"].int64_list.value if conditional else ())
+    return np.stack(images), np.array(labels, "int32") if conditional else None
+
+
+_WRITERS = {"npz": _write_npz, "tfrecord": _write_tfrecord}
+_READERS = {"npz": _read_npz, "tfrecord": _read_tfrecord}

@@ -1,0 +1,97 @@
+"""Write a trained run as a folder that model servers load. See docs/serving.md."""
+
+import argparse
+import json
+import pathlib
+import sys
+
+import common  # first: it sets the environment up
+
+from gan_keras import evaluation, serving, toys
+
+LICENCES = {
+    "mnist": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0 (https://creativecommons.org/licenses/by-sa/3.0/)",
+    **dict.fromkeys(toys.TOYS, "made by gan_keras, Apache-2.0"),
+}
+LICENCES["stacked_mnist"] = LICENCES["mnist"]
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
+    parser.add_argument(
+        "--out", required=True, metavar="FOLDER", help="FOLDER/1 is written; its name becomes the model's"
+    )
+    parser.add_argument("--format", choices=serving.FORMATS, default="savedmodel", help="default: savedmodel")
+    parser.add_argument("--overwrite", action="store_true", help="replace FOLDER/1 if it exists")
+    return parser.parse_args(argv)
+
+
+@common.command
+def main(argv=None):
+    args = parse(argv)
+    config = common.read_config(args.run)
+    serving.check(args.out, args.format, args.overwrite)
+    gan = common.load_gan(args.run)
+    version = serving.export(gan, args.out, args.format, card(gan, config, pathlib.Path(args.run)), args.overwrite)
+    print(f"Step {int(gan.step.numpy()):,} of {args.run}, as {args.format}: {version}")
+    for path in sorted(version.iterdir()):
+        print(f"  {path.name}")
+    if args.format == "savedmodel":
+        print(f"Serve it: python scripts/serve.py {args.out}")
+    return 0
+
+
+def card(gan, config, folder):
+    """The model card: what was trained on what, how good it is, under which licence, and what it is not for."""
+    known = LICENCES.get(config["data"], "not known to gan_keras; ask where the data came from")
+    lines = [
+        f"# {config['recipe']}, step {int(gan.step.numpy()):,}",
+        "",
+        f"A generative adversarial network trained by gan_keras {config['versions']['gan_keras']}.",
+        "",
+        f"- data: {config['data']}, {config['split']}. Licence of the data: {known}",
+        f"- seed {config['seed']}, {config['batch_size']} examples for each update, {config['precision']}",
+        f"- versions in training: {', '.join(f'{name} {value}' for name, value in config['versions'].items())}",
+        f"- versions in export: {', '.join(f'{name} {value}' for name, value in common.versions().items())}",
+        f"- weights: {gan.generator.count_params():,} in the generator"
+        + (", exported as their moving average" if gan.ema_generator is not None else ""),
+        "",
+        "## Recipe",
+        "",
+        *(f"- {name}: {value}" for name, value in config["values"].items()),
+        "",
+        "## Figures",
+        "",
+        *figures(gan, folder / "report.json"),
+        "",
+        "## Limits",
+        "",
+        "- It makes pictures like its training data and nothing else; some are malformed, and none is of a person's hand.",
+        "- Its samples hold what its data hold, their gaps included. Do not train or test a classifier of real images on them",
+        "  without measuring what that does.",
+        "- The discriminator tells this generator's samples from its training data. It is no detector of other forgeries.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def figures(gan, path):
+    """The table of report.json, if the run was evaluated."""
+    try:
+        report = json.loads(path.read_text())
+    except FileNotFoundError:
+        return ["Not measured. Run scripts/evaluate.py before the export."]
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}. Run scripts/evaluate.py again.") from error
+    step = int(gan.step.numpy())
+    earlier = "" if report["step"] == step else f", which is not this one ({step:,})"
+    lines = [f"{report['samples']:,} samples of step {report['step']:,}{earlier}, by scripts/evaluate.py.", ""]
+    lines += ["| figure | samples | ceiling | better |", "|---|---|---|---|"]
+    for name, figure in report["figures"].items():
+        value, ceiling = ("-" if v is None else f"{v:.4g}" for v in (figure["value"], figure["ceiling"]))
+        lines.append(f"| {evaluation.FIGURES[name].title} | {value} | {ceiling} | {figure['better']} |")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
