@@ -214,7 +214,8 @@ class SampleGrid(EverySteps):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        if is_chief(self.model.distribute_strategy):
+            self.directory.mkdir(parents=True, exist_ok=True)
 
     def act(self, step, logs):
         path = self.directory / f"step-{step:07d}.png"
@@ -366,7 +367,7 @@ class TensorBoard(EverySteps):
         began, before = self._since
         values = {name: float(value) for name, value in logs.items()}
         for name in ("d_optimizer", "g_optimizer"):
-            values[f"{name}/learning_rate"] = float(getattr(self.model, name).learning_rate)
+            values[f"{name}/learning_rate"] = float(keras.ops.convert_to_numpy(getattr(self.model, name).learning_rate))
         values["steps_per_second"] = (step - before) / (time.perf_counter() - began)
         if self.evaluator is not None and step // self.evaluations > before // self.evaluations:
             figures = self.evaluator.of_gan(self.model, 5000, ("frechet", "manifold"))

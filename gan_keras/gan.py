@@ -343,12 +343,13 @@ class GAN(keras.Model):
 
     def _apply_to_discriminator(self, gradients):
         variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply_gradients(zip(gradients, variables))
+        self.d_optimizer.apply_gradients(zip(_agreed(self.d_optimizer, gradients), variables))
         for regularizer in self.discriminator_regularizers:
             if isinstance(regularizer, regularizers.Projection):
                 regularizer.project(variables)
 
     def _apply_to_generator(self, gradients):
+        gradients = _agreed(self.g_optimizer, gradients)
         self.g_optimizer.apply_gradients(zip(gradients, self.generator.trainable_variables))
 
     def _discriminator_loss(self, batch, fake, on, training):
@@ -409,7 +410,9 @@ class GAN(keras.Model):
         for name, value in logs.items():
             self._means[name].update_state(value)
         logs = {name: self._means[name].result() for name in logs}
-        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+        strategy = tf.distribute.get_strategy()
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if several and strategy.extended._in_multi_worker_mode():
             # Keras averages them over their first axis here, which scalars do not have (keras-team/keras#20585).
             logs = {name: tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
@@ -426,7 +429,7 @@ class GAN(keras.Model):
             y: Integer labels, for a conditional GAN with `x` an array; ignored by an unconditional one.
         """
         self.check_data(x, y, batch_size, kwargs.get("validation_split", 0.0))
-        if isinstance(x, tf.data.Dataset):
+        if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
             kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the dataset
         validation = kwargs.get("validation_data")
         if validation is not None:
@@ -585,6 +588,16 @@ def _after(gradients, logs):
     the loss's) and loses it: a generator's gradient then sees some of the discriminator's new weights, in some runs.
     """
     return tf.control_dependencies([g for g in gradients if g is not None] + list(logs.values()))
+
+
+def _agreed(optimizer, gradients):
+    """Gradients that overflow on one replica, NaN on all: a LossScaleOptimizer asks its own alone whether to skip the step."""
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if not scaled or tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return gradients
+    broken = [tf.logical_not(tf.reduce_all(tf.math.is_finite(g))) for g in gradients if g is not None]
+    replicas = tf.distribute.get_replica_context().all_reduce("SUM", tf.cast(tf.reduce_any(broken), tf.float32))
+    return [None if g is None else tf.where(replicas > 0.0, tf.cast(np.nan, g.dtype), g) for g in gradients]
 
 
 def _float32(tensor):

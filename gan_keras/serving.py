@@ -61,7 +61,9 @@ def export(gan, folder, format="savedmodel", card=None, overwrite=False):
     """
     check(folder, format, overwrite)
     folder = pathlib.Path(folder)
-    version, building = folder / "1", folder / ".building"  # servers look at numbers only
+    version, building, old = folder / "1", folder / ".building", folder / ".old"  # servers look at numbers only
+    if old.exists() and not version.exists():  # killed between the two renames below
+        os.rename(old, version)
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
@@ -76,13 +78,14 @@ def export(gan, folder, format="savedmodel", card=None, overwrite=False):
             _sampler(gan).export(str(building / FORMATS[format].file), format=format, verbose=False)
         if card is not None:
             (building / "model_card.md").write_text(card)
+        shutil.rmtree(old, ignore_errors=True)
         if version.exists():
-            old = folder / ".old"
-            shutil.rmtree(old, ignore_errors=True)
             os.rename(version, old)
         os.rename(building, version)
-        shutil.rmtree(folder / ".old", ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
+        if old.exists() and not version.exists():
+            os.rename(old, version)
         shutil.rmtree(building, ignore_errors=True)
     return version
 
@@ -111,7 +114,7 @@ def _write_saved_model(gan, path):
     signatures = {}
     for name, (function, inputs) in _endpoints(gan).items():
         traced = archive.add_endpoint(name, function, input_signature=inputs)
-        outputs = traced.get_concrete_function(*inputs).structured_outputs
+        outputs = traced.get_concrete_function().structured_outputs
         signatures[name] = {
             "inputs": {spec.name: _described(spec) for spec in inputs},
             "outputs": {key: _described(spec) for key, spec in outputs.items()},
@@ -132,7 +135,7 @@ def _endpoints(gan):
     ]
 
     def serving_default(*inputs):
-        return {"images": gan(list(inputs) if gan.conditional else inputs[0], training=False)}
+        return {"images": tf.cast(gan(list(inputs) if gan.conditional else inputs[0], training=False), tf.float32)}
 
     def generate(seed, n, label=None):
         return {"images": _sample(gan, seed, n, label)}

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -45,16 +46,15 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
         )
     gan.sample_batches(num, seed, label)  # refuses what it cannot draw, before anything is written
     folder = pathlib.Path(folder)
-    weights = hashlib.sha256(b"".join(w.tobytes() for w in (gan.ema_generator or gan.generator).get_weights()))
     manifest = {
-        "num": num,
-        "seed": seed,
-        "label": label,
+        "num": int(num),
+        "seed": int(seed),
+        "label": None if label is None else int(label),
         "format": format,
         "size": size,
         "conditional": gan.conditional,
         "step": int(gan.step.numpy()),
-        "generator": weights.hexdigest(),
+        "generator": _digest(gan),
     }
     if (folder / "manifest.json").exists():
         old = _manifest(folder)
@@ -65,7 +65,7 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
                 f"{folder} holds other samples: {key} is {old.get(key)!r} there, and {manifest[key]!r} here. Choose another "
                 "folder."
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise ValueError(f"{folder} is not empty and holds no manifest.json. Choose another folder.")
     else:
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def read(folder):
                 expected = min(manifest["size"], manifest["num"] - k * manifest["size"])
                 if len(images) != expected:  # a TFRecord file that was cut between two records
                     raise ValueError(f"{len(images)} samples instead of {expected}")
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, tf.errors.OpError) as error:
+            except (OSError, ValueError, KeyError, EOFError, IndexError, *_BROKEN) as error:
                 raise ValueError(
                     f"{file} is damaged ({type(error).__name__}). Delete it and go on with the command that made it."
                 ) from error
@@ -118,6 +118,21 @@ def described(folder):
     """(number, seed) of the samples in a folder."""
     manifest = _manifest(pathlib.Path(folder))
     return manifest["num"], manifest["seed"]
+
+
+def check_origin(folder, gan):
+    """Raise ValueError unless the samples in a folder are of this GAN, as it is now."""
+    manifest = _manifest(pathlib.Path(folder))
+    if manifest.get("generator") != _digest(gan):
+        raise ValueError(
+            f"The samples in {folder} are of another GAN, or of another step of this one (step {manifest.get('step')} there, "
+            f"{int(gan.step.numpy())} here)."
+        )
+
+
+def _digest(gan):
+    """What tells one generator from another: the SHA-256 of the weights that sample."""
+    return hashlib.sha256(b"".join(w.tobytes() for w in (gan.ema_generator or gan.generator).get_weights())).hexdigest()
 
 
 def _manifest(folder):
@@ -172,5 +187,6 @@ def _read_tfrecord(path, conditional):
     return np.stack(images), np.array(labels, "int32") if conditional else None
 
 
+_BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, tf.errors.OpError)
 _WRITERS = {"npz": _write_npz, "tfrecord": _write_tfrecord}
 _READERS = {"npz": _read_npz, "tfrecord": _read_tfrecord}

@@ -9,6 +9,9 @@ import tensorflow as tf
 
 STRATEGIES = ("none", "mirrored", "multiworker")
 
+# What TensorFlow raises on the workers that are left when one has gone.
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+
 
 def get(name):
     """The `tf.distribute.Strategy` of a name. Call it before TensorFlow has computed anything."""
@@ -44,42 +47,17 @@ def check_cluster(text):
         )
 
 
-def share(strategy, stream, shard_of):
-    """The stream as `fit` takes it: each worker reads its part of every batch.
-
-    Args:
-        strategy: From `get`.
-        stream: The stream of whole batches.
-        shard_of: Function of (index, number) that returns a worker's part of it, as `gan_keras.data.batches` makes it.
-    """
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return stream
-
-    def part(context):
-        workers = context.num_input_pipelines
-        local = shard_of((context.input_pipeline_id, workers))
-        replicas = context.num_replicas_in_sync // workers
-        size = tf.nest.flatten(local.element_spec)[0].shape[0]
-        return local.rebatch(size // replicas, drop_remainder=True) if replicas > 1 else local
-
-    return strategy.distribute_datasets_from_function(part)
-
-
-def check_same(strategy, start, settings):
-    """Raise ValueError unless all workers begin at the same step with the same settings: they would train different GANs."""
+def check_same(strategy, settings):
+    """Raise ValueError unless all workers have the same settings: they would train different GANs."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).digest()
-    mine = tf.constant([[start, int.from_bytes(digest[:7], "big")]], tf.int64)
+    mine = tf.constant([int.from_bytes(digest[:7], "big")], tf.int64)
     everyone = strategy.gather(strategy.run(lambda: tf.identity(mine)), axis=0).numpy()
-    if len(set(everyone[:, 0])) > 1:
+    if len(set(everyone)) > 1:
         raise ValueError(
-            f"The workers would begin at different steps: {everyone[:, 0].tolist()}. All of them must see the same run folder, and "
-            "all or none must be given --resume."
-        )
-    if len(set(everyone[:, 1])) > 1:
-        raise ValueError(
-            f"The workers were started with different options; these are the chief's or this one's: {settings}."
+            f"The workers do not agree. This one has {settings}. Start all of them with the same options, all or none with --resume, "
+            "on one run folder that all of them see."
         )
 
 
@@ -88,10 +66,10 @@ def lost_workers_told(name):
     """Say what to do when another worker has ended."""
     try:
         yield
-    except tf.errors.OpError as error:
+    except LOST as error:
         if name != "multiworker":
             raise
         raise ValueError(
-            f"Another worker has stopped ({type(error).__name__}), and training cannot go on without it. Start all workers again "
-            "with --resume: they begin at the newest checkpoint."
+            "Another worker has stopped, and training cannot go on without it. Look at its messages, then start all workers again; "
+            f"with --resume they begin at the newest checkpoint. ({type(error).__name__}: {error.message.splitlines()[0]})"
         ) from error

@@ -48,6 +48,8 @@ def main(argv=None):
     folder = pathlib.Path(args.run)
     config = common.read_config(folder)
     gan = common.load_gan(folder)
+    if args.samples:
+        shards.check_origin(args.samples, gan)
     step = int(gan.step.numpy())
     print(f"Run       {folder}: recipe {config['recipe']}, step {step:,}")
     print(f"Samples   {args.num:,}, seed {args.seed}", flush=True)
@@ -89,9 +91,10 @@ def evaluate_images(gan, config, args, folder):
             "own: docs/evaluation.md"
         )
     evaluator = evaluation.Evaluator(train, test, train_labels=labels if gan.conditional else None)
-    samples = (
-        evaluator.describe(shards.read(args.samples)) if args.samples else evaluator.sample(gan, args.num, args.seed)
-    )
+    if args.samples:
+        samples = evaluator.describe(shards.read(args.samples))
+    else:
+        samples = evaluator.sample(gan, args.num, args.seed)
     if (samples.images == samples.images.flat[0]).all():
         raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")
     figures = evaluator.figures(samples, args.metrics)

@@ -2,6 +2,7 @@
 
 import argparse
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import sys
@@ -41,11 +42,11 @@ def main(argv=None):
     seeds = max(1, args.requests // 10)  # each is asked for about ten times
 
     def client(number):
-        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
         results = []
-        for k in range(number, args.requests, args.clients):
-            inputs = {"seed": k % seeds, "n": args.num, **({} if args.label is None else {"label": args.label})}
-            results.append((k % seeds, *ask(connection, path, inputs)))
+        with contextlib.closing(http.client.HTTPConnection(url.hostname, url.port, timeout=60)) as connection:
+            for k in range(number, args.requests, args.clients):
+                inputs = {"seed": k % seeds, "n": args.num, **({} if args.label is None else {"label": args.label})}
+                results.append((k % seeds, *ask(connection, path, inputs)))
         return results
 
     begin = time.perf_counter()

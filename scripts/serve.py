@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import base64
+import importlib.util
 import json
 import os
 import pathlib
@@ -30,7 +31,7 @@ class Endpoints:
     """
 
     def __init__(self, folder):
-        versions = [path for path in pathlib.Path(folder).glob("[0-9]*") if (path / "saved_model.pb").exists()]
+        versions = [path.parent for path in pathlib.Path(folder).glob("*/saved_model.pb") if path.parent.name.isdigit()]
         if not versions:
             raise ValueError(
                 f"{folder} holds no exported SavedModel (no {folder}/1/saved_model.pb). Make one with scripts/export.py."
@@ -49,7 +50,7 @@ class Endpoints:
         if not isinstance(request, dict) or ("inputs" in request) == ("instances" in request):
             raise Refused('Send a JSON object with either "inputs" (columns) or "instances" (rows).')
         name = request.get("signature_name", "serving_default")
-        if name not in self.functions:
+        if not isinstance(name, str) or name not in self.functions:
             raise Refused(f"There is no endpoint {name!r}. There are: {', '.join(sorted(self.functions))}.")
         specs = inputs_of(self.functions[name])
         by_rows = "instances" in request
@@ -136,12 +137,11 @@ def serve(endpoints, name, port):
             except Refused as error:
                 raise InvalidInput(str(error)) from error
 
-    page = pathlib.Path(__file__).with_name("demo.html").read_text()
-    page = page.replace("{{model}}", json.dumps({"name": name, **endpoints.description}))
-
-    @app.get("/demo", response_class=HTMLResponse)
-    def demo():
-        return page
+    if "generate_png" in endpoints.functions:
+        page = pathlib.Path(__file__).with_name("demo.html").read_text()
+        page = page.replace("{{model}}", json.dumps({"name": name, **endpoints.description}))
+        app.add_api_route("/demo", lambda: page, response_class=HTMLResponse)
+        print(f"Demo      http://localhost:{port}/demo", flush=True)
 
     model = Model(name)
     model.load()
@@ -156,15 +156,14 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         endpoints = Endpoints(args.folder)
+        if importlib.util.find_spec("kserve") is None:
+            raise ValueError("The server is KServe's, which is not installed: pip install -e '.[serve]'")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     name = args.name or pathlib.Path(args.folder).resolve().name
     print(f"Model     {endpoints.path}\nEndpoints {', '.join(sorted(endpoints.functions))}")
-    print(
-        f"Requests  http://localhost:{args.port}/v1/models/{name}:predict\nDemo      http://localhost:{args.port}/demo",
-        flush=True,
-    )
+    print(f"Requests  http://localhost:{args.port}/v1/models/{name}:predict", flush=True)
     sys.argv = sys.argv[:1]  # KServe reads the command line on import
     serve(endpoints, name, args.port)
     return 0

@@ -205,7 +205,12 @@ def main(argv=None):
     out = pathlib.Path(args.out or f"runs/{args.recipe or 'default'}")
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = distribution.get(args.strategy)
+    with distribution.lost_workers_told(args.strategy):
+        return run(args, out, distribution.get(args.strategy))
+
+
+def run(args, out, strategy):
+    """Train, from what the run folder holds to what it is to hold."""
     chief = callbacks.is_chief(strategy)
     if args.resume:
         config = old_config(args, out)
@@ -221,6 +226,9 @@ def main(argv=None):
         raise ValueError(f"A run with --jit on cannot go with {why_no_jit(args)}. Leave one of them out.")
 
     # Everything that can be refused is, before anything is written.
+    options = {name: config[name] for name in (*IDENTITY, "steps")}
+    options.update(log_every=args.log_every, sample_every=args.sample_every, checkpoint_every=args.checkpoint_every)
+    distribution.check_same(strategy, options)
     images, labels = data.load(config["data"], config["split"])
     checkpoint = callbacks.Checkpoint(out / "checkpoints", args.checkpoint_every)
     with strategy.scope():
@@ -234,17 +242,17 @@ def main(argv=None):
     batch = config["batch_size"] * gan.schedule.batches_per_step
     start = checkpoint.restore(gan) if args.resume else 0
     inputs = (images, labels if gan.conditional else None, batch, gan.value_range, config["seed"], start)
-    stream = data.batches(*inputs)
-    gan.check_data(stream)
-    stream = distribution.share(strategy, stream, lambda shard: data.batches(*inputs, shard))
+    gan.check_data(data.batches(*inputs))
+    stream = data.share(lambda shard: data.batches(*inputs, shard), strategy)
     if gan.conditional:
         gan.check_labels(labels)
     if config["steps"] and start > config["steps"]:
         raise ValueError(f"The run in {out} has made {start:,} steps already. Give a larger --steps to go on.")
-    distribution.check_same(strategy, start, {name: config[name] for name in (*IDENTITY, "steps")})
+    extra = [tensorboard(out, config, args)] if args.tensorboard and chief else []
+    distribution.check_same(strategy, {"first step": start})
     if not chief:
         if start != config["steps"]:
-            train(gan, stream, config, start, checkpoint, out, args, [], None)
+            train(gan, stream, config, start, checkpoint, out, args, [], None, [])
         print(f"Worker    done after step {int(gan.step.numpy()):,}; the chief has written {out}")
         return 0
     write_config(config, out)
@@ -272,7 +280,7 @@ def main(argv=None):
     if start != config["steps"]:
         (out / "model.keras").unlink(missing_ok=True)  # of an earlier part of the run: the checkpoints are ahead of it
         points = images[:10_000] if images.ndim == 2 else None
-        train(gan, stream, config, start, checkpoint, out, args, interrupted, points)
+        train(gan, stream, config, start, checkpoint, out, args, interrupted, points, extra)
     conclude(gan, out)
     step = int(gan.step.numpy())
     if interrupted:
@@ -288,10 +296,10 @@ def main(argv=None):
     return 0
 
 
-def train(gan, stream, config, start, checkpoint, out, args, interrupted, points):
+def train(gan, stream, config, start, checkpoint, out, args, interrupted, points, extra):
     """Fit, until the steps are made, the time is up, or a signal arrives; its number is appended to `interrupted`.
 
-    `points` are real ones of a toy, to show samples over; `None` for images.
+    `points` are real ones of a toy, to show samples over; `None` for images. `extra` are more callbacks.
     """
 
     def stop(signum, frame):
@@ -304,21 +312,20 @@ def train(gan, stream, config, start, checkpoint, out, args, interrupted, points
     deadline = time.monotonic() + 60 * (config["minutes"] or float("inf"))
     terminal = sys.stdout.isatty() and chief
     try:
-        with distribution.lost_workers_told(args.strategy):
-            gan.fit(
-                stream,
-                verbose=1 if terminal else 0,
-                steps_per_epoch=config["steps"] - start if config["steps"] else None,
-                callbacks=[
-                    callbacks.NonFiniteGuard(),
-                    StopWhen(lambda: interrupted or time.monotonic() > deadline),
-                    callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], real=points),
-                    callbacks.HistoryFile(out / "history.csv", args.log_every),
-                    *([] if terminal or not chief else [Lines(args.log_every)]),
-                    *([tensorboard(out, config, args)] if args.tensorboard and chief else []),
-                    checkpoint,  # last, so that what it resumes from has its picture and its row
-                ],
-            )
+        gan.fit(
+            stream,
+            verbose=1 if terminal else 0,
+            steps_per_epoch=config["steps"] - start if config["steps"] else None,
+            callbacks=[
+                callbacks.NonFiniteGuard(),
+                StopWhen(lambda: interrupted or time.monotonic() > deadline),
+                callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], real=points),
+                callbacks.HistoryFile(out / "history.csv", args.log_every),
+                *([] if terminal or not chief else [Lines(args.log_every)]),
+                *extra,
+                checkpoint,  # last, so that what it resumes from has its picture and its row
+            ],
+        )
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

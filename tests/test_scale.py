@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import train_mnist
-from conftest import SCRIPTS, environment, tiny_gan, tiny_images
+from conftest import SCRIPTS, child, environment, tiny_gan, tiny_images
 
 from gan_keras import callbacks, data, networks, recipes
 
@@ -53,6 +53,7 @@ def finish(processes, seconds=180):
     finally:
         for process in processes:
             process.kill()
+            process.communicate()
     return [(process.returncode, end) for process, end in zip(processes, ends)]
 
 
@@ -70,9 +71,8 @@ images = tiny_images(144)
 with strategy.scope():
     gan = tiny_gan(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), loss=loss, ema=0.9,
                    regularizers=eval(regularizers), schedule=eval(schedule))
-whole = gan_keras.data.batches(images, batch_size=72)
-gan.check_data(whole)
-stream = distribution.share(strategy, whole, lambda shard: gan_keras.data.batches(images, batch_size=72, shard=shard))
+gan.check_data(gan_keras.data.batches(images, batch_size=72))
+stream = gan_keras.data.share(lambda shard: gan_keras.data.batches(images, batch_size=72, shard=shard), strategy)
 history = gan.fit(stream, steps_per_epoch=10, epochs=2, verbose=0).history
 np.savez(out, d_loss=history["d_loss"], sample=gan.sample(3), **{str(k): w for k, w in enumerate(gan.get_weights())})
 """
@@ -137,9 +137,10 @@ def test_a_worker_is_killed_and_all_go_on_to_the_same_bits(few_digits, tmp_path)
             assert all(process.poll() is None for process in processes)
             time.sleep(0.05)
         processes[killed].kill()
+        processes[killed].communicate()
         begin = time.monotonic()
         code, output = finish([processes[1 - killed]], 60)[0]
-        assert code not in (0, None) and "Start all workers again with --resume" in output, output[-3000:]
+        assert code == 2 and "Another worker has stopped" in output, (code, output[-3000:])
         assert time.monotonic() - begin < 60
         for code, output in finish(start(out, "--resume")):
             assert code == 0, output[-3000:]
@@ -151,9 +152,11 @@ def test_a_worker_is_killed_and_all_go_on_to_the_same_bits(few_digits, tmp_path)
 @pytest.mark.slow
 def test_workers_that_would_train_different_gans_are_refused(few_digits, tmp_path):
     script = [sys.executable, SCRIPTS / "train_mnist.py", "--strategy", "multiworker", "--steps", "20"]
-    ends = finish(start_workers(2, lambda index: [*script, *training(few_digits, tmp_path / "run", "--seed", index)]))
-    assert all(code != 0 and "different options" in output for code, output in ends), ends
-    assert not (tmp_path / "run" / "config.json").exists()
+    for option, value in (("--seed", 1), ("--latent-dim", 5), ("--log-every", 4)):
+        more = [[], [option, value]]
+        ends = finish(start_workers(2, lambda index: [*script, *training(few_digits, tmp_path / "run", *more[index])]))
+        assert all(code == 2 and "The workers do not agree" in output for code, output in ends), ends
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ def test_recipes_compute_in_16_bits_and_put_out_32(name, policy):
     assert keras.config.dtype_policy().name == "float32"
     assert all(player.outputs[0].dtype == "float32" for player in (gan.generator, gan.discriminator))
     for player in (gan.generator, gan.discriminator):
-        assert any(layer.compute_dtype != "float32" for layer in player._flatten_layers() if layer.weights)
+        assert any(layer.compute_dtype != "float32" for layer in player.layers if layer.weights)
     assert {str(weight.dtype) for weight in gan.weights} <= {"float32", "int64", "uint32"}
     for optimizer in (gan.d_optimizer, gan.g_optimizer):
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
@@ -216,16 +219,20 @@ def test_a_step_in_16_bits_is_nearly_the_step_in_32(policy, regularizers):
     gans = {}
     for name in ("float32", policy):
         with networks.precision(name):
-            gans[name] = tiny_gan(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), regularizers=regularizers)
-    before = [weight.copy() for weight in gans["float32"].get_weights()]
-    for gan in gans.values():
-        gan.fit(tiny_images(32), batch_size=32, verbose=0, shuffle=False)
-    moved = [
-        np.concatenate([(new - old).ravel().astype("float64") for new, old in zip(gan.get_weights(), before)])
-        for gan in gans.values()
-    ]
-    assert np.linalg.norm(moved[0]) > 0.01
-    assert np.linalg.norm(moved[1] - moved[0]) < 0.05 * np.linalg.norm(moved[0])
+            optimizers = [keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)]
+            if name == "mixed_float16":  # at the usual 2**15 the first steps overflow and are skipped
+                optimizers = [keras.optimizers.LossScaleOptimizer(sgd, initial_scale=128.0) for sgd in optimizers]
+            gans[name] = tiny_gan(*optimizers, regularizers=regularizers)
+    for player in ("discriminator", "generator"):
+        before = [weight.numpy() for weight in getattr(gans["float32"], player).trainable_weights]
+        moved = []
+        for gan in gans.values():
+            if int(gan.step.numpy()) == 0:
+                gan.fit(tiny_images(32), batch_size=32, verbose=0, shuffle=False)
+            after = [weight.numpy() for weight in getattr(gan, player).trainable_weights]
+            moved.append(np.concatenate([(new - old).ravel() for new, old in zip(after, before)]).astype("float64"))
+        assert np.linalg.norm(moved[0]) > 1e-4
+        assert np.linalg.norm(moved[1] - moved[0]) < 0.05 * np.linalg.norm(moved[0])
 
 
 def test_a_scaled_optimizer_is_not_scaled_again(tmp_path):
@@ -241,11 +248,33 @@ def test_a_scaled_optimizer_is_not_scaled_again(tmp_path):
     assert all(a.tobytes() == b.tobytes() for a, b in zip(gan.get_weights(), again.get_weights()))
 
 
+@pytest.mark.slow
+def test_a_step_that_overflows_on_one_replica_is_skipped_on_all():
+    printed = child(
+        """
+        import tensorflow as tf
+        from gan_keras import networks
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        images = tiny_images(16)
+        images[12] = np.nan  # in the second replica's half
+        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(), networks.precision("mixed_float16"):
+            gan = tiny_gan()
+        before = gan.discriminator.get_weights()
+        gan._check_images = lambda images, labels: None
+        gan.fit(gan_keras.data.share(lambda shard: tf.data.Dataset.from_tensors(images)), verbose=0)
+        same = all((a == b).all() for a, b in zip(before, gan.discriminator.get_weights()))
+        print(same, float(gan.d_optimizer.dynamic_scale.numpy()) < 2**15)
+        """
+    )
+    assert printed.split()[-2:] == ["True", "True"]
+
+
 # Every combination works, or is refused with a reason.
 
 
 _CELLS = """
-import itertools, sys
+import importlib.util, itertools, sys
 import common
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -266,9 +295,9 @@ def build(jit, steps):
 
 def train(gan, steps, checkpoint):
     start = int(gan.step.numpy())
-    stream = gan_keras.data.batches(images, batch_size=12, start=start)
-    stream = distribution.share(strategy, stream, lambda shard: gan_keras.data.batches(images, batch_size=12, start=start, shard=shard))
-    gan.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=[callbacks.NonFiniteGuard(), checkpoint])
+    stream = gan_keras.data.share(lambda shard: gan_keras.data.batches(images, batch_size=12, start=start, shard=shard), strategy)
+    board = [callbacks.TensorBoard(f"{out}/board", every=2)] if importlib.util.find_spec("tensorboard") else []
+    gan.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=[callbacks.NonFiniteGuard(), *board, checkpoint])
 
 for jit, steps in itertools.product((False, True), (1, 3)):
     try:
@@ -280,7 +309,7 @@ for jit, steps in itertools.product((False, True), (1, 3)):
     train(whole, 6, callbacks.Checkpoint(f"{folder}/whole", every=3))
     first = build(jit, steps)
     train(first, 3, callbacks.Checkpoint(f"{folder}/parts", every=3))
-    distribution.check_same(strategy, 3, {})  # waits for the chief
+    distribution.check_same(strategy, {})  # waits for the chief
     second = build(jit, steps)
     checkpoint = callbacks.Checkpoint(f"{folder}/parts", every=3)
     assert checkpoint.restore(second) == 3

@@ -10,11 +10,13 @@ import sys
 import time
 
 import evaluate
+import export
 import keras
 import numpy as np
 import pytest
 import reproduce
 import sample
+import tensorflow as tf
 import train_mnist
 from conftest import SCRIPTS, environment
 from PIL import Image
@@ -271,6 +273,68 @@ def test_many_samples_in_bounded_memory(mlp_run, tmp_path):
     assert many - few < 100_000, "kilobytes; the images alone are 235,000"
     with np.load(tmp_path / "300000.npz") as arrays:
         assert arrays["images"].shape == (300_000, 28, 28, 1)
+
+
+# Exporting.
+
+
+def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys):
+    assert export.main([str(cgan_run), "--out", str(tmp_path / "digits")]) == 0
+    assert "scripts/serve.py" in capsys.readouterr().out
+    version = tmp_path / "digits" / "1"
+    model = tf.saved_model.load(str(version))
+    inputs = {"seed": tf.constant(3, tf.int64), "n": tf.constant(4), "label": tf.constant(7)}
+    expected = keras.models.load_model(cgan_run / "model.keras").sample(4, seed=3, labels=7)
+    assert (model.signatures["generate"](**inputs)["images"].numpy() == expected).all()
+    card = (version / "model_card.md").read_text()
+    for told in ("cgan, step 2", "not known to gan_keras", "Adam", "tensorflow", "Not measured", "Limits"):
+        assert told in card, told
+    assert export.main([str(cgan_run), "--out", str(tmp_path / "digits")]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert export.main([str(cgan_run), "--out", str(tmp_path / "digits"), "--overwrite"]) == 0
+
+
+def test_the_card_holds_the_figures(mlp_run, tmp_path):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    figures = {"frechet_distance": {"value": 12.345, "error": None, "ceiling": 0.5, "better": "lower"}}
+    report = {"step": 6, "samples": 500, "figures": figures}
+    (tmp_path / "run" / "report.json").write_text(json.dumps(report))
+    assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "digits")]) == 0
+    card = (tmp_path / "digits" / "1" / "model_card.md").read_text()
+    assert "| Frechet distance | 12.35 | 0.5 | lower |" in card or "| Frechet distance | 12.34 | 0.5 | lower |" in card
+    assert "500 samples of step 6, which is not this one (7)" in card
+
+
+def test_a_run_under_way_is_exported_at_its_newest_whole_checkpoint(mlp_run, tmp_path):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    (tmp_path / "run" / "model.keras").unlink()
+    for out, step in (("newest", 7), ("before", 6)):
+        assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / out)]) == 0
+        assert f"step {step}" in (tmp_path / out / "1" / "model_card.md").read_text()
+        for path in (tmp_path / "run" / "checkpoints").glob("ckpt-7.data*"):
+            path.write_bytes(b"")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "none")]) == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_samples_in_shards_are_measured(mlp_run, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    arguments = [str(mlp_run), "--num", "600", "--seed", "5", "--out"]
+    assert sample.main([*arguments, str(tmp_path / "shards"), "--shards", "npz", "--shard-size", "256"]) == 0
+    assert sample.main([*arguments, str(tmp_path / "plain.npz")]) == 0
+    parts = sorted((tmp_path / "shards").glob("*.npz"))
+    with np.load(tmp_path / "plain.npz") as plain:
+        assert (np.concatenate([np.load(part)["images"] for part in parts]) == plain["images"]).all() and len(
+            parts
+        ) == 3
+    reports = []
+    for more in (["--samples", str(tmp_path / "shards")], ["--num", "600", "--seed", "5"]):
+        assert evaluate.main([str(tmp_path / "run"), "--metrics", "frechet", *more]) == 0
+        reports.append(json.loads((tmp_path / "run" / "report.json").read_text()))
+    assert reports[0] == reports[1] and reports[0]["samples"] == 600
+    assert sample.main([*arguments, str(tmp_path / "shards"), "--shards", "tfrecord"]) == 2
+    assert "holds other samples" in capsys.readouterr().err
 
 
 # Bad input: an error in one line, exit code 2, and nothing written.

@@ -194,10 +194,32 @@ def test_an_export_is_refused_or_replaces(tmp_path):
 
 @pytest.mark.parametrize("format, packages", [("onnx", "tf2onnx and onnx"), ("openvino", "openvino and scipy")])
 def test_absent_packages_are_named(format, packages, tmp_path, monkeypatch):
+    gan = tiny_gan()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=rf"needs {packages}; not installed.*\[{format}\]"):
-        serving.export(tiny_gan(), tmp_path / "model", format=format)
+        serving.export(gan, tmp_path / "model", format=format)
     assert not (tmp_path / "model").exists()
+
+
+def test_an_export_that_fails_at_the_last_moment_keeps_the_old_one(tmp_path, monkeypatch):
+    gan = tiny_gan()
+    serving.export(gan, tmp_path / "model", card="old")
+    rename = os.rename
+
+    def fail(source, target):
+        if str(source).endswith(".building"):
+            raise OSError("no space left")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(OSError, match="no space left"):
+        serving.export(gan, tmp_path / "model", card="new", overwrite=True)
+    assert (tmp_path / "model" / "1" / "model_card.md").read_text() == "old"
+    monkeypatch.undo()
+    rename(tmp_path / "model" / "1", tmp_path / "model" / ".old")  # killed there
+    serving.export(gan, tmp_path / "model", card="new", overwrite=True)
+    assert (tmp_path / "model" / "1" / "model_card.md").read_text() == "new"
+    assert [p.name for p in (tmp_path / "model").iterdir()] == ["1"]
 
 
 @pytest.mark.slow
@@ -234,6 +256,7 @@ def default_gan():
 
 
 @needs("openvino", "scipy")
+@pytest.mark.filterwarnings("ignore")  # of the other project
 @pytest.mark.parametrize("format", ["savedmodel", "openvino"])
 def test_openvino_agrees(format, default_gan, tmp_path):
     import openvino
@@ -249,7 +272,7 @@ def test_openvino_agrees(format, default_gan, tmp_path):
 
 
 @needs("tf2onnx", "onnx", "onnxruntime")
-@pytest.mark.filterwarnings("ignore")  # tf2onnx's
+@pytest.mark.filterwarnings("ignore")  # of the other project
 def test_onnx_runtime_agrees(default_gan, tmp_path):
     import onnxruntime
 
@@ -262,6 +285,7 @@ def test_onnx_runtime_agrees(default_gan, tmp_path):
 
 
 @needs("ai_edge_litert")
+@pytest.mark.filterwarnings("ignore")  # of the other project
 def test_litert_agrees(default_gan, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -321,6 +345,7 @@ def test_columns_and_rows(endpoints, conditional):
         ({"instances": 3}, "a list of one row"),
         ({"instances": [{"z": [0.0] * 8}, {"label": 1}]}, "same names"),
         ({"signature_name": "serve", "inputs": {}}, "no endpoint 'serve'"),
+        ({"signature_name": [], "inputs": {}}, "no endpoint"),
         ({"signature_name": "generate", "instances": [{"seed": 1, "n": 1, "label": 0}]}, "takes no rows"),
         ({"signature_name": "generate", "inputs": {"seed": 1, "n": -1, "label": 0}}, "n must lie from 1 to 256"),
         ({"signature_name": "generate", "inputs": {"seed": 1, "n": 10**9, "label": 0}}, "n must lie from 1 to 256"),
@@ -442,14 +467,15 @@ def test_the_demo_page_in_a_browser(server, tmp_path):
         return browser.find_elements(By.CSS_SELECTOR, selector)
 
     def sources():
-        return [image.get_attribute("src") for image in find("#digits img")]
+        return browser.execute_script("return [...document.querySelectorAll('#digits img')].map(image => image.src)")
 
     def pixels():
         return browser.execute_script("return document.getElementById('between').toDataURL()")
 
     try:
         browser.get(f"{server[0]}/demo")
-        wait(lambda: len(find("#digits img")) == 20 and len(find("#path canvas")) == 11)
+        wait(lambda: len(sources()) == 20 and len(find("#path canvas")) == 11)
+        wait(lambda: browser.execute_script("return document.getElementById('between').width") == 8)
         first = sources()
         assert len(Select(find("#digit")[0]).options) == 4, "three labels, and all in turn"
         Select(find("#digit")[0]).select_by_value("2")

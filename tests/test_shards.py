@@ -53,6 +53,20 @@ def test_interrupted_work_is_taken_up(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_killed_before_there_was_a_manifest_it_begins_again(tmp_path):
+    (tmp_path / ".manifest.json.new.json").touch()
+    shards.write(tiny_gan(), tmp_path, 10)
+    assert len(next(shards.read(tmp_path))[0]) == 10
+
+
+def test_samples_of_another_gan_are_told(tmp_path):
+    gan = tiny_gan()
+    shards.write(gan, tmp_path, 10)
+    shards.check_origin(tmp_path, gan)
+    with pytest.raises(ValueError, match="are of another GAN"):
+        shards.check_origin(tmp_path, tiny_gan(seed=1))
+
+
 @pytest.mark.parametrize(
     "changed, message",
     [
