@@ -231,6 +231,11 @@ class GAN(keras.Model):
             raise ValueError(
                 "Under a strategy XLA cannot reach the weights of other devices. Received: jit_compile=True; use False or 'auto'."
             )
+        if steps_per_execution > 1 and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise ValueError(
+                "Keras cannot run several steps at once on several replicas (TensorFlow loses a placeholder of its loop). Received: "
+                f"steps_per_execution={steps_per_execution}; leave it out."
+            )
         super().compile(
             optimizer=None,
             loss=None,

@@ -120,6 +120,8 @@ def steps_at_once(config, args, begin):
 
     `begin` are the steps from which the run may go on.
     """
+    if args.strategy != "none":
+        return 1  # more is refused on several replicas
     periods = (args.log_every, args.sample_every, args.checkpoint_every, config["steps"] or 0, *begin)
     return math.gcd(recipes.get(config["recipe"]).steps_per_execution, *periods)
 

@@ -206,7 +206,9 @@ def test_recipes_compute_in_16_bits_and_put_out_32(name, policy):
     assert keras.config.dtype_policy().name == "float32"
     assert all(player.outputs[0].dtype == "float32" for player in (gan.generator, gan.discriminator))
     for player in (gan.generator, gan.discriminator):
-        assert any(layer.compute_dtype != "float32" for layer in player.layers if layer.weights)
+        assert any(
+            layer.compute_dtype != "float32" for layer in player._flatten_layers(include_self=False) if layer.weights
+        )
     assert {str(weight.dtype) for weight in gan.weights} <= {"float32", "int64", "uint32"}
     for optimizer in (gan.d_optimizer, gan.g_optimizer):
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
@@ -223,16 +225,19 @@ def test_a_step_in_16_bits_is_nearly_the_step_in_32(policy, regularizers):
             if name == "mixed_float16":  # at the usual 2**15 the first steps overflow and are skipped
                 optimizers = [keras.optimizers.LossScaleOptimizer(sgd, initial_scale=128.0) for sgd in optimizers]
             gans[name] = tiny_gan(*optimizers, regularizers=regularizers)
-    for player in ("discriminator", "generator"):
-        before = [weight.numpy() for weight in getattr(gans["float32"], player).trainable_weights]
-        moved = []
-        for gan in gans.values():
-            if int(gan.step.numpy()) == 0:
-                gan.fit(tiny_images(32), batch_size=32, verbose=0, shuffle=False)
-            after = [weight.numpy() for weight in getattr(gan, player).trainable_weights]
-            moved.append(np.concatenate([(new - old).ravel() for new, old in zip(after, before)]).astype("float64"))
-        assert np.linalg.norm(moved[0]) > 1e-4
-        assert np.linalg.norm(moved[1] - moved[0]) < 0.05 * np.linalg.norm(moved[0])
+    moved = []
+    for gan in gans.values():
+        before = [[w.numpy() for w in player.trainable_weights] for player in (gan.discriminator, gan.generator)]
+        gan.fit(tiny_images(32), batch_size=32, verbose=0, shuffle=False)
+        after = [[w.numpy() for w in player.trainable_weights] for player in (gan.discriminator, gan.generator)]
+        moved.append(
+            [
+                np.concatenate([(x - y).ravel() for x, y in zip(*weights)]).astype("float64")
+                for weights in zip(after, before)
+            ]
+        )
+    for exact, rounded in zip(*moved):
+        assert np.linalg.norm(exact) > 0.01 and np.linalg.norm(rounded - exact) < 0.03 * np.linalg.norm(exact)
 
 
 def test_a_scaled_optimizer_is_not_scaled_again(tmp_path):
@@ -333,8 +338,9 @@ def test_every_cell_works_or_is_refused(strategy, precision, tmp_path):
         assert code == 0, output[-3000:]
         told = [line for line in output.splitlines() if line.startswith(("works", "refused"))]
         assert [line.split()[1:3] for line in told] == [["False", "1"], ["False", "3"], ["True", "1"], ["True", "3"]]
-        refused = [line for line in told if line.startswith("refused")]
-        assert len(refused) == (0 if strategy == "none" else 2) and all("jit_compile" in line for line in refused)
+        reasons = [line.split(maxsplit=3)[3] for line in told if line.startswith("refused")]
+        expected = [] if strategy == "none" else ["steps_per_execution=3", "jit_compile=True", "jit_compile=True"]
+        assert len(reasons) == len(expected) and all(part in reason for part, reason in zip(expected, reasons))
 
 
 def test_options_that_contradict_each_other_are_refused(few_digits, tmp_path, capsys, monkeypatch):
