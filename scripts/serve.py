@@ -72,7 +72,7 @@ class Endpoints:
             outputs = self.functions[name](**{key: tf.constant(value) for key, value in tensors.items()})
         except tf.errors.InvalidArgumentError as error:
             failed = re.search(r"assertion failed: \[(.*?)\]", error.message)
-            raise Refused(failed[1] if failed else error.message.splitlines()[0]) from error
+            raise Refused((failed[1] if failed else error.message.splitlines()[0]).rstrip(" .") + ".") from error
         outputs = {key: listed(value.numpy()) for key, value in outputs.items()}
         if by_rows:
             rows = [dict(zip(outputs, row)) for row in zip(*outputs.values())]

@@ -199,6 +199,7 @@ def test_floating_point_operations_are_counted():
     assert benchmark.flops_of(peers.plain_step(gan), tf.zeros((n, 28, 28, 1))) == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.slow
 def test_time_to_quality(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(time_to_quality, "SAMPLES", 200)
     monkeypatch.setattr(time_to_quality, "MARKS", (0.2, 1000))

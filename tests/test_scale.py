@@ -1,6 +1,5 @@
 """Several workers and replicas, 16 bits, determinism: each computes what one process in 32 bits does, or is refused."""
 
-import itertools
 import json
 import socket
 import subprocess
@@ -324,13 +323,9 @@ for jit, steps in itertools.product((False, True), (1, 3)):
 """
 
 
-@pytest.mark.parametrize(
-    "strategy, precision",
-    [
-        pytest.param(*cell, marks=() if cell == ("none", "float32") else pytest.mark.slow)
-        for cell in itertools.product(distribution.STRATEGIES, ("float32", "bfloat16", "float16"))
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("strategy", distribution.STRATEGIES)
 def test_every_cell_works_or_is_refused(strategy, precision, tmp_path):
     workers = 2 if strategy == "multiworker" else 1
     command = [sys.executable, "-c", _CELLS, strategy, precision, tmp_path]
