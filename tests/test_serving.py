@@ -18,7 +18,7 @@ import tensorflow as tf
 from conftest import SCRIPTS, environment, tiny_gan, tiny_images
 from PIL import Image
 
-from gan_keras import plots, recipes, serving
+from gan_keras import networks, plots, recipes, serving
 
 
 def needs(*packages):
@@ -123,6 +123,15 @@ with np.load(expected) as arrays:
     same += 1
 print(same)
 """
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_gan_in_16_bits_is_exported_as_it_computes(policy, tmp_path):
+    with networks.precision(policy):
+        gan = tiny_gan()
+    model = tf.saved_model.load(str(serving.export(gan, tmp_path / "model")))
+    made = model.signatures["generate"](seed=tf.constant(3, tf.int64), n=tf.constant(40))["images"]
+    assert made.dtype == tf.float32 and (made.numpy() == gan.sample(40, seed=3)).all()
 
 
 def test_png_files_are_the_images(plain):
