@@ -7,6 +7,7 @@ import dataclasses
 import functools
 
 import numpy as np
+import tensorflow as tf
 
 from gan_keras import metrics, plots
 from gan_keras.classifier import DigitClassifier
@@ -173,14 +174,16 @@ class Evaluator:
         low, high = value_range or gan.value_range
         labels = np.random.default_rng(seed).integers(gan.num_classes, size=n) if gan.conditional else None
 
-        def generate(z):
-            return (gan(z, training=False) - low) / (high - low)
+        def generate(z, label=None):
+            inputs = [z, tf.fill(tf.shape(z)[:1], label)] if gan.conditional else z
+            return (gan(inputs, training=False) - low) / (high - low)
 
         batches = (
             (plots.to_uint8(images, (low, high)), labels) for images, labels in gan.sample_batches(n, seed, labels)
         )
         samples = self.describe(batches)
-        if not gan.conditional:
+        classes = None if samples.probabilities is None else samples.probabilities.shape[1]
+        if gan.num_classes in (None, classes):
             samples.generate, samples.latent_dim = generate, gan.latent_dim
         return samples
 
@@ -289,8 +292,15 @@ class Evaluator:
 
     def _latent(self, samples):
         images = self.test[:_LATENT_IMAGES] / np.float32(255.0)
-        error = metrics.latent_recovery(samples.generate, images, samples.latent_dim, seed=self.seed)
-        return {"latent_recovery_mse": (error, None)}
+        parts = [(images, samples.generate)]
+        if samples.labels is not None:  # each image under the label that the classifier reads
+            read = self.reference.probabilities[: len(images)].argmax(axis=1).astype("int32")
+            parts = [(images[read == k], functools.partial(samples.generate, label=k)) for k in np.unique(read)]
+        errors = [
+            len(part) * metrics.latent_recovery(generate, part, samples.latent_dim, seed=self.seed)
+            for part, generate in parts
+        ]
+        return {"latent_recovery_mse": (sum(errors) / len(images), None)}
 
     def _labels(self, samples):
         return {
@@ -306,7 +316,7 @@ class Evaluator:
 _NEEDS = {
     "probabilities": "Pass an extractor that returns (features, probabilities).",
     "labels": "Only conditional GANs are asked for labels.",
-    "generate": "Only an unconditional generator at hand can be searched, not its images alone.",
+    "generate": "A generator at hand can be searched, not its images alone; one with labels only where the extractor reads them.",
 }
 
 

@@ -92,6 +92,22 @@ def test_the_other_groups(evaluator):
     assert abs(figures["two_sample_accuracy"][0] - 0.5) < 0.08
 
 
+def test_latents_are_searched_under_the_label_that_is_read(evaluator):
+    digits = evaluator.test[:64] / np.float32(255.0)
+    read = evaluator.reference.probabilities[:64].argmax(axis=1)
+    prototypes = np.stack([digits[read == k].mean(axis=0) if k in read else digits[0] for k in range(10)])
+
+    def generate(z, label):  # the mean digit of a label, whatever the latent
+        return prototypes[label] + 0.0 * z[:, :1, None, None]
+
+    samples = evaluator.describe([(evaluator.train[:100], np.zeros(100, "int32"))])
+    samples.generate, samples.latent_dim = generate, 2
+    figures = evaluator.figures(samples, ["latent"])
+    expected = np.mean((digits - prototypes[read]) ** 2)
+    assert figures["latent_recovery_mse"][0] == pytest.approx(expected, rel=1e-5)
+    assert expected < 0.9 * np.mean((digits - digits.mean(axis=0)) ** 2)
+
+
 def test_a_gan_is_evaluated_in_batches_and_twice_the_same():
     images = (tiny_images(300) * 127.5 + 127.5).astype("uint8")
     evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=lambda x: x.reshape(len(x), -1)[:, ::8])
