@@ -105,13 +105,17 @@ class GAN(keras.Model):
         """Whether the players see labels."""
         return self.num_classes is not None
 
+    @property
+    def sampler(self):
+        """The network that samples: the moving average of the generator where there is one, else the generator."""
+        return self.generator if self.ema_generator is None else self.ema_generator
+
     def build(self, input_shape=None):
         pass  # Both players are Functional models, built when they were made.
 
     def call(self, inputs, training=False):
         """Images for latents (or [latents, labels]); with `training=True` from the generator itself, not its average."""
-        averaged = self.ema_generator is not None and not training
-        return (self.ema_generator if averaged else self.generator)(inputs, training=training)
+        return (self.generator if training else self.sampler)(inputs, training=training)
 
     def sample(self, n, seed=0, labels=None):
         """`n` images, a pure function of the weights, `seed` and `labels`.
@@ -220,8 +224,8 @@ class GAN(keras.Model):
             ValueError: The parts contradict each other; the message says which and what to change.
         """
         parts = {
-            "d_optimizer": self._scaling(keras.optimizers.get(d_optimizer)),
-            "g_optimizer": self._scaling(keras.optimizers.get(g_optimizer)),
+            "d_optimizer": self._loss_scaled(keras.optimizers.get(d_optimizer)),
+            "g_optimizer": self._loss_scaled(keras.optimizers.get(g_optimizer)),
             "loss": losses.get(loss),
             "regularizers": _get_regularizers(regularizers),
             "schedule": schedules.get(schedule),
@@ -262,7 +266,7 @@ class GAN(keras.Model):
         # Past Keras' attribute tracking: means of the running epoch are no state of the model.
         object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
 
-    def _scaling(self, optimizer):
+    def _loss_scaled(self, optimizer):
         """An optimizer whose loss is scaled so that float16 gradients do not vanish, where there are any."""
         layers = [layer for player in (self.generator, self.discriminator) for layer in player._flatten_layers()]
         half = any(layer.compute_dtype == "float16" for layer in layers)

@@ -75,7 +75,7 @@ def export(gan, folder, format="savedmodel", card=None, overwrite=False):
             }
             (building / "signatures.json").write_text(json.dumps(described, indent=2) + "\n")
         else:
-            _sampler(gan).export(str(building / FORMATS[format].file), format=format, verbose=False)
+            gan.sampler.export(str(building / FORMATS[format].file), format=format, verbose=False)
         if card is not None:
             (building / "model_card.md").write_text(card)
         shutil.rmtree(old, ignore_errors=True)
@@ -109,7 +109,7 @@ def check(folder, format="savedmodel", overwrite=False):
 def _write_saved_model(gan, path):
     """Write the SavedModel and return its signatures, as `signatures.json` lists them."""
     archive = keras.export.ExportArchive()
-    archive.track(_sampler(gan))
+    archive.track(gan.sampler)
     archive.track(gan.discriminator)
     signatures = {}
     for name, (function, inputs) in _endpoints(gan).items():
@@ -185,10 +185,6 @@ def _png(images, value_range):
     low, high = value_range
     pixels = tf.cast(tf.round(tf.clip_by_value((images - low) / (high - low), 0.0, 1.0) * 255.0), tf.uint8)
     return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.TensorSpec((), tf.string))
-
-
-def _sampler(gan):
-    return gan.ema_generator or gan.generator
 
 
 def _described(spec):

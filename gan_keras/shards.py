@@ -105,7 +105,7 @@ def read(folder):
                 expected = min(manifest["size"], manifest["num"] - k * manifest["size"])
                 if len(images) != expected:  # a TFRecord file that was cut between two records
                     raise ValueError(f"{len(images)} samples instead of {expected}")
-            except (OSError, ValueError, KeyError, EOFError, IndexError, *_BROKEN) as error:
+            except _DAMAGED as error:
                 raise ValueError(
                     f"{file} is damaged ({type(error).__name__}). Delete it and go on with the command that made it."
                 ) from error
@@ -132,7 +132,7 @@ def check_origin(folder, gan):
 
 def _digest(gan):
     """What tells one generator from another: the SHA-256 of the weights that sample."""
-    return hashlib.sha256(b"".join(w.tobytes() for w in (gan.ema_generator or gan.generator).get_weights())).hexdigest()
+    return hashlib.sha256(b"".join(w.tobytes() for w in gan.sampler.get_weights())).hexdigest()
 
 
 def _manifest(folder):
@@ -187,6 +187,10 @@ def _read_tfrecord(path, conditional):
     return np.stack(images), np.array(labels, "int32") if conditional else None
 
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, tf.errors.OpError)
+# What reading a damaged file raises: by the disk, by NumPy and zip for .npz, by TensorFlow for TFRecord.
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError),
+    *(IndexError, tf.errors.OpError),
+)
 _WRITERS = {"npz": _write_npz, "tfrecord": _write_tfrecord}
 _READERS = {"npz": _read_npz, "tfrecord": _read_tfrecord}
