@@ -173,7 +173,11 @@ class Checkpoint(EverySteps):
         return 0
 
     def save(self):
-        """Write a checkpoint of the GAN that is being trained now."""
+        """Write a checkpoint of the GAN that is being trained now.
+
+        Raises:
+            FloatingPointError: A weight is NaN or infinite; the checkpoints before it stay.
+        """
         check_finite(self.model)
         self._manager.save(checkpoint_number=int(self.model.step.numpy()))
         # What the manager has lost from its list, killed before it was written, it does not delete.
@@ -285,6 +289,9 @@ class HistoryFile(EverySteps):
     Args:
         path: The file.
         every: Steps between two rows.
+
+    Attributes:
+        seconds: Training time so far, earlier parts of the run included.
     """
 
     def __init__(self, path, every=100):
@@ -307,11 +314,14 @@ class HistoryFile(EverySteps):
             writer.writerows(rows)
         os.replace(temporary, self.path)
 
+    @property
+    def seconds(self):
+        return self._earlier + time.perf_counter() - self._started
+
     def act(self, step, logs):
-        seconds = self._earlier + time.perf_counter() - self._started
         values = {name: f"{float(value):.6g}" for name, value in logs.items()}
         with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, self._columns()).writerow({"step": step, "seconds": f"{seconds:.1f}", **values})
+            csv.DictWriter(file, self._columns()).writerow({"step": step, "seconds": f"{self.seconds:.1f}", **values})
 
     def _act(self):
         super()._act()
@@ -341,10 +351,10 @@ class TensorBoard(EverySteps):
     Args:
         directory: Where event files are written. A run that goes on adds a file; steps it makes again are told twice.
         every: Steps between two points of the curves: the metrics' current means, and training steps per second.
-        pictures: Steps between two sample grids, of images only.
+        pictures: Steps between two sample grids, of images only, each drawn at the next multiple of `every`.
         evaluator: `evaluation.Evaluator`, whose Frechet distance and manifold figures of 5,000 samples are written too; or `None`.
-        evaluations: Steps between two evaluations; the time they take does not count in the throughput.
-        seed: Of the samples.
+        evaluations: Steps between two evaluations, likewise; the time they take does not count in the throughput.
+        seed: Of the sample grids.
 
     Raises:
         ImportError: tensorboard is not installed.

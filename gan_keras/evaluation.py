@@ -85,6 +85,9 @@ class Evaluator:
         seed: Of everything random in the figures.
         train_labels: Integers (n,) of `train`, if the ceiling of the label figures is wanted.
 
+    Raises:
+        ValueError: Images of the wrong type, rank or shape, or all of one value; labels that do not match them.
+
     Example:
 
     ```python
@@ -143,15 +146,15 @@ class Evaluator:
         """`figures` of `n` random training images (all of them, if there are fewer) instead of samples.
 
         It is what a perfect generator would have. Latent recovery, which needs a generator, has none.
+
+        Raises:
+            ValueError: Unknown group.
         """
+        groups = self._known(groups)
         chosen = np.random.default_rng(self.seed).permutation(len(self.train))[:n]
         labels = None if self.train_labels is None else self.train_labels[chosen]
         samples = self.describe([(self.train[chosen], labels)])
-        wanted = [
-            group
-            for group in (self.GROUPS if groups is None else groups)
-            if all(getattr(samples, need) is not None for need in self.GROUPS[group])
-        ]
+        wanted = [group for group in self._possible(samples) if group in groups]
         figures = self.figures(samples, [group for group in wanted if group != "memorisation"])
         if "memorisation" in wanted:
             figures.update(self._memorisation(samples, own=chosen))
@@ -222,22 +225,29 @@ class Evaluator:
         Raises:
             ValueError: An unknown group; too few samples; a group that needs what the samples do not have.
         """
-        for group in groups or ():
-            if group not in self.GROUPS:
-                raise unknown("group of metrics", group, self.GROUPS)
-            missing = [need for need in self.GROUPS[group] if getattr(samples, need) is None]
-            if missing:
+        possible = self._possible(samples)
+        for group in () if groups is None else self._known(groups):
+            if group not in possible:
+                missing = next(need for need in self.GROUPS[group] if getattr(samples, need) is None)
                 raise ValueError(
-                    f"The metrics {group!r} need {missing[0]}, which these samples do not have. {_NEEDS[missing[0]]}"
+                    f"The metrics {group!r} need {missing}, which these samples do not have. {_NEEDS[missing]}"
                 )
         figures = {}
-        for group, needs in self.GROUPS.items():
-            wanted = (
-                group in groups if groups is not None else all(getattr(samples, need) is not None for need in needs)
-            )
-            if wanted:
-                figures.update(getattr(self, f"_{group}")(samples))
+        for group in possible if groups is None else self._known(groups):
+            figures.update(getattr(self, f"_{group}")(samples))
         return figures
+
+    def _possible(self, samples):
+        """The names of the groups that samples allow."""
+        return [g for g, needs in self.GROUPS.items() if all(getattr(samples, need) is not None for need in needs)]
+
+    def _known(self, groups):
+        """The names of groups in the order of `GROUPS`; all of them for `None`."""
+        names = [groups] if isinstance(groups, str) else list(self.GROUPS if groups is None else groups)
+        for name in names:
+            if name not in self.GROUPS:
+                raise unknown("group of metrics", name, self.GROUPS)
+        return [group for group in self.GROUPS if group in names]
 
     @functools.cached_property
     def reference(self):

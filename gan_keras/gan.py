@@ -129,7 +129,7 @@ class GAN(keras.Model):
             NumPy array (n, height, width, channels), float32 in `value_range`.
 
         Raises:
-            ValueError: n below 1, or labels of the wrong number or range.
+            ValueError: n below 1, a seed out of range, or labels of the wrong number or range.
         """
         return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels)])
 
@@ -139,6 +139,9 @@ class GAN(keras.Model):
         Args:
             n, seed, labels: As in `sample`.
             start: The first sample wanted, a multiple of 256 below n: those before it are not made.
+
+        Raises:
+            ValueError: As in `sample`, when it is called; or another start.
         """
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise ValueError(f"n, the number of samples, must be an integer of 1 or more. Received: n={n!r}")

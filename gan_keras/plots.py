@@ -7,7 +7,11 @@ from PIL import Image
 
 
 def to_uint8(images, value_range):
-    """Images in `value_range` as bytes, 0 to 255, rounded; what lies outside is clipped."""
+    """Images in `value_range` as bytes, 0 to 255, rounded; what lies outside is clipped.
+
+    Raises:
+        ValueError: A pixel is NaN or infinite.
+    """
     low, high = value_range
     if not np.isfinite(images).all():
         raise ValueError("The images contain NaN or infinite pixels, so there is nothing to show or measure.")
@@ -226,6 +230,9 @@ def manifold(gan, columns=20, spread=2.0):
 
     Returns:
         `PIL.Image.Image`.
+
+    Raises:
+        ValueError: The GAN is of another kind.
     """
     if gan.latent_dim != 2 or gan.conditional:
         raise ValueError(
@@ -233,5 +240,5 @@ def manifold(gan, columns=20, spread=2.0):
         )
     axis = np.linspace(-spread, spread, columns, dtype="float32")
     latents = np.stack(np.meshgrid(axis, -axis), axis=-1).reshape(-1, 2)
-    images = gan.predict(latents, verbose=0)
+    images = gan(latents, training=False).numpy()
     return grid(to_uint8(images, gan.value_range), columns, gap=0)

@@ -160,7 +160,7 @@ _DCGAN_SOURCES = dict(
 
 _DEFAULT = Recipe(
     name="default",
-    summary="the best digits in five minutes on two CPU cores",
+    summary="the best digits in six minutes on two CPU cores",
     source="R1 of Mescheder et al. 2018 on convolutional networks, with a moving average of the generator",
     generator=networks.default_generator,
     discriminator=networks.default_discriminator,
@@ -181,7 +181,7 @@ _DEFAULT = Recipe(
         ema="Karras et al. 2018",
         latent_dim="chosen here, docs/default_recipe.md",
         batch_size="chosen here: more and smaller steps in the same time",
-        steps="about five minutes on two cores",
+        steps="about six minutes on two cores",
     ),
 )
 

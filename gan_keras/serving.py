@@ -134,8 +134,19 @@ def _endpoints(gan):
         *([tf.TensorSpec((), tf.int32, name="label")] if gan.conditional else []),
     ]
 
+    def players(inputs):
+        if not gan.conditional:
+            return inputs[0]
+        message = f"label must lie from 0 to {gan.num_classes - 1}."
+        checks = [
+            tf.debugging.assert_non_negative(inputs[1], message),
+            tf.debugging.assert_less(inputs[1], gan.num_classes, message),
+        ]
+        with tf.control_dependencies(checks):
+            return [inputs[0], tf.identity(inputs[1])]
+
     def serving_default(*inputs):
-        return {"images": tf.cast(gan(list(inputs) if gan.conditional else inputs[0], training=False), tf.float32)}
+        return {"images": tf.cast(gan(players(inputs), training=False), tf.float32)}
 
     def generate(seed, n, label=None):
         return {"images": _sample(gan, seed, n, label)}
@@ -144,7 +155,7 @@ def _endpoints(gan):
         return {"image_bytes": _png(_sample(gan, seed, n, label), gan.value_range)}
 
     def discriminate(*inputs):
-        scores = gan.discriminator(list(inputs) if gan.conditional else inputs[0], training=False)
+        scores = gan.discriminator(players(inputs), training=False)
         logits = tf.cast(tf.reshape(scores, [-1]), tf.float32)
         logistic = gan.compiled and isinstance(gan.adversarial_loss, losses.LogisticLoss)
         return {"logits": logits, **({"probability": tf.sigmoid(logits)} if logistic else {})}

@@ -34,7 +34,8 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
         report: Function of (files done, files in all), called after each.
 
     Raises:
-        ValueError: The folder holds samples of another GAN, seed, number, size or format; a size that is no multiple.
+        ValueError: The folder holds samples of another GAN, seed, number, size or format, or something else; a size that is no
+            multiple; an unknown format; a GAN of no images or of an unknown range; what `gan.sample` refuses.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)

@@ -32,14 +32,32 @@ PEERS = {
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME", help=", ".join(NETWORKS)
+        "--networks",
+        nargs="+",
+        choices=NETWORKS,
+        default=list(NETWORKS),
+        metavar="NAME",
+        help=f"of {', '.join(NETWORKS)}; default: all",
     )
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME", help=", ".join(PEERS))
-    parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto", help="for fit and step")
-    parser.add_argument("--rounds", type=int, default=7, help="each peer is measured once a round, in turn")
-    parser.add_argument("--seconds", type=float, default=1.0, help="about how long a peer runs in a round")
+    parser.add_argument(
+        "--peers",
+        nargs="+",
+        choices=PEERS,
+        default=list(PEERS),
+        metavar="NAME",
+        help=f"of {', '.join(PEERS)}; default: all",
+    )
+    parser.add_argument(
+        "--jit", choices=("auto", "on", "off"), default="auto", help="for fit and step; default: %(default)s"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="each peer is measured once a round, in turn; default: %(default)s"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="about how long a peer runs in a round; default: %(default)s"
+    )
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -50,16 +68,23 @@ def parse(argv):
         action="store_true",
         help="instead of all this train for equal time and measure the samples",
     )
-    parser.add_argument("--minutes", type=float, default=20.0, help="of each training, with --time-to-quality")
+    parser.add_argument(
+        "--minutes", type=float, default=20.0, help="of each training, with --time-to-quality; default: %(default)s"
+    )
     parser.add_argument(
         "--contestants",
         nargs="+",
         choices=CONTESTANTS,
         default=list(CONTESTANTS),
         metavar="NAME",
-        help=", ".join(CONTESTANTS) + ", with --time-to-quality",
+        help=f"of {', '.join(CONTESTANTS)}, with --time-to-quality; default: all",
     )
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each contestant, with --time-to-quality")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="trainings of each contestant, with --time-to-quality; default: %(default)s",
+    )
     args = parser.parse_args(argv)
     for name in ("rounds", "seconds", "minutes", "seeds"):
         if not 0 < getattr(args, name) < 1e6:
@@ -276,8 +301,8 @@ def main(argv=None):
     out = pathlib.Path(args.out)
     if args.time_to_quality:
         return time_to_quality(args, out)
-    if out.exists() and '"rounds"' not in out.read_text():
-        raise ValueError(f"{out} exists and is no report of this benchmark. Choose another --out.")
+    if out.exists():
+        raise ValueError(f"{out} exists. Choose another --out.")
     print("Peers, each measured once a round in turn; times are medians, ratios are to fit:")
     for peer in args.peers:
         print(f"  {peer:16} {PEERS[peer]}")

@@ -55,7 +55,7 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 
 
 def command(main):
-    """Decorator of a script's main(argv): errors a user can mend are one line on stderr and exit code 2."""
+    """Decorator of a script's main(argv): errors a user can mend are one line on stderr and exit code 2; Ctrl-C is 130."""
 
     @functools.wraps(main)
     def run(argv=None):
@@ -64,6 +64,9 @@ def command(main):
         except (ValueError, OSError, ImportError, FloatingPointError, tf.errors.OpError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
 
     return run
 

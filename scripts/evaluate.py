@@ -19,9 +19,9 @@ GROUPS = evaluation.Evaluator.GROUPS
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help="run folder of scripts/train_mnist.py")
-    parser.add_argument("--num", type=int, default=10_000, metavar="N", help="number of samples")
+    parser.add_argument("--num", type=int, metavar="N", help="number of samples; default: 10000")
     parser.add_argument(
         "--metrics",
         nargs="+",
@@ -29,15 +29,19 @@ def parse(argv):
         metavar="NAME",
         help=f"only these: {', '.join(GROUPS)}; default: all",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the samples")
+    parser.add_argument("--seed", type=int, metavar="S", help="of the samples; default: 1")
     parser.add_argument(
         "--samples", metavar="FOLDER", help="measure these, written by sample.py --shards, instead of drawing new ones"
     )
     args = parser.parse_args(argv)
+    if args.samples and (args.num, args.seed) != (None, None):
+        raise ValueError("--samples brings number and seed of its own. Leave --num and --seed out.")
     if args.samples:
         args.num, args.seed = shards.described(args.samples)
+    else:
+        args.num, args.seed = 10_000 if args.num is None else args.num, 1 if args.seed is None else args.seed
     if args.num < 100:
-        raise ValueError(f"--num must be 100 or more. Received: {args.num}; figures of fewer samples say nothing.")
+        raise ValueError(f"There must be 100 samples or more. Received: {args.num}; figures of fewer say nothing.")
     return args
 
 
@@ -83,6 +87,11 @@ def main(argv=None):
 
 def evaluate_images(gan, config, args, folder):
     (train, labels), (test, _) = (data.load(config["data"], split) for split in (config["split"], "test"))
+    if train.ndim != 4:
+        raise ValueError(
+            f"Points are measured against the toy that they come from. Received: {config['data']}, of shape {train.shape[1:]}; use "
+            "gan_keras.metrics in your own code."
+        )
     if train.dtype != np.uint8:
         train, test = (plots.to_uint8(images, gan.value_range) for images in (train, test))
     if config["data"] != "mnist":
@@ -158,6 +167,8 @@ def finite(value):
 def print_table(report):
     if "classifier" in report:
         print(f"Features  {report['classifier']}")
+    if report.get("ceiling_samples", report["samples"]) < report["samples"]:
+        print(f"Ceiling   of {report['ceiling_samples']:,} training images, which are all there are")
     print(f"\n{'':34}{'samples':>20}{'ceiling':>12}  better")
     for name, figure in report["figures"].items():
         value, ceiling = ("-" if v is None else f"{v:.4g}" for v in (figure["value"], figure["ceiling"]))

@@ -11,15 +11,22 @@ import urllib.parse
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", metavar="URL", help="of a model, such as http://localhost:8501/v1/models/digits")
-    parser.add_argument("--requests", type=int, default=2000, metavar="N", help="in all")
-    parser.add_argument("--clients", type=int, default=8, metavar="N", help="at once")
-    parser.add_argument("--num", type=int, default=1, metavar="N", help="images in each request")
+    parser.add_argument("--requests", type=int, default=2000, metavar="N", help="in all; default: %(default)s")
+    parser.add_argument("--clients", type=int, default=8, metavar="N", help="at once; default: %(default)s")
+    parser.add_argument("--num", type=int, default=1, metavar="N", help="images in each request; default: %(default)s")
     parser.add_argument("--label", type=int, metavar="L", help="for a conditional model; -1 for all in turn")
     args = parser.parse_args(argv)
     if min(args.requests, args.clients, args.num) < 1:
         parser.error("--requests, --clients and --num must be 1 or more")
+    try:
+        args.url = urllib.parse.urlsplit(args.url)
+        usable = args.url.scheme == "http" and args.url.hostname and args.url.port != 0
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable:
+        parser.error("URL is the address of a model, such as http://localhost:8501/v1/models/digits")
     return args
 
 
@@ -37,13 +44,12 @@ def ask(connection, path, inputs):
 
 def main(argv=None):
     args = parse(argv)
-    url = urllib.parse.urlsplit(args.url)
-    path = f"{url.path}:predict"
+    path = f"{args.url.path.rstrip('/').removesuffix(':predict')}:predict"
     seeds = max(1, args.requests // 10)  # each is asked for about ten times
 
     def client(number):
         results = []
-        with contextlib.closing(http.client.HTTPConnection(url.hostname, url.port, timeout=60)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(args.url.hostname, args.url.port, timeout=60)) as connection:
             for k in range(number, args.requests, args.clients):
                 inputs = {"seed": k % seeds, "n": args.num, **({} if args.label is None else {"label": args.label})}
                 results.append((k % seeds, *ask(connection, path, inputs)))
@@ -53,7 +59,7 @@ def main(argv=None):
     try:
         with concurrent.futures.ThreadPoolExecutor(args.clients) as pool:
             results = [result for results in pool.map(client, range(args.clients)) for result in results]
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, http.client.HTTPException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     seconds = time.perf_counter() - begin

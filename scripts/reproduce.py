@@ -405,7 +405,7 @@ ROWS = [
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--only", nargs="+", metavar="ROW", help=f"of {', '.join(row.name for row in ROWS)}; default: all"
     )

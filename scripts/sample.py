@@ -45,6 +45,8 @@ def parse(argv):
         raise ValueError(f"--num must be 1 or more. Received: {args.num}")
     if not 0 <= args.seed < 2**31:
         raise ValueError(f"--seed must lie from 0 to 2**31 - 1. Received: {args.seed}")
+    if args.shards and args.overwrite:
+        raise ValueError("--shards goes on with the samples that it finds, and replaces none. Leave --overwrite out.")
     if args.shards:
         return args
     if args.out.suffix not in (".npz", ".png"):

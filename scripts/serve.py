@@ -32,6 +32,10 @@ class Endpoints:
 
     def __init__(self, folder):
         versions = [path.parent for path in pathlib.Path(folder).glob("*/saved_model.pb") if path.parent.name.isdigit()]
+        if (pathlib.Path(folder) / "saved_model.pb").exists():
+            raise ValueError(
+                f"{folder} is a version of a model. Give the folder above it: {pathlib.Path(folder).absolute().parent}"
+            )
         if not versions:
             raise ValueError(
                 f"{folder} holds no exported SavedModel (no {folder}/1/saved_model.pb). Make one with scripts/export.py."
@@ -65,9 +69,6 @@ class Endpoints:
             raise Refused(
                 f"There must be as many rows of each input. Received: { {k: t.shape for k, t in tensors.items()} }."
             )
-        label, classes = tensors.get("label"), self.description["num_classes"]
-        if label is not None and label.ndim and not ((label >= 0) & (label < classes)).all():
-            raise Refused(f"label must lie from 0 to {classes - 1}. Received: {label.min()} to {label.max()}.")
         try:
             outputs = self.functions[name](**{key: tf.constant(value) for key, value in tensors.items()})
         except tf.errors.InvalidArgumentError as error:
@@ -149,16 +150,16 @@ def serve(endpoints, name, port):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", metavar="FOLDER", help="what scripts/export.py wrote")
-    parser.add_argument("--port", type=int, default=8501, help="HTTP port")
+    parser.add_argument("--port", type=int, default=8501, help="HTTP port; default: %(default)s")
     parser.add_argument("--name", help="the model's name in addresses; default: the folder's")
     args = parser.parse_args(argv)
     try:
         endpoints = Endpoints(args.folder)
         if importlib.util.find_spec("kserve") is None:
             raise ValueError("The server is KServe's, which is not installed: pip install -e '.[serve]'")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, tf.errors.OpError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     name = args.name or pathlib.Path(args.folder).resolve().name

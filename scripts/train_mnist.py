@@ -1,14 +1,20 @@
 """Train a GAN on MNIST, on other 28x28 images or on a toy, by a recipe. See docs/train.md."""
 
 import argparse
+import contextlib
 import csv
 import json
 import math
 import os
 import pathlib
+import shlex
 import signal
 import sys
-import time
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 import common  # first: it sets the environment up
 import distribution
@@ -24,7 +30,7 @@ IDENTITY = ("recipe", "seed", "batch_size", "latent_dim", "data", "split", "jit"
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--list-recipes", action="store_true", help="list the recipes and stop")
     parser.add_argument("--show-recipe", metavar="NAME", help="print a recipe with the source of each value and stop")
     parser.add_argument("--recipe", help="what to train; default: default")
@@ -56,14 +62,24 @@ def parse(argv):
         "--strategy",
         choices=distribution.STRATEGIES,
         default="none",
-        help="share each batch among the GPUs of this machine, or among several machines; see docs/scale.md",
+        help="share each batch among the GPUs of this machine, or among several machines; default: none, see docs/scale.md",
     )
     parser.add_argument("--deterministic", action="store_true", help="refuse operations whose bits may differ; slower")
     parser.add_argument("--tensorboard", action="store_true", help="write DIR/tensorboard as well")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
-    parser.add_argument("--log-every", type=int, default=100, metavar="N", help="steps between rows of history.csv")
-    parser.add_argument("--sample-every", type=int, default=250, metavar="N", help="steps between sample grids")
-    parser.add_argument("--checkpoint-every", type=int, default=500, metavar="N", help="steps between checkpoints")
+    parser.add_argument(
+        "--log-every",
+        type=int,
+        default=100,
+        metavar="N",
+        help="steps between rows of history.csv; default: %(default)s",
+    )
+    parser.add_argument(
+        "--sample-every", type=int, default=250, metavar="N", help="steps between sample grids; default: %(default)s"
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=int, default=500, metavar="N", help="steps between checkpoints; default: %(default)s"
+    )
     args = parser.parse_args(argv)
     for name in ("steps", "batch_size", "latent_dim", "log_every", "sample_every", "checkpoint_every"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
@@ -164,14 +180,50 @@ def old_config(args, out):
     return config
 
 
-def write_config(config, out):
-    try:
+@contextlib.contextmanager
+def claimed(out):
+    """Hold a run folder until the block or the process ends: two trainings in one would spoil each other's files."""
+    with writing_to(out):
         out.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:  # Windows
+        yield
+        return
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(folder)
+        raise ValueError(f"Another process is training in {out}. Wait for it, or choose another --out.") from error
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(folder)
+
+
+def write_config(config, out):
+    with writing_to(out):
         temporary = out / "config.json.new"
         temporary.write_text(json.dumps(config, indent=2) + "\n")
         os.replace(temporary, out / "config.json")
+
+
+@contextlib.contextmanager
+def writing_to(out):
+    try:
+        yield
     except OSError as error:
         raise ValueError(f"Cannot write to {out}: {error.strerror}. Choose another --out.") from error
+
+
+def seconds_so_far(out):
+    """Training seconds of a run, by its history.csv, whose last row a killed process may have left incomplete."""
+    try:
+        with open(out / "history.csv", newline="") as file:
+            return max((float(row["seconds"] or 0) for row in csv.DictReader(file)), default=0.0)
+    except FileNotFoundError:
+        return 0.0
 
 
 class StopWhen(keras.callbacks.Callback):
@@ -207,15 +259,21 @@ def main(argv=None):
     out = pathlib.Path(args.out or f"runs/{args.recipe or 'default'}")
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
-    with distribution.lost_workers_told(args.strategy):
-        return run(args, out, distribution.get(args.strategy))
+    again = shlex.join(["python", "scripts/train_mnist.py", *(sys.argv[1:] if argv is None else argv)])
+    with distribution.lost_workers_told(args.strategy), contextlib.ExitStack() as held:
+        return run(args, out, distribution.get(args.strategy), held, again)
 
 
-def run(args, out, strategy):
-    """Train, from what the run folder holds to what it is to hold."""
+def run(args, out, strategy, held, again):
+    """Train, from what the run folder holds to what it is to hold.
+
+    `held` keeps the folder for this process; `again` is the command that it was started with.
+    """
     chief = callbacks.is_chief(strategy)
     if args.resume:
         config = old_config(args, out)
+        if chief:
+            held.enter_context(claimed(out))
     elif not chief:
         config = new_config(args)  # the folder is the chief's to look at: it may have begun already
     elif (out / "config.json").exists():
@@ -226,6 +284,10 @@ def run(args, out, strategy):
         config = new_config(args)
     if config["jit"] == "on" and why_no_jit(args):
         raise ValueError(f"A run with --jit on cannot go with {why_no_jit(args)}. Leave one of them out.")
+    if config["minutes"] and args.strategy == "multiworker":
+        raise ValueError(
+            f"{out} holds a run of so many minutes, and workers would stop at different steps. Give --steps."
+        )
 
     # Everything that can be refused is, before anything is written.
     options = {name: config[name] for name in (*IDENTITY, "steps")}
@@ -241,7 +303,7 @@ def run(args, out, strategy):
             f"The recipe {config['recipe']} takes data of shape {takes}. Received: {config['data']}, of shape "
             f"{images.shape[1:]}. Leave --data out for the recipe's own, or choose another --recipe."
         )
-    batch = config["batch_size"] * gan.schedule.batches_per_step
+    batch = common.recipe_of(config).batch_per_step
     start = checkpoint.restore(gan) if args.resume else 0
     inputs = (images, labels if gan.conditional else None, batch, gan.value_range, config["seed"], start)
     gan.check_data(data.batches(*inputs))
@@ -257,6 +319,10 @@ def run(args, out, strategy):
             train(gan, stream, config, start, checkpoint, out, args, [], None, [])
         print(f"Worker    done after step {int(gan.step.numpy()):,}; the chief has written {out}")
         return 0
+    if not args.resume:
+        held.enter_context(claimed(out))
+        if (out / "config.json").exists():
+            raise ValueError(f"Another process has begun a run in {out}. Choose another --out.")
     write_config(config, out)
 
     goal = f"{config['steps']:,} steps" if config["steps"] else f"{config['minutes']:g} minutes"
@@ -279,7 +345,8 @@ def run(args, out, strategy):
     print(f"Output    {out}")
 
     interrupted = []
-    if start != config["steps"]:
+    spent = config["minutes"] and seconds_so_far(out) >= 60 * config["minutes"]
+    if start != config["steps"] and not spent:
         (out / "model.keras").unlink(missing_ok=True)  # of an earlier part of the run: the checkpoints are ahead of it
         points = images[:10_000] if images.ndim == 2 else None
         train(gan, stream, config, start, checkpoint, out, args, interrupted, points, extra)
@@ -287,10 +354,9 @@ def run(args, out, strategy):
     step = int(gan.step.numpy())
     if interrupted:
         print(f"\nStopped after step {step:,}. Everything is saved. Go on with:")
-        print(f"  python scripts/train_mnist.py --resume --out {out}")
+        print(f"  {again}{'' if args.resume else ' --resume'}")
         return 128 + interrupted[0]
-    with open(out / "history.csv", newline="") as file:
-        seconds = float(list(csv.DictReader(file))[-1]["seconds"])
+    seconds = seconds_so_far(out)
     print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
     print(f"  samples    {max((out / 'samples').glob('step-*.png'))}\n  animation  {out / 'samples.gif'}")
     print(f"  curves     {out / 'losses.png'}, {out / 'history.csv'}\n  model      {out / 'model.keras'}")
@@ -311,7 +377,7 @@ def train(gan, stream, config, start, checkpoint, out, args, interrupted, points
     chief, alone = callbacks.is_chief(gan.distribute_strategy), args.strategy != "multiworker"
     # One of several workers ends at once, since the others could not go on: all begin again at the newest checkpoint.
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM) if alone}
-    deadline = time.monotonic() + 60 * (config["minutes"] or float("inf"))
+    history = callbacks.HistoryFile(out / "history.csv", args.log_every)
     terminal = sys.stdout.isatty() and chief
     try:
         gan.fit(
@@ -320,9 +386,9 @@ def train(gan, stream, config, start, checkpoint, out, args, interrupted, points
             steps_per_epoch=config["steps"] - start if config["steps"] else None,
             callbacks=[
                 callbacks.NonFiniteGuard(),
-                StopWhen(lambda: interrupted or time.monotonic() > deadline),
+                StopWhen(lambda: interrupted or (config["minutes"] and history.seconds >= 60 * config["minutes"])),
                 callbacks.SampleGrid(out / "samples", args.sample_every, seed=config["seed"], real=points),
-                callbacks.HistoryFile(out / "history.csv", args.log_every),
+                history,
                 *([] if terminal or not chief else [Lines(args.log_every)]),
                 *extra,
                 checkpoint,  # last, so that what it resumes from has its picture and its row

@@ -84,6 +84,12 @@ def test_a_mean_digit_does_not_win(sets):
     assert sets["mean"]["classifier_score"] < 2 < 9 < sets["fresh"]["classifier_score"]
 
 
+def test_groups_are_names(evaluator):
+    with pytest.raises(ValueError, match="Did you mean 'frechet'"):
+        evaluator.ceiling(100, ["frechett"])
+    assert set(evaluator.ceiling(100, "frechet")) == {"frechet_distance"}
+
+
 def test_the_other_groups(evaluator):
     small = evaluation.Evaluator(evaluator.train[:1500], evaluator.train[1500:3000])
     figures = small.ceiling(1000, ["parzen", "two_sample"])

@@ -122,7 +122,16 @@ def training(few_digits, out, *more):
 
 @pytest.mark.slow
 def test_a_worker_is_killed_and_all_go_on_to_the_same_bits(few_digits, tmp_path):
-    script = [sys.executable, SCRIPTS / "train_mnist.py", "--strategy", "multiworker", "--steps", "300"]
+    script = [
+        sys.executable,
+        SCRIPTS / "train_mnist.py",
+        "--strategy",
+        "multiworker",
+        "--steps",
+        "300",
+        "--latent-dim",
+        "2",
+    ]
 
     def start(out, *more):
         return start_workers(2, lambda index: [*script, *training(few_digits, out, *more)])

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
@@ -124,8 +125,17 @@ def test_two_latent_dimensions_make_a_map(few_digits, tmp_path):
 
 
 def test_minutes(few_digits, tmp_path):
-    assert train(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--minutes", 0.02) == 0
-    assert int(keras.models.load_model(tmp_path / "run" / "model.keras").step.numpy()) >= 1
+    out = tmp_path / "run"
+
+    def steps():
+        return int(keras.models.load_model(out / "model.keras").step.numpy())
+
+    assert train(out, few_digits, "--recipe", "tutorial_mlp", "--minutes", 0.02) == 0
+    made = steps()
+    assert made >= 1 and train_mnist.seconds_so_far(out) >= 1.2
+    assert train(out, few_digits, "--resume") == 0 and steps() == made, "the time is up"
+    assert train(out, few_digits, "--resume", "--minutes", 0.04) == 0 and steps() > made
+    assert 2.4 <= train_mnist.seconds_so_far(out)
 
 
 def test_lists_and_shows_recipes(capsys):
@@ -163,7 +173,8 @@ def test_a_signal_saves_and_says_how_to_go_on(number, few_digits, tmp_path):
     process.send_signal(number)
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
-    assert "--resume" in printed and "Traceback" not in errors
+    assert "Traceback" not in errors
+    assert shlex.join(["python", "scripts/train_mnist.py", *map(str, process.args[2:]), "--resume"]) in printed
     step = int(keras.models.load_model(out / "model.keras").step.numpy())
     assert step >= 50 and (out / f"checkpoints/ckpt-{step}.index").exists()
 
@@ -381,6 +392,18 @@ def test_train_refuses_a_folder_in_use(mlp_run, few_digits, tmp_path, capsys):
     assert "not an empty folder" in capsys.readouterr().err
 
 
+def test_train_refuses_a_folder_that_another_process_trains_in(mlp_run, few_digits, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    with train_mnist.claimed(tmp_path / "run"):
+        assert train(tmp_path / "run", few_digits, "--resume", "--steps", 9) == 2
+    assert "Another process is training" in capsys.readouterr().err
+    assert train(tmp_path / "run", few_digits, "--resume", "--steps", 9) == 0
+    with train_mnist.claimed(tmp_path / "begins"):  # both saw an empty folder, and the other was faster
+        assert train(tmp_path / "begins", few_digits, "--recipe", "tutorial_mlp", "--steps", 1) == 2
+    assert "Another process is training" in capsys.readouterr().err
+    assert not list((tmp_path / "begins").iterdir())
+
+
 def test_train_refuses_a_place_it_cannot_write_to(few_digits, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert train(tmp_path / "file" / "run", few_digits, "--recipe", "tutorial_mlp") == 2
@@ -421,6 +444,7 @@ def test_a_run_killed_after_its_last_checkpoint_is_finished_by_resuming(mlp_run,
         (["--num", "3", "--out", "x.npz", "--label", "3"], "without num_classes"),
         (["--num", "3", "--out", "x.npz", "--seed", "-3"], "--seed must lie"),
         (["--num", "20000", "--out", "x.png"], "at most 10,000"),
+        (["--num", "300", "--out", "x", "--shards", "npz", "--overwrite"], "Leave --overwrite out"),
     ],
 )
 def test_sample_refuses(arguments, message, mlp_run, tmp_path, monkeypatch, capsys):
@@ -477,7 +501,8 @@ def test_evaluate_measures_labels_of_a_conditional_run(cgan_run):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["RUN", "--num", "3"], "must be 100 or more"),
+        (["RUN", "--num", "3"], "100 samples or more"),
+        (["RUN", "--num", "200", "--samples", "RUN"], "Leave --num and --seed out"),
         (["RUN", "--metrics", "labels", "--num", "100"], "Only conditional GANs"),
         (["nowhere"], "not a run folder"),
         (["RUN", "--seed", "-1", "--num", "100"], "seed must be an integer"),
@@ -527,6 +552,16 @@ def test_toys_are_trained_evaluated_and_sampled(ring_run, tmp_path):
     with np.load(tmp_path / "points.npz") as archive:
         np.testing.assert_array_equal(archive["points"], keras.models.load_model(ring_run / "model.keras").sample(300))
     assert sample.main([str(ring_run), "--num", "300", "--out", str(tmp_path / "points.png")]) == 0
+
+
+def test_points_of_no_known_toy_have_no_figures(ring_run, tmp_path, capsys):
+    shutil.copytree(ring_run, tmp_path / "run")
+    points = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
+    np.savez(tmp_path / "points.npz", x_train=points, x_test=points)
+    config = json.loads((ring_run / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "points.npz")}))
+    assert evaluate.main([str(tmp_path / "run"), "--num", "100"]) == 2
+    assert "Points are measured against the toy" in capsys.readouterr().err
 
 
 # The ledger.

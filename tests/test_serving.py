@@ -179,6 +179,18 @@ def test_the_bounds_are_in_the_graph(wrong, message, conditional):
             model.signatures[endpoint](**{key: tf.constant(value, types[key]) for key, value in given.items()})
 
 
+@pytest.mark.parametrize("label", [-1, 3])
+@pytest.mark.parametrize("endpoint", ["serving_default", "discriminate"])
+def test_the_labels_of_rows_are_checked_in_the_graph(endpoint, label, conditional):
+    _, path = conditional
+    function = tf.saved_model.load(str(path)).signatures[endpoint]
+    specs = function.structured_input_signature[1]
+    given = {key: tf.zeros([2 if n is None else n for n in spec.shape], spec.dtype) for key, spec in specs.items()}
+    function(**given)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label must lie from 0 to 2"):
+        function(**{**given, "label": tf.constant([0, label])})
+
+
 def test_a_loss_without_probabilities_and_points_have_fewer_outputs(tmp_path):
     gan = tiny_gan(loss="wasserstein", regularizers="gradient_penalty")
     described = json.loads((serving.export(gan, tmp_path / "critic") / "signatures.json").read_text())["endpoints"]

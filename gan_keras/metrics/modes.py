@@ -40,8 +40,18 @@ def mode_counts(points, centers, deviation):
 def kl_from_uniform(labels, number):
     """KL(shares of the labels || uniform over `number` labels), in nats: 0 for even shares, log(number) for one label only.
 
-    Of n labels drawn evenly it is about (number - 1) / (2 n). Args: labels (n,) integers from 0 to number - 1; n = 0 gives
-    infinity. Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.3.1, for stacked MNIST.
+    Of n labels drawn evenly it is about (number - 1) / (2 n). Metz et al. 2017, "Unrolled Generative Adversarial Networks",
+    section 3.3.1, for stacked MNIST.
+
+    Args:
+        labels: Integers (n,) from 0 to number - 1.
+        number: How many labels there are.
+
+    Returns:
+        A float; infinity for n = 0.
+
+    Raises:
+        ValueError: Labels of another shape, type or range.
     """
     labels = np.asarray(labels)
     if (
