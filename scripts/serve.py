@@ -41,9 +41,17 @@ class Endpoints:
                 f"{folder} holds no exported SavedModel (no {folder}/1/saved_model.pb). Make one with scripts/export.py."
             )
         self.path = max(versions, key=lambda path: int(path.name))
-        self._model = tf.saved_model.load(str(self.path))  # keeps the weights of the functions alive
+        try:
+            self._model = tf.saved_model.load(str(self.path))  # keeps the weights of the functions alive
+            self.description = json.loads((self.path / "signatures.json").read_text())
+        except (
+            ValueError,
+            OSError,
+            IndexError,
+            tf.errors.OpError,
+        ) as error:  # IndexError: TensorFlow's word for a short read
+            raise ValueError(f"{self.path} cannot be read: {error}. Export it again.") from error
         self.functions = dict(self._model.signatures)
-        self.description = json.loads((self.path / "signatures.json").read_text())
 
     def answer(self, request):
         """The response to a request: `{"signature_name": ..., "inputs": {...}}`, or "instances", a list of rows.
@@ -159,7 +167,7 @@ def main(argv=None):
         endpoints = Endpoints(args.folder)
         if importlib.util.find_spec("kserve") is None:
             raise ValueError("The server is KServe's, which is not installed: pip install -e '.[serve]'")
-    except (ValueError, OSError, tf.errors.OpError) as error:
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     name = args.name or pathlib.Path(args.folder).resolve().name

@@ -332,6 +332,18 @@ def endpoints(conditional):
     return serve.Endpoints(conditional[1].parent)
 
 
+@pytest.mark.parametrize("damaged", ["variables/variables.data-00000-of-00001", "signatures.json", "saved_model.pb"])
+def test_a_damaged_export_is_refused(damaged, conditional, tmp_path, capsys):
+    import serve
+
+    shutil.copytree(conditional[1], tmp_path / "1")
+    (tmp_path / "1" / damaged).write_bytes(b"")
+    assert serve.main([str(tmp_path)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    assert serve.main([str(tmp_path / "1")]) == 2
+    assert "Give the folder above it" in capsys.readouterr().err
+
+
 def test_columns_and_rows(endpoints, conditional):
     gan, _ = conditional
     z = gan.latents(1)[:2].numpy()
