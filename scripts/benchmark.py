@@ -280,18 +280,21 @@ def measure(networks, args):
 
 def table(name, report):
     """The lines of the table for one pair of networks."""
-    medians = {peer: np.median(result["rounds"]) for peer, result in report["peers"].items()}
+    fit = report["peers"].get("fit")
     how = f"{'XLA' if report['compiled'] else 'no XLA'}, {report['steps_per_execution']} steps at once in fit"
     lines = [
         f"{name}: batch {report['batch']}, {how}",
-        f"  {'peer':16} {'ms a step':>10} {'lowest - highest':>20} {'/ fit':>7} {'start, s':>9}",
+        f"  {'peer':16} {'ms a step':>10} {'lowest - highest':>20} {'/ fit':>20} {'start, s':>9}",
     ]
     for peer, result in report["peers"].items():
-        low, high = (1e3 * f(result["rounds"]) for f in (min, max))
-        ratio = f"{medians[peer] / medians['fit']:.2f}" if "fit" in medians else ""
+        milliseconds = 1e3 * np.array(result["rounds"])
+        spread = f"{min(milliseconds):.1f} - {max(milliseconds):.1f}"
+        ratio = ""
+        if fit:  # round by round: both met the same moments of the machine
+            ratios = np.divide(result["rounds"], fit["rounds"])
+            ratio = f"{np.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
         start = "" if peer == "floor" else f"{result['start']:.1f}"
-        spread = f"{low:.1f} - {high:.1f}"
-        lines.append(f"  {peer:16} {1e3 * medians[peer]:10.1f} {spread:>20} {ratio:>7} {start:>9}")
+        lines.append(f"  {peer:16} {np.median(milliseconds):10.1f} {spread:>20} {ratio:>20} {start:>9}")
     return "\n".join(lines)
 
 
