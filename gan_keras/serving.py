@@ -134,19 +134,16 @@ def _endpoints(gan):
         *([tf.TensorSpec((), tf.int32, name="label")] if gan.conditional else []),
     ]
 
-    def players(inputs):
+    def checked(inputs):
         if not gan.conditional:
             return inputs[0]
-        message = f"label must lie from 0 to {gan.num_classes - 1}."
-        checks = [
-            tf.debugging.assert_non_negative(inputs[1], message),
-            tf.debugging.assert_less(inputs[1], gan.num_classes, message),
-        ]
-        with tf.control_dependencies(checks):
-            return [inputs[0], tf.identity(inputs[1])]
+        first, label = inputs
+        last = gan.num_classes - 1
+        with tf.control_dependencies(_bounds(label, 0, last, f"label must lie from 0 to {last}.")):
+            return [first, tf.identity(label)]
 
     def serving_default(*inputs):
-        return {"images": tf.cast(gan(players(inputs), training=False), tf.float32)}
+        return {"images": tf.cast(gan(checked(inputs), training=False), tf.float32)}
 
     def generate(seed, n, label=None):
         return {"images": _sample(gan, seed, n, label)}
@@ -155,7 +152,7 @@ def _endpoints(gan):
         return {"image_bytes": _png(_sample(gan, seed, n, label), gan.value_range)}
 
     def discriminate(*inputs):
-        scores = gan.discriminator(players(inputs), training=False)
+        scores = gan.discriminator(checked(inputs), training=False)
         logits = tf.cast(tf.reshape(scores, [-1]), tf.float32)
         logistic = gan.compiled and isinstance(gan.adversarial_loss, losses.LogisticLoss)
         return {"logits": logits, **({"probability": tf.sigmoid(logits)} if logistic else {})}
@@ -173,22 +170,23 @@ def _endpoints(gan):
 
 def _sample(gan, seed, n, label):
     """`gan.sample(n, seed, label)` as a graph, with the bounds checked where it runs."""
-    checks = [
-        tf.debugging.assert_non_negative(seed, "seed must lie from 0 to 2**31 - 1."),
-        tf.debugging.assert_less(seed, tf.constant(2**31, tf.int64), "seed must lie from 0 to 2**31 - 1."),
-        tf.debugging.assert_positive(n, f"n must lie from 1 to {BLOCK}."),
-        tf.debugging.assert_less_equal(n, BLOCK, f"n must lie from 1 to {BLOCK}."),
-    ]
+    checks = _bounds(seed, 0, 2**31 - 1, "seed must lie from 0 to 2**31 - 1.")
+    checks += _bounds(n, 1, BLOCK, f"n must lie from 1 to {BLOCK}.")
     labels = None
     if gan.conditional:
-        message = f"label must lie from 0 to {gan.num_classes - 1}, or be -1 for all in turn."
-        checks += [
-            tf.debugging.assert_greater_equal(label, -1, message),
-            tf.debugging.assert_less(label, gan.num_classes, message),
-        ]
+        last = gan.num_classes - 1
+        checks += _bounds(label, -1, last, f"label must lie from 0 to {last}, or be -1 for all in turn.")
         labels = tf.where(label < 0, tf.range(BLOCK) % gan.num_classes, label)
     with tf.control_dependencies(checks):
         return gan.block_of_samples(tf.identity(seed), 0, n, labels)
+
+
+def _bounds(value, lowest, highest, message):
+    """Assertions, for `tf.control_dependencies`, that integers lie between two others, both allowed."""
+    return [
+        tf.debugging.assert_greater_equal(value, tf.constant(lowest, value.dtype), message),
+        tf.debugging.assert_less_equal(value, tf.constant(highest, value.dtype), message),
+    ]
 
 
 def _png(images, value_range):

@@ -39,7 +39,11 @@ def ask(connection, path, inputs):
     answer = response.read()
     if response.status != 200:
         raise RuntimeError(f"HTTP {response.status}: {answer[:200].decode(errors='replace')}")
-    return json.loads(answer)["outputs"], time.perf_counter() - begin
+    try:
+        images = json.loads(answer)["outputs"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RuntimeError(f"the answer holds no images, but: {answer[:200].decode(errors='replace')}") from error
+    return images, time.perf_counter() - begin
 
 
 def main(argv=None):

@@ -44,12 +44,8 @@ class Endpoints:
         try:
             self._model = tf.saved_model.load(str(self.path))  # keeps the weights of the functions alive
             self.description = json.loads((self.path / "signatures.json").read_text())
-        except (
-            ValueError,
-            OSError,
-            IndexError,
-            tf.errors.OpError,
-        ) as error:  # IndexError: TensorFlow's word for a short read
+        # IndexError is TensorFlow's word for a short read.
+        except (ValueError, OSError, IndexError, tf.errors.OpError) as error:
             raise ValueError(f"{self.path} cannot be read: {error}. Export it again.") from error
         self.functions = dict(self._model.signatures)
 
