@@ -115,6 +115,10 @@ class Recipe:
             if field.name not in skipped:
                 yield field.name, _text(getattr(self, field.name)), self.sources.get(field.name, "")
 
+    def values(self):
+        """{attribute: value as text}, `rows` without the sources: recipes with equal values train the same GAN."""
+        return {attribute: value for attribute, value, _ in self.rows()}
+
     def __str__(self):
         rows = list(self.rows())
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]

@@ -15,6 +15,7 @@ import peers
 import tensorflow as tf
 
 from gan_keras import data, plots, recipes
+from gan_keras.networks import precision
 from time_to_quality import CONTESTANTS, time_to_quality
 
 # The recipes whose networks are measured, each in its own batches.
@@ -22,7 +23,8 @@ NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "default")
 
 PEERS = {
     "fit": "fit of gan_keras",
-    "step": "its step, without fit",
+    "bfloat16": "the same with --mixed-precision bfloat16",
+    "step": "the step of gan_keras, without fit",
     "guide": "the step of Keras' guide, through fit",
     "loop": "a bare tf.function in a loop",
     "torch": "PyTorch, eager",
@@ -86,6 +88,11 @@ def parse(argv):
         help="trainings of each contestant, with --time-to-quality; default: %(default)s",
     )
     args = parser.parse_args(argv)
+    speed, quality = ("networks", "peers", "jit", "rounds", "seconds"), ("minutes", "contestants", "seeds")
+    for name in speed if args.time_to_quality else quality:
+        if getattr(args, name) != parser.get_default(name):
+            where = "with" if args.time_to_quality else "without"
+            raise ValueError(f"--{name} says nothing {where} --time-to-quality. Leave it out.")
     for name in ("rounds", "seconds", "minutes", "seeds"):
         if not 0 < getattr(args, name) < 1e6:
             raise ValueError(f"--{name} must be above 0 and finite. Received: {getattr(args, name)}")
@@ -157,6 +164,10 @@ class Networks:
         gan = self.recipe.build(jit_compile=self.jit, steps_per_execution=at_once)
         stream = data.batches(self.images, batch_size=self.recipe.batch_per_step, value_range=self.range)
         return through_fit(gan, stream, at_once)
+
+    def bfloat16(self):
+        with precision("mixed_bfloat16"):
+            return self.fit()
 
     def step(self):
         gan = self.recipe.build(jit_compile=self.jit)

@@ -474,7 +474,7 @@ def path_of(row, seed):
 
 def values_of(row):
     """{recipe: {attribute: value as text}} of the recipes that a row is made of."""
-    return {name: {attribute: value for attribute, value, _ in recipes.get(name).rows()} for name in row.uses}
+    return {name: recipes.get(name).values() for name in row.uses}
 
 
 def runs_of(row):

@@ -83,7 +83,7 @@ class Quality(keras.callbacks.Callback):
 def time_to_quality(args, out):
     """Train every contestant for equal time, and write figures against seconds as JSON and as a picture."""
     conditions = {"versions": common.versions(), "cores": os.cpu_count(), "minutes": args.minutes}
-    conditions["recipes"] = {name: str(recipes.get(name)) for name in CONTESTANTS if name in recipes.RECIPES}
+    conditions["recipes"] = {name: recipes.get(name).values() for name in CONTESTANTS if name in recipes.RECIPES}
     report = begun(out, conditions)
     train, test = data.load("mnist", "train")[0], data.load("mnist", "test")[0]
     evaluator = evaluation.Evaluator(train, test)

@@ -185,6 +185,14 @@ def test_measures_and_draws(tmp_path, capsys):
     assert "ms a step" in printed and "tutorial_mlp: batch 128" in printed
 
 
+def test_the_peer_of_16_bits_computes_in_them(monkeypatch):
+    monkeypatch.setattr(benchmark, "through_fit", lambda gan, *rest: gan)
+    gan = benchmark.Networks("tutorial_mlp", "auto").bfloat16()
+    dense = [l for player in (gan.generator, gan.discriminator) for l in player.layers if isinstance(l, layers.Dense)]
+    assert [layer.compute_dtype for layer in dense] == ["bfloat16", "float32"] * 2, "what a player puts out stays in 32"
+    assert keras.config.dtype_policy().name == "float32", "for this peer only"
+
+
 def test_floating_point_operations_are_counted():
     # One pass of the generator and two of the discriminator, and back to its weights; then one of each and back to the
     # generator's weights. Back to the weights of a first layer, and not to the images or latents before it.
@@ -235,7 +243,9 @@ def test_time_to_quality(tmp_path, monkeypatch, capsys):
         (["--rounds", "0"], "must be above 0"),
         (["--out", "speed.txt"], "a .json file"),
         (["--out", "nowhere/speed.json"], "There is no folder nowhere"),
-        (["--minutes", "-1"], "must be above 0"),
+        (["--time-to-quality", "--minutes", "-1"], "must be above 0"),
+        (["--minutes", "1"], "--minutes says nothing without --time-to-quality"),
+        (["--time-to-quality", "--networks", "dcgan"], "--networks says nothing with --time-to-quality"),
         (["--seconds", "inf"], "finite"),
         (["--networks", "tutorial_mlp", "--peers", "guide", "--out", "old.json"], "old.json exists"),
     ],
