@@ -157,7 +157,7 @@ class Checkpoint(EverySteps):
         for step in steps:
             path = str(self.directory / f"ckpt-{step}")
             try:
-                tf.train.Checkpoint(gan=gan).restore(path).assert_existing_objects_matched()
+                tf.train.Checkpoint(gan=gan).restore(path).assert_consumed()
                 return int(gan.step.numpy())
             except (AssertionError, ValueError) as error:
                 raise ValueError(

@@ -88,10 +88,12 @@ def check_game(generator, discriminator, d_optimizer, g_optimizer, loss, regular
             "regularizers='gradient_penalty' (WGAN-GP) or 'weight_clipping' (WGAN), or put every layer of the critic into "
             "gan_keras.layers.SpectralNormalization."
         )
-    if not loss.separable and isinstance(schedule, schedules.ThreeStep):
+    # A midpoint or a difference of the two kinds of score needs both in one move.
+    apart = loss.separable and loss.threshold is not None and loss.distance is None
+    if not apart and isinstance(schedule, schedules.ThreeStep):
         raise ValueError(
-            f"ThreeStep trains on the two halves of the loss apart, which means nothing for {type(loss).__name__}: only their "
-            "difference does. Use the schedule 'alternating'."
+            f"ThreeStep trains on the two halves of the loss apart, which means nothing for {type(loss).__name__}: it compares "
+            "real with generated scores. Use the schedule 'alternating'."
         )
 
 

@@ -26,7 +26,8 @@ class AdversarialLoss(abc.ABC):
         distance: Name under which `mean(real scores) - mean(fake scores)` is logged where that difference estimates a
             distance, else `None`.
         needs_lipschitz: Whether it means nothing without something that bounds the discriminator's slope.
-        separable: Whether `real` and `fake` mean something each by itself, so that `ThreeStep` may train on them apart.
+        separable: Whether `real` and `fake` mean something each by itself, so that `ThreeStep` may train on them apart, where
+            there is a threshold and no distance.
     """
 
     threshold = 0.0
@@ -47,11 +48,11 @@ class AdversarialLoss(abc.ABC):
         """The generator's loss on the scores of generated examples: a scalar."""
 
     def discriminator_loss(self, real_scores, fake_scores):
-        """`real(real_scores) + fake(fake_scores)`."""
+        """`real(real_scores) + fake(fake_scores)`. Override those two, which training calls, and not this."""
         return self.real(real_scores) + self.fake(fake_scores)
 
     def generator_loss(self, fake_scores):
-        """`generator(fake_scores)`."""
+        """`generator(fake_scores)`. Override that."""
         return self.generator(fake_scores)
 
     def get_config(self):

@@ -49,7 +49,7 @@ class Recipe:
         steps: Steps that the training script makes unless told otherwise.
         steps_per_execution: Steps that the script hands to TensorFlow at once. Saves time between steps where these are short;
             the weights are the same.
-        compiled: Whether the step is faster through XLA on a CPU, measured by scripts/benchmark.py.
+        jit_on_cpu: Whether the step is faster through XLA on a CPU, measured by scripts/benchmark.py.
         sources: Where each value comes from, by attribute.
     """
 
@@ -71,7 +71,7 @@ class Recipe:
     batch_size: int = 64
     steps: int = 10_000
     steps_per_execution: int = 5
-    compiled: bool = False
+    jit_on_cpu: bool = False
 
     @property
     def batch_per_step(self):
@@ -86,7 +86,7 @@ class Recipe:
             jit_compile: As in `GAN.compile`; "auto" is on with a GPU, and on a CPU where the recipe is faster for it.
             steps_per_execution: As in `GAN.compile`.
         """
-        if jit_compile == "auto" and self.compiled and not tf.distribute.has_strategy():
+        if jit_compile == "auto" and self.jit_on_cpu and not tf.distribute.has_strategy():
             jit_compile = True
         keras.utils.set_random_seed(seed)
         gan = GAN(
@@ -110,13 +110,13 @@ class Recipe:
 
     def rows(self):
         """(attribute, value as text, source) for each attribute that decides the result, but for rounding."""
-        skipped = ("name", "summary", "source", "sources", "steps_per_execution", "compiled")
+        skipped = ("name", "summary", "source", "sources", "steps_per_execution", "jit_on_cpu")
         for field in dataclasses.fields(self):
             if field.name not in skipped:
                 yield field.name, _text(getattr(self, field.name)), self.sources.get(field.name, "")
 
     def values(self):
-        """{attribute: value as text}, `rows` without the sources: recipes with equal values train the same GAN."""
+        """{attribute: value as text}: `rows` without the sources, to tell whether a recipe has changed."""
         return {attribute: value for attribute, value, _ in self.rows()}
 
     def __str__(self):
@@ -258,7 +258,7 @@ _RECIPES = [
         generator=networks.mlp_generator,
         discriminator=networks.mlp_discriminator,
         steps_per_execution=20,
-        compiled=True,
+        jit_on_cpu=True,
         **_DCGAN_TRAINING,
         sources=dict(
             generator="T1",
@@ -429,7 +429,7 @@ _RECIPES = [
             "generator": "the default's, with a mapping network of a quarter of StyleGAN's depth",
             "latent_dim": "chosen here",
             "regularizers": "Mescheder et al. 2018, equation 9; weight for small images chosen here",
-            "steps": "chosen here; a quarter of an hour on one core",
+            "steps": "chosen here; a quarter to half an hour on one core",
         },
     ),
     _RING,

@@ -21,6 +21,9 @@ from time_to_quality import CONTESTANTS, time_to_quality
 # The recipes whose networks are measured, each in its own batches.
 NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "default")
 
+# Of a peer in a round, however slow the network.
+LEAST_STEPS = 5
+
 PEERS = {
     "fit": "fit of gan_keras",
     "bfloat16": "the same with --mixed-precision bfloat16",
@@ -212,7 +215,7 @@ class Networks:
         """What the speed depends on, for the report."""
         return {
             "batch": self.recipe.batch_per_step,
-            "compiled": bool(self.recipe.build(jit_compile=self.jit).jit_compile),
+            "jit_compile": bool(self.recipe.build(jit_compile=self.jit).jit_compile),
             "steps_per_execution": self.recipe.steps_per_execution,
         }
 
@@ -266,9 +269,7 @@ def measure(networks, args):
         try:
             with common.hidden_stderr():
                 run = getattr(networks, peer)()
-                begin = time.perf_counter()
-                run(1)
-                start = time.perf_counter() - begin
+                first, second = whole(run), whole(run)
                 seconds = min(run(1), run(1))
         except Missing as missing:
             print(f"  {peer}: left out. {missing}", flush=True)
@@ -278,21 +279,31 @@ def measure(networks, args):
                 raise
             print(f"  {peer}: left out. PyTorch says: {str(error).strip().splitlines()[0]}", flush=True)
             continue
-        runs[peer] = run, max(1, round(args.seconds / seconds))
-        results[peer] = {"start": start, "rounds": []}
+        runs[peer] = run, max(LEAST_STEPS, round(args.seconds / seconds))
+        results[peer] = {"start": max(0.0, first - second), "rounds": []}
     if not runs:
         raise ValueError("None of the peers can be measured; name others with --peers.")
+    order = list(runs)
     for _ in range(args.rounds):
-        for peer, (run, steps) in runs.items():
+        for peer in order:
+            run, steps = runs[peer]
             time.sleep(0.3)  # the threads of the peer before spin on for a while
             results[peer]["rounds"].append(run(steps))
+        order = order[1:] + order[:1]  # so that none always follows the same one
     return results
+
+
+def whole(run):
+    """Seconds of a call of a peer, with all that precedes its steps."""
+    begin = time.perf_counter()
+    run(1)
+    return time.perf_counter() - begin
 
 
 def table(name, report):
     """The lines of the table for one pair of networks."""
     fit = report["peers"].get("fit")
-    how = f"{'XLA' if report['compiled'] else 'no XLA'}, {report['steps_per_execution']} steps at once in fit"
+    how = f"{'XLA' if report['jit_compile'] else 'no XLA'}, {report['steps_per_execution']} steps at once in fit"
     lines = [
         f"{name}: batch {report['batch']}, {how}",
         f"  {'peer':16} {'ms a step':>10} {'lowest - highest':>20} {'/ fit':>20} {'start, s':>9}",

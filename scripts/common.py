@@ -82,17 +82,37 @@ def versions():
     }
 
 
+# What config.json holds.
+SETTINGS = (
+    "recipe",
+    "seed",
+    "batch_size",
+    "latent_dim",
+    "data",
+    "split",
+    "jit",
+    "steps",
+    "minutes",
+    "values",
+    "versions",
+)
+
+
 def read_config(folder):
     """The config.json of a run folder."""
     path = pathlib.Path(folder) / "config.json"
     try:
-        return {"precision": "float32", **json.loads(path.read_text())}
+        config = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise ValueError(
             f"{folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py."
         ) from error
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+    missing = [name for name in SETTINGS if not isinstance(config, dict) or name not in config]
+    if missing:
+        raise ValueError(f"{path} is not what scripts/train_mnist.py writes. It lacks {', '.join(missing)}.")
+    return {"precision": "float32", **config}
 
 
 def load_gan(folder):

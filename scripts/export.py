@@ -79,9 +79,10 @@ def figures(gan, path):
     """The table of report.json, if the run was evaluated."""
     try:
         report = json.loads(path.read_text())
+        report = {name: report[name] for name in ("step", "samples", "figures")}
     except FileNotFoundError:
         return ["Not measured. Run scripts/evaluate.py before the export."]
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} cannot be read: {error}. Run scripts/evaluate.py again.") from error
     step = int(gan.step.numpy())
     earlier = "" if report["step"] == step else f", which is not this one ({step:,})"

@@ -12,6 +12,7 @@ import peers
 import tensorflow as tf
 
 from gan_keras import data, evaluation, plots, recipes
+from gan_keras.classifier import DigitClassifier
 
 # Seconds of training after which samples are looked at.
 MARKS = (15, 30, 60, 120, 300, 600, 1200, 2400, 3600)
@@ -84,30 +85,30 @@ def time_to_quality(args, out):
     """Train every contestant for equal time, and write figures against seconds as JSON and as a picture."""
     conditions = {"versions": common.versions(), "cores": os.cpu_count(), "minutes": args.minutes}
     conditions["recipes"] = {name: recipes.get(name).values() for name in CONTESTANTS if name in recipes.RECIPES}
-    report = begun(out, conditions)
+    report = begun(out, {**conditions, "features": DigitClassifier().identity, "samples": SAMPLES})
     train, test = data.load("mnist", "train")[0], data.load("mnist", "test")[0]
     evaluator = evaluation.Evaluator(train, test)
-    report["features"] = evaluator.identity
     end = 60 * args.minutes
     marks = [*(mark for mark in MARKS if mark < end), end]
-    minutes = len(args.contestants) * args.seeds * args.minutes
+    asked = [(name, seed) for name in args.contestants for seed in range(args.seeds)]
+    todo = [(name, seed) for name, seed in asked if str(seed) not in report["runs"].get(name, {})]
     print(
-        f"{', '.join(args.contestants)}: {args.seeds} seed(s) of {args.minutes:g} minutes each, {minutes:g} minutes in all."
+        f"{', '.join(args.contestants)}: {args.seeds} seed(s) each, {len(asked) - len(todo)} training(s) already in {out}."
     )
-    for name in args.contestants:
-        for seed in range(args.seeds):
-            keras.backend.clear_session()
-            model, stream, draw = CONTESTANTS[name](train, seed)
+    print(f"{len(todo)} to do, {args.minutes:g} minutes each, {len(todo) * args.minutes:g} minutes in all.")
+    for name, seed in todo:
+        keras.backend.clear_session()
+        model, stream, draw = CONTESTANTS[name](train, seed)
 
-            def look():
-                figures = evaluator.figures(evaluator.describe([(draw(), None)]), ["frechet", "manifold"])
-                return {key: figures[key][0] for key in ("frechet_distance", "coverage")}
+        def look():
+            figures = evaluator.figures(evaluator.describe([(draw(), None)]), ["frechet", "manifold"])
+            return {key: figures[key][0] for key in ("frechet_distance", "coverage")}
 
-            quality = Quality(marks, look)
-            print(f"\n{name}, seed {seed}", flush=True)
-            model.fit(stream, shuffle=False, steps_per_epoch=10**7, verbose=0, callbacks=[quality, Progress(quality)])
-            report["runs"].setdefault(name, {})[str(seed)] = quality.points
-            out.write_text(json.dumps(report, indent=2) + "\n")
+        quality = Quality(marks, look)
+        print(f"\n{name}, seed {seed}", flush=True)
+        model.fit(stream, shuffle=False, steps_per_epoch=10**7, verbose=0, callbacks=[quality, Progress(quality)])
+        report["runs"].setdefault(name, {})[str(seed)] = quality.points
+        out.write_text(json.dumps(report, indent=2) + "\n")
     draw_curves(report, out.with_suffix(".png"))
     print(f"\nResults {out}\nPicture {out.with_suffix('.png')}")
     return 0

@@ -113,7 +113,7 @@ def new_config(args):
     config["data"] = resolved(config["data"])
     if config["jit"] == "auto":
         # Settled when the run begins: bits differ between the two.
-        faster = recipe.compiled or tf.config.list_physical_devices("GPU")
+        faster = recipe.jit_on_cpu or tf.config.list_physical_devices("GPU")
         config["jit"] = "on" if faster and not why_no_jit(args) else "off"
     return {
         **config,
@@ -152,7 +152,8 @@ def flag(name):
 
 
 def values_of(config):
-    return {name: value for name, value, _ in common.recipe_of(config).rows() if name not in ("steps", "data")}
+    """What the run's recipe says, but for what config.json tells by itself."""
+    return {name: value for name, value in common.recipe_of(config).values().items() if name not in ("steps", "data")}
 
 
 def old_config(args, out):

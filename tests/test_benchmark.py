@@ -56,6 +56,27 @@ def test_the_torch_twin_has_our_losses_and_gradients(name):
     agree(g_gradients, twin.generator)
 
 
+@pytest.mark.parametrize("name", benchmark.NETWORKS)
+def test_the_step_of_the_torch_twin_trains_both_players(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional peer of the benchmark")
+    from torch_twin import Twin
+
+    gan = recipes.get(name).build()
+    twin = Twin(gan)  # with the paddings that are timed
+    updates = []
+    for optimizer in twin.optimizers:
+        optimizer.register_step_post_hook(lambda optimizer, *_: updates.append(twin.optimizers.index(optimizer)))
+    before = [p.detach().clone() for network in (twin.generator, twin.discriminator) for p in network.parameters()]
+    average = [p.clone() for p in twin.average or []]
+    z = torch.randn(3, gan.latent_dim)
+    assert twin.generator(z).shape == (3, 1, 28, 28) and twin.score(twin.generator(z)).shape == (3, 1)
+    twin.step(torch.rand(2 * gan.schedule.batches_per_step, 1, 28, 28))
+    assert updates == [0] * gan.schedule.batches_per_step + [1]
+    after = [p for network in (twin.generator, twin.discriminator) for p in network.parameters()]
+    assert all((a != b).any() for a, b in zip(before, after, strict=True) if b.grad.abs().max() > 1e-6)
+    assert any((a != b).any() for a, b in zip(average, twin.average)) if gan.ema else twin.average is None
+
+
 def agree(ours, module):
     theirs = [parameter.grad.numpy() for parameter in module.parameters()]
     assert len(ours) == len(theirs)
@@ -193,6 +214,76 @@ def test_the_peer_of_16_bits_computes_in_them(monkeypatch):
     assert keras.config.dtype_policy().name == "float32", "for this peer only"
 
 
+class Clock:
+    """A `time` whose seconds pass only when told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def test_the_clock_runs_from_the_first_call_to_the_last(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(benchmark, "time", clock)
+
+    class Slow(keras.Model):
+        def fit(self, stream, steps_per_epoch, callbacks, **_):
+            (timer,) = callbacks
+            timer.on_train_begin()
+            clock.sleep(100.0)  # it starts, and compiles in the first call
+            for last in range(3, steps_per_epoch, 4):
+                clock.sleep(8.0)
+                timer.on_train_batch_end(last)
+            clock.sleep(100.0)
+
+    assert benchmark.through_fit(Slow(), None, at_once=4)(8) == pytest.approx(2.0), "eight seconds for four steps"
+
+    seconds = iter([50.0, 3.0, 3.0, 4.0])
+    run = benchmark.in_a_loop(lambda: clock.sleep(next(seconds)), value=lambda nothing: None)
+    assert run(3) == pytest.approx(10.0 / 3)
+    assert next(seconds, None) is None
+
+
+def test_peers_take_turns_and_their_first_call_is_told_apart(monkeypatch):
+    clock, calls = Clock(), []
+    monkeypatch.setattr(benchmark, "time", clock)
+
+    class Peers:
+        def peer(self, name, seconds, start):
+            def run(steps):
+                calls.append((name, steps))
+                clock.sleep(steps * seconds + (start if calls.count((name, 1)) == 1 else 0.0))
+                return seconds
+
+            return run
+
+        def fit(self):
+            return self.peer("fit", 0.1, 7.0)
+
+        def step(self):
+            return self.peer("step", 2.0, 9.0)
+
+    args = benchmark.parse(["--peers", "fit", "step", "--rounds", "2"])
+    results = benchmark.measure(Peers(), args)
+    assert [r["start"] for r in results.values()] == pytest.approx([7.0, 9.0])
+    assert calls[8:] == [("fit", 10), ("step", 5), ("step", 5), ("fit", 10)], "a second at least, and five steps"
+    assert results["step"]["rounds"] == [2.0, 2.0]
+
+
+def test_the_table_tells_medians_and_ratios_of_rounds():
+    peers_ = {"fit": {"start": 4.0, "rounds": [0.1, 0.2, 0.4]}, "loop": {"start": 1.0, "rounds": [0.3, 0.2, 0.4]}}
+    report = {"batch": 8, "jit_compile": True, "steps_per_execution": 5, "peers": peers_}
+    lines = benchmark.table("mine", report).splitlines()
+    assert lines[0] == "mine: batch 8, XLA, 5 steps at once in fit"
+    assert lines[2].split() == "fit 200.0 100.0 - 400.0 1.00 (1.00 - 1.00) 4.0".split()
+    assert lines[3].split() == "loop 300.0 200.0 - 400.0 1.00 (1.00 - 3.00) 1.0".split()
+
+
 def test_floating_point_operations_are_counted():
     # One pass of the generator and two of the discriminator, and back to its weights; then one of each and back to the
     # generator's weights. Back to the weights of a first layer, and not to the images or latents before it.
@@ -232,6 +323,7 @@ def test_time_to_quality(tmp_path, monkeypatch, capsys):
     code, report = run(tmp_path, *arguments[:-3], "--seeds", "2")
     assert code == 0 and set(report["runs"]) == {"tutorial_mlp", "keras_guide"}, "added to what is there"
     assert set(first) == {"0"} and set(report["runs"]["tutorial_mlp"]) == {"0", "1"}
+    assert report["runs"]["tutorial_mlp"]["0"] == first["0"], "what is there is not made again"
     (tmp_path / "speed.json").write_text('{"cores": 2}')
     assert benchmark.main([*arguments, "--out", str(tmp_path / "speed.json")]) == 2
     assert "holds something else" in capsys.readouterr().err

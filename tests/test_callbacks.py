@@ -91,6 +91,13 @@ def test_another_gan_is_refused(tmp_path):
             Checkpoint(tmp_path).restore(other)
 
 
+def test_a_checkpoint_that_holds_more_is_refused(tmp_path):
+    run(tiny_gan(ema=0.5), 1, Checkpoint(tmp_path))
+    for other in (tiny_gan(), tiny_gan(ema=0.5, d_optimizer=keras.optimizers.SGD(0.1))):
+        with pytest.raises(ValueError, match="belongs to another GAN"):
+            Checkpoint(tmp_path).restore(other)
+
+
 def test_a_broken_gan_is_not_saved(tmp_path):
     gan = tiny_gan()
     checkpoint = Checkpoint(tmp_path, every=1)

@@ -314,6 +314,9 @@ def test_the_card_holds_the_figures(mlp_run, tmp_path):
     card = (tmp_path / "digits" / "1" / "model_card.md").read_text()
     assert "| Frechet distance | 12.35 | 0.5 | lower |" in card or "| Frechet distance | 12.34 | 0.5 | lower |" in card
     assert "500 samples of step 6, which is not this one (7)" in card
+    (tmp_path / "run" / "report.json").write_text("{}")
+    assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "digits"), "--overwrite"]) == 2
+    assert (tmp_path / "digits" / "1" / "model_card.md").read_text() == card, "the old one stays"
 
 
 def test_a_run_under_way_is_exported_at_its_newest_whole_checkpoint(mlp_run, tmp_path):
@@ -416,6 +419,21 @@ def test_train_refuses_checkpoints_of_another_recipe(mlp_run, cgan_run, tmp_path
     shutil.copytree(cgan_run / "checkpoints", tmp_path / "run" / "checkpoints")
     assert train_mnist.main(["--resume", "--out", str(tmp_path / "run")]) == 2
     assert "belongs to another GAN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text, message", [("{", "cannot be read"), ("[]", "lacks recipe"), ("{}", "lacks recipe")])
+def test_a_spoilt_config_is_told(text, message, mlp_run, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(text)
+    run = str(tmp_path / "run")
+    for script, options in (
+        (train_mnist, ["--resume", "--out", run]),
+        (evaluate, [run]),
+        (export, [run, "--out", str(tmp_path / "digits")]),
+    ):
+        assert script.main(options) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "digits").exists()
 
 
 def test_train_refuses_to_go_on_by_a_changed_recipe(mlp_run, tmp_path, capsys):
