@@ -58,7 +58,13 @@ def parse(argv):
         "--jit", choices=("auto", "on", "off"), default="auto", help="for fit and step; default: %(default)s"
     )
     parser.add_argument(
-        "--rounds", type=int, default=7, help="each peer is measured once a round, in turn; default: %(default)s"
+        "--builds", type=int, default=3, help="how often all peers are built anew; default: %(default)s"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=3,
+        help="of each build; each peer is measured once a round, in turn; default: %(default)s",
     )
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="about how long a peer runs in a round; default: %(default)s"
@@ -91,12 +97,12 @@ def parse(argv):
         help="trainings of each contestant, with --time-to-quality; default: %(default)s",
     )
     args = parser.parse_args(argv)
-    speed, quality = ("networks", "peers", "jit", "rounds", "seconds"), ("minutes", "contestants", "seeds")
+    speed, quality = ("networks", "peers", "jit", "builds", "rounds", "seconds"), ("minutes", "contestants", "seeds")
     for name in speed if args.time_to_quality else quality:
         if getattr(args, name) != parser.get_default(name):
             where = "with" if args.time_to_quality else "without"
             raise ValueError(f"--{name} says nothing {where} --time-to-quality. Leave it out.")
-    for name in ("rounds", "seconds", "minutes", "seeds"):
+    for name in ("builds", "rounds", "seconds", "minutes", "seeds"):
         if not 0 < getattr(args, name) < 1e6:
             raise ValueError(f"--{name} must be above 0 and finite. Received: {getattr(args, name)}")
     args.out = args.out or ("time_to_quality.json" if args.time_to_quality else "benchmark.json")
@@ -263,33 +269,39 @@ def multiplications(op):
 
 
 def measure(networks, args):
-    """{peer: {"start": seconds, "rounds": [seconds of a step, ...]}} for one pair of networks."""
-    runs, results = {}, {}
-    for peer in args.peers:
-        try:
-            with common.hidden_stderr():
-                run = getattr(networks, peer)()
-                first, second = whole(run), whole(run)
-                seconds = min(run(1), run(1))
-        except Missing as missing:
-            print(f"  {peer}: left out. {missing}", flush=True)
-            continue
-        except RuntimeError as error:
-            if not peer.startswith("torch"):
-                raise
-            print(f"  {peer}: left out. PyTorch says: {str(error).strip().splitlines()[0]}", flush=True)
-            continue
-        runs[peer] = run, max(LEAST_STEPS, round(args.seconds / seconds))
-        results[peer] = {"start": max(0.0, first - second), "rounds": []}
-    if not runs:
-        raise ValueError("None of the peers can be measured; name others with --peers.")
-    order = list(runs)
-    for _ in range(args.rounds):
-        for peer in order:
-            run, steps = runs[peer]
-            time.sleep(0.3)  # the threads of the peer before spin on for a while
-            results[peer]["rounds"].append(run(steps))
-        order = order[1:] + order[:1]  # so that none always follows the same one
+    """{peer: {"start": seconds, "rounds": [seconds of a step, ...]}} for one pair of networks.
+
+    The peers are built anew for every few rounds: where its memory happens to lie makes a build faster or slower by a tenth
+    for as long as it lives.
+    """
+    results, peers = {}, list(args.peers)
+    for _ in range(args.builds):
+        keras.backend.clear_session()
+        runs = {}
+        for peer in list(peers):
+            try:
+                with common.hidden_stderr():
+                    run = getattr(networks, peer)()
+                    first, second = whole(run), whole(run)
+                    seconds = min(run(1), run(1))
+            except (Missing, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and not peer.startswith("torch"):
+                    raise
+                says = "" if isinstance(error, Missing) else "PyTorch says: "
+                print(f"  {peer}: left out. {says}{str(error).strip().splitlines()[0]}", flush=True)
+                peers.remove(peer)
+                continue
+            runs[peer] = run, max(LEAST_STEPS, round(args.seconds / seconds))
+            results.setdefault(peer, {"start": max(0.0, first - second), "rounds": []})
+        if not runs:
+            raise ValueError("None of the peers can be measured; name others with --peers.")
+        order = list(runs)
+        for _ in range(args.rounds):
+            for peer in order:
+                run, steps = runs[peer]
+                time.sleep(0.3)  # the threads of the peer before spin on for a while
+                results[peer]["rounds"].append(run(steps))
+            order = order[1:] + order[:1]  # so that none always follows the same one
     return results
 
 
@@ -334,7 +346,6 @@ def main(argv=None):
     report = {"versions": common.versions(), "cores": os.cpu_count(), "jit": args.jit, "networks": {}}
     for name in args.networks:
         print(f"\n{name}: preparing ...", flush=True)
-        keras.backend.clear_session()
         networks = Networks(name, args.jit)
         report["networks"][name] = {**networks.settings(), "peers": measure(networks, args)}
         print(table(name, report["networks"][name]), flush=True)

@@ -190,6 +190,8 @@ def test_measures_and_draws(tmp_path, capsys):
         "guide",
         "loop",
         "floor",
+        "--builds",
+        "1",
         "--rounds",
         "2",
         "--seconds",
@@ -249,12 +251,14 @@ def test_the_clock_runs_from_the_first_call_to_the_last(monkeypatch):
     assert next(seconds, None) is None
 
 
-def test_peers_take_turns_and_their_first_call_is_told_apart(monkeypatch):
-    clock, calls = Clock(), []
+def test_peers_take_turns_and_their_first_call_is_told_apart(monkeypatch, capsys):
+    clock, calls, built = Clock(), [], []
     monkeypatch.setattr(benchmark, "time", clock)
 
     class Peers:
         def peer(self, name, seconds, start):
+            built.append(name)
+
             def run(steps):
                 calls.append((name, steps))
                 clock.sleep(steps * seconds + (start if calls.count((name, 1)) == 1 else 0.0))
@@ -268,11 +272,16 @@ def test_peers_take_turns_and_their_first_call_is_told_apart(monkeypatch):
         def step(self):
             return self.peer("step", 2.0, 9.0)
 
-    args = benchmark.parse(["--peers", "fit", "step", "--rounds", "2"])
+        def guide(self):
+            raise benchmark.Missing("there is none")
+
+    args = benchmark.parse(["--peers", "fit", "guide", "step", "--rounds", "2", "--builds", "2"])
     results = benchmark.measure(Peers(), args)
     assert [r["start"] for r in results.values()] == pytest.approx([7.0, 9.0])
-    assert calls[8:] == [("fit", 10), ("step", 5), ("step", 5), ("fit", 10)], "a second at least, and five steps"
-    assert results["step"]["rounds"] == [2.0, 2.0]
+    measured = [call for call in calls if call[1] > 1]
+    assert measured == 2 * [("fit", 10), ("step", 5), ("step", 5), ("fit", 10)], "a second at least, and five steps"
+    assert results["step"]["rounds"] == [2.0] * 4 and built == ["fit", "step"] * 2
+    assert capsys.readouterr().out.count("guide: left out. there is none") == 1
 
 
 def test_the_table_tells_medians_and_ratios_of_rounds():
