@@ -271,8 +271,7 @@ def multiplications(op):
 def measure(networks, args):
     """{peer: {"start": seconds, "rounds": [seconds of a step, ...]}} for one pair of networks.
 
-    The peers are built anew for every few rounds: where its memory happens to lie makes a build faster or slower by a tenth
-    for as long as it lives.
+    The peers are built anew for every few rounds: two builds of the same peer can differ by a tenth for as long as they live.
     """
     results, peers = {}, list(args.peers)
     for _ in range(args.builds):

@@ -56,7 +56,7 @@ def parse(argv):
         "--mixed-precision",
         dest="precision",
         choices=("bfloat16", "float16"),
-        help="compute in 16 bits and keep weights in 32; faster on GPUs only",
+        help="compute in 16 bits and keep weights in 32; faster on GPUs, and in bfloat16 on some CPUs",
     )
     parser.add_argument(
         "--strategy",
