@@ -289,6 +289,7 @@ def measure(networks, args):
                 says = "" if isinstance(error, Missing) else "PyTorch says: "
                 print(f"  {peer}: left out. {says}{str(error).strip().splitlines()[0]}", flush=True)
                 peers.remove(peer)
+                results.pop(peer, None)  # of earlier builds
                 continue
             runs[peer] = run, max(LEAST_STEPS, round(args.seconds / seconds))
             results.setdefault(peer, {"start": max(0.0, first - second), "rounds": []})

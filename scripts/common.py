@@ -83,19 +83,7 @@ def versions():
 
 
 # What config.json holds.
-SETTINGS = (
-    "recipe",
-    "seed",
-    "batch_size",
-    "latent_dim",
-    "data",
-    "split",
-    "jit",
-    "steps",
-    "minutes",
-    "values",
-    "versions",
-)
+SETTINGS = "recipe seed batch_size latent_dim data split jit steps minutes values versions".split()
 
 
 def read_config(folder):

@@ -275,12 +275,18 @@ def test_peers_take_turns_and_their_first_call_is_told_apart(monkeypatch, capsys
         def guide(self):
             raise benchmark.Missing("there is none")
 
-    args = benchmark.parse(["--peers", "fit", "guide", "step", "--rounds", "2", "--builds", "2"])
+        def torch(self):
+            if "torch" in built:
+                raise RuntimeError("not twice")
+            return self.peer("torch", 1.0, 0.0)
+
+    args = benchmark.parse(["--peers", "fit", "guide", "torch", "step", "--rounds", "2", "--builds", "2"])
     results = benchmark.measure(Peers(), args)
     assert [r["start"] for r in results.values()] == pytest.approx([7.0, 9.0])
-    measured = [call for call in calls if call[1] > 1]
+    measured = [call for call in calls if call[1] > 1 and call[0] != "torch"]
+    assert list(results) == ["fit", "step"], "what fails in any build is left out"
     assert measured == 2 * [("fit", 10), ("step", 5), ("step", 5), ("fit", 10)], "a second at least, and five steps"
-    assert results["step"]["rounds"] == [2.0] * 4 and built == ["fit", "step"] * 2
+    assert results["step"]["rounds"] == [2.0] * 4 and built == ["fit", "torch", "step", "fit", "step"]
     assert capsys.readouterr().out.count("guide: left out. there is none") == 1
 
 
