@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import common
 import evaluate
 import export
 import keras
@@ -64,6 +65,7 @@ def test_the_run_folder_holds_what_the_docs_say(mlp_run):
     assert names == {"config.json", "checkpoints", "samples", "samples.gif", "history.csv", "losses.png", "model.keras"}
     assert sorted(p.name for p in (mlp_run / "samples").iterdir()) == [f"step-000000{k}.png" for k in (3, 6, 7)]
     config = json.loads((mlp_run / "config.json").read_text())
+    assert set(config) == {*common.SETTINGS, "precision"}
     assert config["recipe"] == "tutorial_mlp" and config["batch_size"] == 8 and config["latent_dim"] == 100
     assert (
         config["steps"] == 7
