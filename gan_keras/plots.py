@@ -22,7 +22,7 @@ def grid(images, columns=None, scale=2, gap=2):
     """Tile images into one picture.
 
     Args:
-        images: uint8 array (n, height, width, 1 or 3).
+        images: uint8 array (n, height, width, 1 or 3), or with the channels first.
         columns: Images in a row; by default as many as make the picture square.
         scale: Whole number by which pixels are enlarged.
         gap: Pixels between images, before enlarging.
@@ -30,6 +30,8 @@ def grid(images, columns=None, scale=2, gap=2):
     Returns:
         `PIL.Image.Image`.
     """
+    if images.shape[-1] not in (1, 3):
+        images = np.moveaxis(images, 1, -1)
     n, height, width, channels = images.shape
     columns = columns or int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)

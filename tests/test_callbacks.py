@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import pytest
 from conftest import assert_same_bits, environment, state, tiny_gan, tiny_images
+from keras import layers
 from PIL import Image
 from test_gan import train
 
-from gan_keras import callbacks
+from gan_keras import callbacks, plots
 from gan_keras.callbacks import Checkpoint, HistoryFile, NonFiniteGuard, SampleGrid
 
 
@@ -182,6 +183,21 @@ def test_is_silent_on_a_healthy_run():
 
 
 # SampleGrid, HistoryFile.
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_images_with_channels_first(channels, tmp_path):
+    z, x = keras.Input((4,)), keras.Input((channels, 8, 6))
+    pixels = layers.Dense(channels * 48, activation="tanh")(z)
+    generator = keras.Model(z, layers.Reshape((channels, 8, 6))(pixels))
+    gan = tiny_gan(generator=generator, discriminator=keras.Model(x, layers.Dense(1)(layers.Flatten()(x))))
+    images = np.random.default_rng(0).uniform(-1, 1, (8, channels, 8, 6)).astype("float32")
+    gan.fit(images, verbose=0, callbacks=[SampleGrid(tmp_path, every=1, n=4)])
+    with Image.open(tmp_path / "step-0000001.png") as picture:
+        assert picture.size == (2 * (2 * (6 + 2) + 2), 2 * (2 * (8 + 2) + 2))
+        corner = np.asarray(picture).reshape(*picture.size[::-1], -1)[4:20:2, 4:16:2]
+    expected = plots.to_uint8(gan.sample(4)[0], (-1, 1))
+    assert (corner == np.moveaxis(expected, 0, -1)).all()
 
 
 def test_pictures_of_the_same_latents_and_an_animation(tmp_path):
