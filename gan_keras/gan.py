@@ -8,9 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_keras import losses, regularizers, schedules
-from gan_keras.checks import check_game, check_players, output_range, penalties
-from gan_keras.random import EVALUATION, SAMPLING, TRAINING, Random, normal, stateless_seed
+from gan_keras import checks, losses, regularizers, schedules
+from gan_keras.random import EVALUATION, SAMPLING, TRAINING, Random, bits, normal, stateless_seed
 
 # Samples are drawn in blocks and computed in groups of these sizes, so that sample i of a seed is the same bytes however many
 # are asked for.
@@ -25,15 +24,19 @@ class Batch(NamedTuple):
     random: Random
 
     def split(self, number):
-        """`number` minibatches; it must divide the batch, which `GAN.check_data` sees to.
+        """`number` minibatches of equal size.
 
         Minibatch k takes the examples k, k + number, k + 2 number, ...: the same ones whether the batch lies on one replica or
         is shared out over several.
+
+        Raises:
+            ValueError: number does not divide the batch.
         """
         if number == 1:
             return [self]
+        images = checks.divisible(self.images, number)
         return [
-            Batch(self.images[k::number], None if self.labels is None else self.labels[k::number], self.random)
+            Batch(images[k::number], None if self.labels is None else self.labels[k::number], self.random)
             for k in range(number)
         ]
 
@@ -53,6 +56,7 @@ class GAN(keras.Model):
         ema: Decay in (0, 1) of a moving average of the generator's weights, BatchNorm statistics included, which samples and
             evaluates in the generator's place: `average += (1 - d) (weight - average)` after each step, with
             `d = min(ema, (1 + step) / (10 + step))` so that early averages are not those of the initial weights. `None`: none.
+            If you load weights into `gan.generator` after training has begun, call `gan.reset_average()`.
         num_classes: Number of labels of a conditional GAN; `None` for an unconditional one.
 
     Attributes:
@@ -77,11 +81,12 @@ class GAN(keras.Model):
     """
 
     def __init__(self, generator, discriminator, seed=0, ema=None, num_classes=None, **kwargs):
+        checks.check_arguments("GAN", kwargs.keys() - {"name", "dtype", "trainable"})
         super().__init__(**kwargs)
-        check_players(generator, discriminator, num_classes)
+        checks.check_players(generator, discriminator, num_classes)
         if ema is not None and not 0.0 < ema < 1.0:
             raise ValueError(f"ema is a decay between 0 and 1, such as 0.999, or None. Received: ema={ema}")
-        _check_seed(seed)
+        checks.check_seed(seed)
         self.generator = generator
         self.discriminator = discriminator
         self.num_classes = num_classes
@@ -89,16 +94,14 @@ class GAN(keras.Model):
         self.seed = seed
         self.ema_generator = None
         if ema is not None:
-            self.ema_generator = type(generator).from_config({**generator.get_config(), "name": "ema_generator"})
-            self.ema_generator.set_weights(generator.get_weights())
-            self.ema_generator.trainable = False
+            self.ema_generator = _copy(generator, "ema_generator")
         self.latent_dim = generator.inputs[0].shape[-1]
-        self.value_range = output_range(generator)
+        self.value_range = checks.output_range(generator)
         self.step = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
-        # A symbolic call builds the model and tells Keras its inputs, which `export` and `summary` ask for.
-        self(generator.inputs if self.conditional else generator.inputs[0])
+        # Both players were built when they were made. Not by build(), after which a subclass could add no state.
+        self.built = True
 
     @property
     def conditional(self):
@@ -109,9 +112,6 @@ class GAN(keras.Model):
     def sampler(self):
         """The network that samples: the moving average of the generator where there is one, else the generator."""
         return self.generator if self.ema_generator is None else self.ema_generator
-
-    def build(self, input_shape=None):
-        pass  # Both players are Functional models, built when they were made.
 
     def call(self, inputs, training=False):
         """Images for latents (or [latents, labels]); with `training=True` from the generator itself, not its average."""
@@ -147,8 +147,9 @@ class GAN(keras.Model):
             raise ValueError(f"n, the number of samples, must be an integer of 1 or more. Received: n={n!r}")
         if start % BLOCK or not 0 <= start < n:
             raise ValueError(f"start must be a multiple of {BLOCK} from 0 to n - 1. Received: start={start}, n={n}")
-        _check_seed(seed)
+        checks.check_seed(seed)
         labels = self._sample_labels(n, labels)
+        self._start_average()
 
         def blocks():
             for first in range(start, n, BLOCK):
@@ -177,8 +178,16 @@ class GAN(keras.Model):
             inputs = [inputs, labels]
         groups = (n + _GROUP - 1) // _GROUP
         inputs = tf.nest.map_structure(lambda x: tf.reshape(x, (-1, _GROUP, *x.shape[1:]))[:groups], inputs)
+        states = _seed_states(self.sampler)
+        seeds = bits((BLOCK // _GROUP, len(states), 2), stateless_seed(seed, SAMPLING, block, draw=1))[:groups]
+
+        def group_of_samples(elements):
+            group, seeds_of_group = elements
+            with _seeded(states, seeds_of_group):
+                return self(group, training=False)
+
         made = tf.TensorSpec((_GROUP, *self.generator.outputs[0].shape[1:]), self.generator.outputs[0].dtype)
-        images = tf.map_fn(lambda group: self(group, training=False), inputs, fn_output_signature=made)
+        images = tf.map_fn(group_of_samples, (inputs, seeds), fn_output_signature=made)
         return _float32(tf.reshape(images, (-1, *made.shape[1:]))[:n])
 
     def latents(self, seed=0, block=0):
@@ -204,14 +213,15 @@ class GAN(keras.Model):
 
     def compile(
         self,
-        d_optimizer,
-        g_optimizer,
+        d_optimizer=None,
+        g_optimizer=None,
         loss="non_saturating",
         regularizers=(),
         schedule="alternating",
         jit_compile="auto",
         steps_per_execution=1,
         run_eagerly=False,
+        **unknown,
     ):
         """Choose how the game is played. Every part is a name, an instance, or a saved config.
 
@@ -226,6 +236,9 @@ class GAN(keras.Model):
         Raises:
             ValueError: The parts contradict each other; the message says which and what to change.
         """
+        checks.check_arguments("GAN.compile", unknown)
+        if d_optimizer is None or g_optimizer is None:
+            raise TypeError("Each player needs an optimizer: compile(d_optimizer, g_optimizer, ...).")
         parts = {
             "d_optimizer": self._loss_scaled(keras.optimizers.get(d_optimizer)),
             "g_optimizer": self._loss_scaled(keras.optimizers.get(g_optimizer)),
@@ -233,10 +246,14 @@ class GAN(keras.Model):
             "regularizers": _get_regularizers(regularizers),
             "schedule": schedules.get(schedule),
         }
-        check_game(self.generator, self.discriminator, **parts)
+        checks.check_game(self.generator, self.discriminator, **parts)
         if jit_compile is True and tf.distribute.has_strategy():
             raise ValueError(
                 "Under a strategy XLA cannot reach the weights of other devices. Received: jit_compile=True; use False or 'auto'."
+            )
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(
+                f"steps_per_execution must be an integer of 1 or more. Received: steps_per_execution={steps_per_execution!r}"
             )
         if steps_per_execution > 1 and tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise ValueError(
@@ -263,9 +280,10 @@ class GAN(keras.Model):
         # Built here, so that loading finds variables to put the saved state in.
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.g_optimizer.build(self.generator.trainable_variables)
-        names = ["d_loss", "g_loss", "d_acc_real", "d_acc_fake", *(p.name for p in penalties(parts["regularizers"]))]
+        names = ["d_loss", "g_loss", "d_acc_real", "d_acc_fake", *(p.name for p in checks.penalties(parts["regularizers"]))]
         if self.adversarial_loss.distance:
             names.append(self.adversarial_loss.distance)
+        names += self.schedule.logs
         # Past Keras' attribute tracking: means of the running epoch are no state of the model.
         object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
 
@@ -279,26 +297,34 @@ class GAN(keras.Model):
 
     @property
     def metrics(self):
-        return list(self._means.values()) if self.compiled else []
+        # A subclass' own as well, but not the mean of the one loss that other Keras models have.
+        own = [metric for metric in super().metrics if metric.name != "loss"]
+        return [*self._means.values(), *own] if self.compiled else own
 
     def train_step(self, data):
         """One step of the schedule."""
-        images, labels = self._unpack(data)
-        logs = self.schedule.step(self, Batch(images, labels, Random(self.seed, TRAINING, self.step.value)))
-        if self.ema_generator is not None:
-            self._update_average()
-        self.step.assign_add(1)
+        batch = self._batch(data, Random(self.seed, TRAINING, self.step.value))
+        logs = self.schedule.step(self, batch)
+        with _after((), logs):  # a step that is refused while it runs does not count
+            if self.ema_generator is not None:
+                self._update_average()
+            self.step.assign_add(1)
         return self._report(logs)
 
     def test_step(self, data):
         """The game on held-out data, between the sampling generator and the discriminator, with nothing updated."""
-        images, labels = self._unpack(data)
         # Evaluations start by resetting their means: the count is the number of batches seen.
         random = Random(self.seed, EVALUATION, self._means["d_loss"].count)
-        batch = Batch(images, labels, random)
-        fake = _float32(self(self._latents(batch), training=False))
-        _, logs, scores = self._discriminator_loss(batch, fake, on=("real", "fake"), training=False)
-        return self._report({**logs, "g_loss": self.adversarial_loss.generator_loss(scores["fake"])})
+        batch = self._batch(data, random)
+        states = _seed_states(self.sampler, self.discriminator)
+        with _seeded(states, random.layer_seeds(len(states))):
+            fake = _float32(self(self._latents(batch), training=False))
+            _, logs, scores = self._discriminator_loss(batch, fake, on=("real", "fake"), training=False)
+        return self._report({**logs, "g_loss": self._generator_loss(scores["fake"])})
+
+    def _batch(self, data, random):
+        images, labels = checks.unpack(data, self.discriminator, self.num_classes, self.value_range)
+        return Batch(checks.divisible(_float32(images)), labels, random)
 
     # The moves, which schedules call.
 
@@ -322,11 +348,11 @@ class GAN(keras.Model):
         with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
             fake = _float32(self.generator(self._latents(batch), training=True))
             loss, logs, scores = self._discriminator_loss(batch, fake, on=("real", "fake"), training=True)
-            logs["g_loss"] = self.adversarial_loss.generator_loss(scores["fake"])
+            logs["g_loss"] = self._generator_loss(scores["fake"])
             d_scaled = self.d_optimizer.scale_loss(_share_of_replica(loss))
             g_scaled = self.g_optimizer.scale_loss(_share_of_replica(logs["g_loss"]))
-        d_gradients = d_tape.gradient(d_scaled, self.discriminator.trainable_variables)
-        g_gradients = g_tape.gradient(g_scaled, self.generator.trainable_variables)
+        d_gradients = self._gradients("discriminator", d_tape, d_scaled)
+        g_gradients = self._gradients("generator", g_tape, g_scaled)
         with _after(d_gradients + g_gradients, logs):
             self._apply_to_discriminator(d_gradients)
             self._apply_to_generator(g_gradients)
@@ -340,7 +366,7 @@ class GAN(keras.Model):
         with tf.GradientTape() as tape:
             loss, logs, _ = self._discriminator_loss(batch, fake, on, training=True)
             scaled = self.d_optimizer.scale_loss(_share_of_replica(loss))
-        return tape.gradient(scaled, self.discriminator.trainable_variables), logs
+        return self._gradients("discriminator", tape, scaled), logs
 
     def _generator_gradients(self, batch):
         self._seed_layers(batch.random)
@@ -349,9 +375,16 @@ class GAN(keras.Model):
             fake = _float32(self.generator(z, training=True))
             with keras.StatelessScope():  # the discriminator plays
                 scores = self._scores(fake, batch.labels, training=True)
-            loss = self.adversarial_loss.generator_loss(scores)
+            loss = self._generator_loss(scores)
             scaled = self.g_optimizer.scale_loss(_share_of_replica(loss))
-        return tape.gradient(scaled, self.generator.trainable_variables), {"g_loss": loss}
+        return self._gradients("generator", tape, scaled), {"g_loss": loss}
+
+    def _gradients(self, role, tape, loss):
+        """The gradients of a player's loss, with what can only be refused once the player was called."""
+        player = getattr(self, role)
+        checks.check_trainable(player, role)
+        checks.check_no_losses(player, role)
+        return tape.gradient(loss, player.trainable_variables)
 
     def _apply_to_discriminator(self, gradients):
         variables = self.discriminator.trainable_variables
@@ -369,16 +402,17 @@ class GAN(keras.Model):
         loss, logs, scores = 0.0, {}, {}
         if "real" in on:
             scores["real"] = self._scores(batch.images, batch.labels, training)
-            loss += self.adversarial_loss.real(scores["real"])
+            loss += checks.scalar(self.adversarial_loss.real(scores["real"]), self.adversarial_loss)
         if "fake" in on:
             scores["fake"] = self._scores(fake, batch.labels, training)
-            loss += self.adversarial_loss.fake(scores["fake"])
+            loss += checks.scalar(self.adversarial_loss.fake(scores["fake"]), self.adversarial_loss)
 
-            for penalty in penalties(self.discriminator_regularizers):
+            for penalty in checks.penalties(self.discriminator_regularizers):
                 some = slice(None, None, penalty.every)
                 labels = None if batch.labels is None else batch.labels[some]
                 scores_of = functools.partial(self._scores, labels=labels, training=training)
-                logs[penalty.name] = penalty(scores_of, batch.images[some], fake[some], batch.random)
+                term = penalty(scores_of, batch.images[some], fake[some], batch.random)
+                logs[penalty.name] = checks.scalar(term, penalty)
                 loss += logs[penalty.name]
         means = {side: tf.reduce_mean(s) for side, s in scores.items()}
         threshold = self.adversarial_loss.threshold
@@ -392,6 +426,9 @@ class GAN(keras.Model):
             logs[self.adversarial_loss.distance] = means["real"] - means["fake"]
         return loss, {"d_loss": loss, **logs}, scores
 
+    def _generator_loss(self, scores):
+        return checks.scalar(self.adversarial_loss.generator_loss(scores), self.adversarial_loss)
+
     def _scores(self, images, labels, training):
         return _float32(self.discriminator([images, labels] if self.conditional else images, training=training))
 
@@ -402,15 +439,21 @@ class GAN(keras.Model):
 
     def _seed_layers(self, random):
         """Give Dropout and its like their seeds for this move; Keras would count them on in state that it does not save."""
-        states = [
-            v
-            for player in (self.generator, self.discriminator)
-            for v in player.variables
-            if v.name == "seed_generator_state"
-        ]
-        if states:
-            for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
-                state.assign(seed)
+        states = _seed_states(self.generator, self.discriminator)
+        for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
+            state.assign(seed)
+
+    def reset_average(self):
+        """Set the moving average to the generator's weights. Call it after you have given the generator other weights.
+
+        Before the first training step `sample` and `evaluate` do it themselves.
+        """
+        if self.ema_generator is not None:
+            self.ema_generator.set_weights(self.generator.get_weights())
+
+    def _start_average(self):
+        if not int(self.step.numpy()):
+            self.reset_average()
 
     def _update_average(self):
         step = tf.cast(self.step.value, tf.float32)
@@ -420,6 +463,7 @@ class GAN(keras.Model):
 
     def _report(self, logs):
         for name, value in logs.items():
+            checks.check_log(name, self._means, self.schedule)
             self._means[name].update_state(value)
         logs = {name: self._means[name].result() for name in logs}
         strategy = tf.distribute.get_strategy()
@@ -431,128 +475,129 @@ class GAN(keras.Model):
 
     # What comes in: refused early, with a message that says how to put it right.
 
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        **kwargs,
+    ):
         """As `keras.Model.fit`. The first batch is looked at before anything else happens.
 
         With `steps_per_execution` above 1 Keras rounds `steps_per_epoch` up to a multiple of it.
 
         Args:
-            x: Images in `value_range`, (batch, height, width, channels): an array, or a dataset of images or (images, labels).
+            x: Images in `value_range`, (batch, height, width, channels): an array, or a data set of images or (images, labels):
+                a `tf.data.Dataset`, a `keras.utils.PyDataset`, a Python generator, PyTorch's `DataLoader`.
             y: Integer labels, for a conditional GAN with `x` an array; ignored by an unconditional one.
-        """
-        self.check_data(x, y, batch_size, kwargs.get("validation_split", 0.0))
-        if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
-            kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the dataset
-        validation = kwargs.get("validation_data")
-        if validation is not None:
-            self._check_first(*keras.utils.unpack_x_y_sample_weight(validation)[:2])
-        return super().fit(x, y, batch_size, *args, **kwargs)
+            steps_per_epoch: As in Keras, but 0 trains no step: what is left of a run that has ended.
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+        Raises:
+            ValueError: The data are not what this GAN can train on, or a callback cannot work on a GAN.
+        """
+        checks.check_callbacks(callbacks)
+        x = self.check_data(x, y, batch_size, validation_split)
+        if validation_data is not None:
+            held_out, *rest = keras.utils.unpack_x_y_sample_weight(validation_data)
+            held_out = self._check_source(held_out, rest[0], kwargs.get("validation_batch_size") or batch_size)
+            validation_data = keras.utils.pack_x_y_sample_weight(held_out, *rest)
+        if not isinstance(x, (np.ndarray, tf.Tensor)):
+            kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the data set
+        steps = kwargs.get("steps_per_epoch")
+        if steps is not None and steps < 1:
+            if steps < 0:
+                raise ValueError(f"steps_per_epoch must be 0 or more. Received: steps_per_epoch={steps}; the run has ended.")
+            # Without end to Keras.
+            kwargs.update(steps_per_epoch=None, initial_epoch=epochs)
+        with checks.readable_errors():
+            history = super().fit(
+                x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, **kwargs
+            )
+        # As Keras does for `model.optimizer`, where use_ema is set.
+        self.d_optimizer.finalize_variable_values(self.discriminator.trainable_variables)
+        self.g_optimizer.finalize_variable_values(self.generator.trainable_variables)
+        return history
+
+    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """As `keras.Model.evaluate`, on held-out images. The first batch is looked at as in `fit`."""
         if not kwargs.get("_use_cached_eval_dataset"):  # then `fit` is asking, and has looked
-            self._check_first(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+            x = self._check_source(x, y, batch_size)
+            self._start_average()
+        with checks.readable_errors():
+            return super().evaluate(x, y, batch_size, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        """As `keras.Model.train_on_batch`: one step."""
+        self.check_data(x, y, batch_size=len(x))
+        with checks.readable_errors():
+            return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        """As `keras.Model.test_on_batch`."""
+        self._check_source(x, y, batch_size=len(x))
+        with checks.readable_errors():
+            return super().test_on_batch(x, y, *args, **kwargs)
 
     def check_data(self, x, y=None, batch_size=None, validation_split=0.0):
-        """Raise ValueError if the first batch is not what this GAN can train on. `fit` begins with it."""
+        """Raise ValueError if the first batch is not what this GAN can train on. `fit` begins with it.
+
+        Returns:
+            x; for a Python generator another one, which begins with the batch that was looked at.
+        """
         if not self.compiled:
             raise ValueError("Call compile() before fit().")
-        self._check_first(x, y)
         replicas = self.distribute_strategy.num_replicas_in_sync
         parts = self.schedule.batches_per_step * replicas
         if replicas > 1:
             # So that they see together the examples that a penalty sees on one.
-            parts *= math.lcm(*(penalty.every for penalty in penalties(self.discriminator_regularizers)))
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            n, batch_size = int(len(x) * (1 - validation_split)), batch_size or 32
-            sizes = {min(batch_size, n), n % batch_size or batch_size}
-        elif isinstance(x, tf.data.Dataset):
-            sizes = {keras.tree.flatten(x.element_spec)[0].shape[0]}
-        else:
-            return
-        for size in sizes:
-            if parts > 1 and (size is None or size % parts):
-                what = "Batches without a fixed size" if size is None else f"A batch of {size}"
-                raise ValueError(
-                    f"{what} cannot be split into the {self.schedule.batches_per_step} minibatches of a step on "
-                    f"{replicas} device(s). Use a batch size that is a multiple of {parts}, "
-                    "and drop_remainder=True so that the last batch has it too."
-                )
-
-    def _check_first(self, x, y):
-        """Look at the first batch of a data set, or at all of an array."""
-        if isinstance(x, tf.data.Dataset):
-            first = next(iter(x.take(1)), None)
-            if first is None:
-                raise ValueError(
-                    "The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?"
-                )
-            self._check_images(*self._unpack(first))
-        elif isinstance(x, (np.ndarray, tf.Tensor)):
-            if not len(x):
-                raise ValueError("The data set is empty: x has no images.")
-            if self.conditional and y is not None and len(y) != len(x):
-                raise ValueError(f"There must be one label for each image. Received: {len(x)} images, {len(y)} labels.")
-            self._check_images(*self._unpack((x, y) if self.conditional else x))
-
-    def _unpack(self, data):
-        """(images, labels or None) of what Keras or a data set delivers; checks what the shapes and types tell."""
-        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if weights is not None:
-            raise ValueError(
-                "A GAN takes images, or (images, labels). Received a third part (sample weights); leave it out."
-            )
-        expected = tuple(self.discriminator.inputs[0].shape[1:])
-        if tuple(images.shape[1:]) != expected:
-            raise ValueError(
-                f"The discriminator takes images of shape (batch, {', '.join(map(str, expected))}). Received: shape "
-                f"{tuple(images.shape)}. Reshape or resize them; grey images need a last axis of 1."
-            )
-        if not tf.as_dtype(images.dtype).is_floating:
-            raise ValueError(
-                f"Images must be floats{self._in_range()}. Received: {tf.as_dtype(images.dtype).name}. "
-                "gan_keras.data.batches converts bytes."
-            )
-        images = _float32(images)
-        if not self.conditional:
-            return images, None
-        if labels is None:
-            raise ValueError(
-                "A conditional GAN needs labels: fit(images, labels), or a data set of (images, labels). Received images alone."
-            )
-        if len(labels.shape) == 2 and labels.shape[-1] == 1:
-            labels = labels[:, 0]
-        if len(labels.shape) != 1:
-            raise ValueError(f"Labels must be integers of shape (batch,). Received: shape {tuple(labels.shape)}.")
-        return images, labels
-
-    def _check_images(self, images, labels):
-        low, high = float(tf.reduce_min(images)), float(tf.reduce_max(images))
-        if not tf.reduce_all(tf.math.is_finite(images)):
-            raise ValueError("The images contain NaN or infinite pixels. Clean the data first.")
-        if self.value_range is not None:
-            bottom, top = self.value_range
-            if low < bottom - 1e-3 or high > top + 1e-3 or (low >= 0 > bottom):
-                raise ValueError(
-                    f"The generator makes images{self._in_range()}, and the data must lie there too. Received: values from "
-                    f"{low:g} to {high:g}. Rescale them, for instance by gan_keras.data.batches(value_range={self.value_range})."
-                )
-        if self.conditional:
-            self.check_labels(np.asarray(labels))
+            parts *= math.lcm(*(penalty.every for penalty in checks.penalties(self.discriminator_regularizers)))
+        return self._check_source(x, y, batch_size, validation_split, parts)
 
     def check_labels(self, labels):
         """Raise ValueError unless the array `labels` holds integers from 0 to num_classes - 1."""
-        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= self.num_classes:
-            raise ValueError(
-                f"Labels must be integers from 0 to {self.num_classes - 1}. Received: {labels.dtype} from {labels.min()} to "
-                f"{labels.max()}."
-            )
+        checks.check_labels(labels, self.num_classes)
 
-    def _in_range(self):
-        return "" if self.value_range is None else " in [{:g}, {:g}]".format(*self.value_range)
+    def _check_source(self, x, y, batch_size=None, validation_split=0.0, parts=None):
+        """Raise ValueError unless the first batch of `x` is good and its batches are multiples of `parts`; returns `x`."""
+        if isinstance(x, tf.distribute.DistributedDataset):
+            return x
+        first, x = checks.first_batch(x, y if self.conditional else None)
+        if first is None:
+            raise ValueError(
+                "The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?"
+            )
+        first = keras.tree.map_structure(np.asarray, first)
+        images, labels = checks.unpack(first, self.discriminator, self.num_classes, self.value_range)
+        checks.check_values(images, labels, self.num_classes, self.value_range)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        parts = parts or replicas
+        sizes = checks.batch_sizes(x, first, batch_size, validation_split)
+        if replicas == 1 and not self.jit_compile and not isinstance(x, tf.data.Dataset):
+            sizes.discard(None)  # the step itself will see
+        checks.check_sizes(sizes, parts, replicas)
+        return x
 
     # Saving: everything that a run needs to go on.
+
+    def save(self, filepath, *args, **kwargs):
+        """As `keras.Model.save`, to a .keras file."""
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"The HDF5 format holds one optimizer, and a GAN has two. Received: filepath={str(filepath)!r}; end it in .keras."
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """As `keras.Model.export`: the function from latents (and labels) to images. `serving.export` writes more endpoints."""
+        if input_signature is None:
+            inputs = [keras.InputSpec(shape=x.shape, dtype=x.dtype) for x in self.generator.inputs]
+            input_signature = [inputs if self.conditional else inputs[0]]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self):
         return {
@@ -588,9 +633,27 @@ class GAN(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
 
-def _check_seed(seed):
-    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
-        raise ValueError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
+def _copy(network, name):
+    """A frozen copy with the same weights. Layers without weights are shared, so that they need not be serializable."""
+
+    def clone(layer):
+        return layer.from_config(layer.get_config()) if layer.variables else layer
+
+    copy = keras.models.clone_model(network, clone_function=clone, recursive=True)
+    copy.name = name
+    copy.set_weights(network.get_weights())
+    copy.trainable = False
+    return copy
+
+
+def _seed_states(*networks):
+    """The states of the seed generators of Dropout and its like."""
+    return [v for network in networks for v in network.variables if v.name == "seed_generator_state"]
+
+
+def _seeded(states, seeds):
+    """A scope in which seed generators begin with these seeds, and which leaves them as they are."""
+    return keras.StatelessScope(state_mapping=list(zip(states, tf.unstack(seeds), strict=True)))
 
 
 def _after(gradients, logs):

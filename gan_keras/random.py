@@ -66,6 +66,8 @@ class Random:
 
     def layer_seeds(self, number):
         """`number` seeds for Keras' seed generators: a uint32 tensor (number, 2), different on every replica."""
+        if not number:  # no draw, so that the others keep their places
+            return tf.zeros((0, 2), tf.uint32)
         return self._share(bits, (number, 2))
 
     def _share(self, draw, shape):

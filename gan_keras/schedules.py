@@ -16,7 +16,13 @@ from gan_keras import identifiers
 
 
 class Schedule(abc.ABC):
-    """Base of the schedules: implement `step` and `batches_per_step`."""
+    """Base of the schedules: implement `step` and `batches_per_step`.
+
+    Attributes:
+        logs: Names of scalars that `step` logs besides those of the moves.
+    """
+
+    logs = ()
 
     @property
     @abc.abstractmethod

@@ -43,11 +43,12 @@ def tiny_generator(num_classes=None, batch_norm=True):
     return keras.Model(inputs, layers.Reshape((8, 8, 1))(x), name="generator")
 
 
-def tiny_discriminator(num_classes=None, dropout=0.0, batch_norm=False, spectral=False, activation=None):
+def tiny_discriminator(num_classes=None, dropout=0.0, batch_norm=False, spectral=False, activation=None, flip=False):
     wrap = gan_keras.layers.SpectralNormalization if spectral else (lambda layer: layer)
     images = keras.Input((8, 8, 1), name="images")
     inputs = images
-    x = wrap(layers.Conv2D(4, 3, strides=2))(images)
+    x = layers.RandomFlip()(images) if flip else images
+    x = wrap(layers.Conv2D(4, 3, strides=2))(x)
     if batch_norm:
         x = layers.BatchNormalization(synchronized=True)(x)
     x = layers.LeakyReLU(0.2)(x)
