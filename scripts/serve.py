@@ -3,11 +3,14 @@
 import argparse
 import asyncio
 import base64
+import contextlib
 import importlib.util
 import json
 import os
 import pathlib
 import re
+import signal
+import socket
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,8 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-# Rows of latents or images in one request.
+# Rows of latents or images in one request, and bytes: 1,024 images of 28 x 28 pixels are 18 million at most.
 MAX_ROWS = 1024
+MAX_BYTES = 20_000_000
 
 
 class Refused(ValueError):
@@ -86,7 +90,7 @@ class Endpoints:
 
 
 def inputs_of(function):
-    return function.structured_input_signature[1]
+    return dict(sorted(function.structured_input_signature[1].items()))  # TensorFlow's order is another each time
 
 
 def columns_of(rows, specs):
@@ -105,18 +109,18 @@ def columns_of(rows, specs):
 def tensor(name, value, spec):
     """JSON numbers as an array of the type and shape that an input has."""
     expected = f"{name} must be {spec.dtype.name} of shape {[-1 if n is None else n for n in spec.shape]}"
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # lists of unequal lengths
-        raise Refused(f"{expected}. Received: lists of unequal lengths.") from error
-    if array.dtype.kind not in ("iu" if spec.dtype.is_integer else "iuf"):
-        raise Refused(f"{expected}. Received: {array.dtype}.")
+    array = np.asarray(value, dtype=object)  # as text, numpy would make every string as long as the longest
+    kinds = {type(x).__name__ for x in array.ravel()}
+    if "list" in kinds:
+        raise Refused(f"{expected}. Received: lists of unequal lengths.")
+    if not kinds <= ({"int"} if spec.dtype.is_integer else {"int", "float"}):
+        raise Refused(f"{expected}. Received: {', '.join(sorted(kinds))}.")
     if not spec.shape.is_compatible_with(array.shape):
         raise Refused(f"{expected}. Received: shape {list(array.shape)}.")
     if array.ndim and not 1 <= len(array) <= MAX_ROWS:
         raise Refused(f"A request has 1 to {MAX_ROWS:,} rows. Received: {len(array):,} of {name}.")
-    limits = np.iinfo(spec.dtype.as_numpy_dtype) if spec.dtype.is_integer else np.finfo(spec.dtype.as_numpy_dtype)
-    if not ((array >= limits.min) & (array <= limits.max)).all():
+    low, high = np.array([spec.dtype.min, spec.dtype.max], spec.dtype.as_numpy_dtype).tolist()
+    if not all(low <= x <= high for x in array.ravel()):
         raise Refused(f"{expected}. Received: values that are not finite or too large.")
     return array.astype(spec.dtype.as_numpy_dtype)
 
@@ -128,49 +132,104 @@ def listed(array):
     return array.tolist()
 
 
-def serve(endpoints, name, port):
-    """Run KServe's model server on `port` until it is stopped."""
-    import kserve
-    from fastapi.responses import HTMLResponse
-    from kserve.errors import InvalidInput
-    from kserve.model_server import app
+def demo_page(model):
+    """The page of /demo. What its script reads of the model cannot end the script."""
+    text = json.dumps(model).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
+    return pathlib.Path(__file__).with_name("demo.html").read_text().replace("{{model}}", text)
 
-    class Model(kserve.Model):
-        async def predict(self, payload, headers=None, response_headers=None):
-            try:
-                return await asyncio.to_thread(endpoints.answer, payload)
-            except Refused as error:
-                raise InvalidInput(str(error)) from error
 
+def application(endpoints, name):
+    """What is served, and nothing else: predictions, the model's status, and the demo page of a model of images."""
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import HTMLResponse, JSONResponse, Response
+    from starlette.routing import Route
+
+    def answer(body):
+        try:
+            request = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Refused(f"The body is not JSON: {error}.") from error
+        return json.dumps(endpoints.answer(request))
+
+    async def predict(request):
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BYTES:
+                raise HTTPException(413, f"A request has at most {MAX_BYTES:,} bytes.")
+        return Response(await asyncio.to_thread(answer, body), media_type="application/json")
+
+    def status(request):
+        state = {"version": endpoints.path.name, "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+        return JSONResponse({"model_version_status": [state]})
+
+    def refused(request, error):
+        return JSONResponse({"error": str(error)[:500]}, 400)
+
+    def failed(request, error):
+        detail = f"Not found. There are: {', '.join(paths)}." if error.status_code == 404 else error.detail
+        return JSONResponse({"error": detail}, error.status_code, error.headers)
+
+    model = f"/v1/models/{name}"
+    routes = [Route(f"{model}:predict", predict, methods=["POST"]), Route(model, status)]
     if "generate_png" in endpoints.functions:
-        page = pathlib.Path(__file__).with_name("demo.html").read_text()
-        page = page.replace("{{model}}", json.dumps({"name": name, **endpoints.description}))
-        app.add_api_route("/demo", lambda: page, response_class=HTMLResponse)
-        print(f"Demo      http://localhost:{port}/demo", flush=True)
+        page = demo_page({"name": name, **endpoints.description})
+        routes.append(Route("/demo", lambda request: HTMLResponse(page)))
+    paths = [route.path for route in routes]
+    handlers = {Refused: refused, ClientDisconnect: refused, HTTPException: failed}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
 
-    model = Model(name)
-    model.load()
-    kserve.ModelServer(http_port=port, enable_grpc=False, workers=1, enable_latency_logging=False).start([model])
+
+def listening(host, port):
+    """A socket that listens at this address."""
+    if not 0 <= port <= 65535:
+        raise ValueError(f"A port is a number from 0 to 65535. Received: --port {port}.")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"Cannot listen on --host {host!r} --port {port}: {error}.") from error
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", metavar="FOLDER", help="what scripts/export.py wrote")
-    parser.add_argument("--port", type=int, default=8501, help="HTTP port; default: %(default)s")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this machine alone")
+    parser.add_argument("--port", type=int, default=8501, help="HTTP port, 0 for a free one; default: %(default)s")
     parser.add_argument("--name", help="the model's name in addresses; default: the folder's")
     args = parser.parse_args(argv)
+    name = pathlib.Path(args.folder).resolve().name if args.name is None else args.name
     try:
+        if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+            raise ValueError(
+                "A model's name has letters, digits, '_', '.' and '-', and begins with a letter, a digit or '_'. "
+                f"Received: {name!r}. Give another with --name."
+            )
+        if missing := [package for package in ("starlette", "uvicorn") if importlib.util.find_spec(package) is None]:
+            raise ValueError(f"The server needs {' and '.join(missing)}; not installed: pip install -e '.[serve]'")
         endpoints = Endpoints(args.folder)
-        if importlib.util.find_spec("kserve") is None:
-            raise ValueError("The server is KServe's, which is not installed: pip install -e '.[serve]'")
+        listener = listening(args.host, args.port)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    name = args.name or pathlib.Path(args.folder).resolve().name
-    print(f"Model     {endpoints.path}\nEndpoints {', '.join(sorted(endpoints.functions))}")
-    print(f"Requests  http://localhost:{args.port}/v1/models/{name}:predict", flush=True)
-    sys.argv = sys.argv[:1]  # KServe reads the command line on import
-    serve(endpoints, name, args.port)
+    import uvicorn
+
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    app = application(endpoints, name)
+    print(f"Model     {endpoints.path}\nEndpoints {', '.join(sorted(endpoints.functions))}\nListens   {address}")
+    print(*(f"Serves    {address}{route.path}" for route in app.routes), sep="\n", flush=True)
+    # h11 limits the size of headers; a client that never finishes its request delays the end by 5 seconds.
+    config = uvicorn.Config(
+        app, http="h11", ws="none", lifespan="off", log_level="warning", server_header=False, timeout_graceful_shutdown=5
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn ends its work, then raises the signal again
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 
