@@ -221,7 +221,7 @@ def first_batch(x, y=None):
     """
     if isinstance(x, (list, tuple, dict)):
         raise ValueError(f"Images must be one array or a data set. Received: x of type {type(x).__name__}; pass what it holds.")
-    if _is_array(x):
+    if is_array(x):
         return (x if y is None else (x, y)), x
     if isinstance(x, types.GeneratorType):
         first = list(itertools.islice(x, 1))
@@ -239,7 +239,7 @@ def first_batch(x, y=None):
 
 def batch_sizes(x, first, batch_size=None, validation_split=0.0):
     """The sizes of the batches that a source delivers, as far as they can be told; `None` stands for any."""
-    if _is_array(x):
+    if is_array(x):
         n, batch_size = int(len(x) * (1 - validation_split)), batch_size or 32
         return {min(batch_size, n), n % batch_size or batch_size}
     if isinstance(x, tf.data.Dataset):
@@ -252,7 +252,7 @@ def batch_sizes(x, first, batch_size=None, validation_split=0.0):
 def check_sizes(sizes, parts, replicas):
     """Raise ValueError if a batch size is no multiple of `parts`."""
     for size in sizes:
-        if parts > 1 and (size is None or size % parts):
+        if size is None or size % parts:
             what = "Batches without a fixed size" if size is None else f"A batch of {size}"
             raise ValueError(
                 f"{what} cannot be split into {parts} equal parts: the minibatches of a step, on {replicas} device(s). Use a "
@@ -301,7 +301,7 @@ def unpack(data, discriminator, num_classes=None, value_range=None):
             "A GAN takes images, or (images, labels). Received a third part (sample weights); leave it out."
         )
     for name, part in (("images", images), ("labels", labels)):
-        if part is not None and not _is_array(part):
+        if part is not None and not is_array(part):
             raise ValueError(
                 f"A batch must be images, or (images, labels), each one array. Received: {name} of type {type(part).__name__}."
             )
@@ -357,7 +357,8 @@ def check_labels(labels, num_classes):
         )
 
 
-def _is_array(x):
+def is_array(x):
+    """Whether `x` is one array, of whatever library."""
     return hasattr(x, "shape") and hasattr(x, "dtype")
 
 

@@ -506,8 +506,8 @@ class GAN(keras.Model):
             held_out, *rest = keras.utils.unpack_x_y_sample_weight(validation_data)
             held_out = self._check_source(held_out, rest[0], kwargs.get("validation_batch_size") or batch_size)
             validation_data = keras.utils.pack_x_y_sample_weight(held_out, *rest)
-        if not isinstance(x, (np.ndarray, tf.Tensor)):
-            kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the data set
+        if not (checks.is_array(x) or isinstance(x, keras.utils.PyDataset)):
+            kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the source
         steps = kwargs.get("steps_per_epoch")
         if steps is not None and steps < 1:
             if steps < 0:
@@ -576,10 +576,11 @@ class GAN(keras.Model):
         checks.check_values(images, labels, self.num_classes, self.value_range)
         replicas = self.distribute_strategy.num_replicas_in_sync
         parts = parts or replicas
-        sizes = checks.batch_sizes(x, first, batch_size, validation_split)
-        if replicas == 1 and not self.jit_compile and not isinstance(x, tf.data.Dataset):
-            sizes.discard(None)  # the step itself will see
-        checks.check_sizes(sizes, parts, replicas)
+        if parts > 1:
+            sizes = checks.batch_sizes(x, first, batch_size, validation_split)
+            if replicas == 1 and not self.jit_compile and not isinstance(x, tf.data.Dataset):
+                sizes.discard(None)  # the step itself will see
+            checks.check_sizes(sizes, parts, replicas)
         return x
 
     # Saving: everything that a run needs to go on.
