@@ -226,14 +226,18 @@ def plain_step(gan):
             with tf.GradientTape() as tape:
                 loss = d_loss(real, fake)
             variables = discriminator.trainable_variables
-            gan.d_optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+            gradients = tape.gradient(loss, variables)
+            with tf.control_dependencies([loss, *gradients]):  # else they may read weights that are already updated
+                gan.d_optimizer.apply_gradients(zip(gradients, variables))
         z = tf.random.normal((real.shape[0], gan.latent_dim))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in generator.trainable_variables])
             scores = discriminator(generator(z, training=True), training=True)
             g_loss = -tf.reduce_mean(scores) if wasserstein else tf.reduce_mean(tf.nn.softplus(-scores))
         variables = generator.trainable_variables
-        gan.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, variables), variables))
+        gradients = tape.gradient(g_loss, variables)
+        with tf.control_dependencies([g_loss, *gradients]):
+            gan.g_optimizer.apply_gradients(zip(gradients, variables))
         if gan.ema_generator is not None:
             for average, weight in zip(gan.ema_generator.weights, generator.weights):
                 average.assign_add((1 - gan.ema) * (weight - average))
