@@ -17,6 +17,17 @@ def _normalize(vector):
     return vector / ops.sqrt(ops.sum(ops.square(vector)) + 1e-12)
 
 
+class _AfterUpdate(keras.constraints.Constraint):
+    """Calls a function where a constraint is applied, and leaves the weight as it is."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, weight):
+        self.function()
+        return weight
+
+
 @keras.saving.register_keras_serializable(package="gan_keras")
 class SpectralNormalization(keras.layers.Wrapper):
     """A Dense, Conv or Embedding layer used with its kernel divided by the kernel's largest singular value.
@@ -65,12 +76,8 @@ class SpectralNormalization(keras.layers.Wrapper):
         for _ in range(self.initial_iterations):
             self._power_iteration()
         # Optimizers apply a weight's constraint once after each of its updates, in any training loop: the one place that is
-        # reached exactly once per update. The kernel itself passes unchanged.
-        self._kernel.constraint = self._after_update
-
-    def _after_update(self, kernel):
-        self._power_iteration()
-        return kernel
+        # reached exactly once per update.
+        self._kernel.constraint = _AfterUpdate(self._power_iteration)
 
     def _power_iteration(self):
         matrix = self._matrix()

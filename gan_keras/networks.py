@@ -217,10 +217,11 @@ def stacked_generator(latent_dim=64, num_classes=None):
     inputs, x = _generator_inputs(latent_dim, num_classes)
     x = layers.Reshape((4, 4, 64))(layers.Dense(4 * 4 * 64)(x))
     x = layers.ReLU()(_batch_norm()(x))
-    for filters, kernel in ((32, 5), (16, 4), (8, 4)):
-        # From 4x4 the first goes to 7x7: its last row and column would lie beyond the image.
-        rest = 0 if filters == 32 else None
-        x = layers.Conv2DTranspose(filters, kernel, strides=2, padding="same", output_padding=rest)(x)
+    for filters, kernel, padding in ((32, 5, "valid"), (16, 4, "same"), (8, 4, "same")):
+        x = layers.Conv2DTranspose(filters, kernel, strides=2, padding=padding)(x)
+        if padding == "valid":
+            # The middle 7x7 of 11x11. output_padding=0 gives the same, but Keras before 3.15 does not save it.
+            x = layers.Cropping2D(2)(x)
         x = layers.ReLU()(_batch_norm()(x))
     x = layers.Conv2DTranspose(3, 3, padding="same", activation="tanh", dtype="float32")(x)
     return keras.Model(inputs, x, name="generator")

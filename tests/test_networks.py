@@ -62,6 +62,7 @@ def test_networks_of_points():
 def test_stacked_networks_have_the_published_sizes():
     generator, discriminator = networks.stacked_generator(), networks.stacked_discriminator()
     assert generator.output_shape == (None, 28, 28, 3)
+    assert keras.models.clone_model(generator).output_shape == generator.output_shape
     widths = [layer.filters for layer in generator.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
     assert widths == [32, 16, 8, 3] and generator.layers[1].units == 4 * 4 * 64
     assert [x.filters for x in discriminator.layers if isinstance(x, keras.layers.Conv2D)] == [2, 4, 8]
