@@ -201,10 +201,10 @@ class Networks:
 
     def torch(self, compiled=False):
         try:
+            from torch_twin import Twin  # before torch, which it may refuse
             import torch
-            from torch_twin import Twin
         except ImportError as error:
-            raise Missing("PyTorch is not installed: pip install torch") from error
+            raise Missing(f"{error}. Install PyTorch's CPU build, see docs/performance.md.") from error
         torch.set_num_threads(os.cpu_count())
         twin = Twin(self.recipe.build(), compiled)
         batch = torch.tensor(self.batch.numpy()).permute(0, 3, 1, 2)

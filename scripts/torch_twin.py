@@ -1,7 +1,12 @@
 """A pair of Keras networks in PyTorch: the same layers, weights and step, as PyTorch's users write them.
 
-Needs torch, which is no dependency of gan_keras: `pip install torch`, or the extra `bench`.
+Needs torch, which is no dependency of gan_keras, in its CPU build: see docs/performance.md.
 """
+
+import importlib.util
+
+if importlib.util.find_spec("triton"):  # of torch's CUDA builds: beside TensorFlow it ends the process, without an error
+    raise ImportError("triton crashes beside TensorFlow: pip uninstall torch triton")
 
 import keras
 import numpy as np

@@ -1,6 +1,7 @@
 """The benchmark's peers: that they train what they claim to."""
 
 import json
+import sys
 
 import benchmark
 import keras
@@ -14,6 +15,8 @@ from keras import layers
 
 import gan_keras
 from gan_keras import recipes
+
+OPTIONAL = "PyTorch is an optional peer of the benchmark"
 
 
 class Fixed:
@@ -31,8 +34,8 @@ class Fixed:
 
 @pytest.mark.parametrize("name", benchmark.NETWORKS)
 def test_the_torch_twin_has_our_losses_and_gradients(name):
-    torch = pytest.importorskip("torch", reason="PyTorch is an optional peer of the benchmark")
-    from torch_twin import Twin
+    Twin = pytest.importorskip("torch_twin", reason=OPTIONAL, exc_type=ImportError).Twin
+    import torch
 
     rng = np.random.default_rng(0)
     n = 6
@@ -58,8 +61,8 @@ def test_the_torch_twin_has_our_losses_and_gradients(name):
 
 @pytest.mark.parametrize("name", benchmark.NETWORKS)
 def test_the_step_of_the_torch_twin_trains_both_players(name):
-    torch = pytest.importorskip("torch", reason="PyTorch is an optional peer of the benchmark")
-    from torch_twin import Twin
+    Twin = pytest.importorskip("torch_twin", reason=OPTIONAL, exc_type=ImportError).Twin
+    import torch
 
     gan = recipes.get(name).build()
     twin = Twin(gan)  # with the paddings that are timed
@@ -249,6 +252,15 @@ def test_the_clock_runs_from_the_first_call_to_the_last(monkeypatch):
     run = benchmark.in_a_loop(lambda: clock.sleep(next(seconds)), value=lambda nothing: None)
     assert run(3) == pytest.approx(10.0 / 3)
     assert next(seconds, None) is None
+
+
+def test_torch_is_left_out_where_triton_would_crash(tmp_path, monkeypatch):
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "triton" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torch_twin", raising=False)
+    with pytest.raises(benchmark.Missing, match="pip uninstall torch triton"):
+        benchmark.Networks("tutorial_mlp", "off").torch()
 
 
 def test_peers_take_turns_and_their_first_call_is_told_apart(monkeypatch, capsys):
