@@ -9,6 +9,9 @@ import textwrap
 SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+# OpenVINO and ONNX Runtime report their use, and keep files for that in the home directory, unless these are set.
+os.environ.update(CI="true", ORT_DISABLE_TELEMETRY="1")
+
 import common  # noqa: E402, F401  the scripts' environment: nothing outside the virtual environment is touched
 
 import keras  # noqa: E402
