@@ -121,6 +121,7 @@ def test_a_gan_is_evaluated_in_batches_and_twice_the_same():
     figures = evaluator.of_gan(gan, 600, seed=3)
     assert figures == evaluator.of_gan(gan, 600, seed=3)
     assert "latent_recovery_mse" in figures and "classifier_score" not in figures
+    assert np.isfinite(figures["kernel_distance"]).all(), "two blocks at least, for an error"
     ceiling = evaluator.ceiling(100)
     assert set(figures) - set(ceiling) == {"latent_recovery_mse"}
     assert "unnamed extractor" in evaluator.identity
