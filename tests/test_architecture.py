@@ -1,12 +1,14 @@
 """Which module may know which: the table of docs/concepts.md, held."""
 
 import ast
+import configparser
 import pathlib
 import subprocess
 import sys
 
 import pytest
 from conftest import environment
+from lab import versions
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "gan_keras"
 
@@ -75,3 +77,11 @@ def test_import_is_light_and_needs_the_tensorflow_backend():
     code = "import keras; keras.backend.backend = lambda: 'jax'; import gan_keras"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert "KERAS_BACKEND=tensorflow" in done.stderr and done.returncode
+
+
+def test_the_oldest_versions_that_are_allowed_are_those_that_are_tested():
+    config = configparser.ConfigParser()
+    config.read(PACKAGE.parent / "setup.cfg")
+    lowest = {line.split(",")[0] for line in config["options"]["install_requires"].split("\n")}
+    for pin in versions.PAIRS["oldest"]:
+        assert pin.replace("==", " >=").removesuffix(".*") in lowest

@@ -1,0 +1,53 @@
+"""Run the tests with the oldest and the newest versions of TensorFlow, Keras and NumPy that setup.cfg allows.
+
+    python scripts/lab/versions.py                              # the fast suite with both: half an hour on two cores
+    python scripts/lab/versions.py oldest tests/test_layers.py  # a part of it with one
+
+What is not the name of a pair goes to pytest. Each pair has a virtual environment, `build/versions/NAME`, which is kept. It
+has the extra `test` alone; the tests of the others are skipped.
+"""
+
+import pathlib
+import platform
+import subprocess
+import sys
+import venv
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+PAIRS = {
+    "oldest": ["tensorflow==2.18.*", "keras==3.12.*", "numpy==2.0.*"],
+    "newest": ["tensorflow==2.21.*", "keras==3.15.*", "numpy"],
+}
+
+VERSIONS = """
+from importlib.metadata import version
+print(*(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy")), sep=", ", end="")
+"""
+
+
+def row(name, arguments):
+    """(versions, last line of pytest, its exit code) of a pair."""
+    folder = ROOT / "build" / "versions" / name
+    python = folder / "bin" / "python"
+    venv.create(folder, with_pip=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", *PAIRS[name], "-e", f"{ROOT}[test]"], check=True)
+    versions = subprocess.run([python, "-c", VERSIONS], stdout=subprocess.PIPE, text=True, check=True).stdout
+    tests = subprocess.Popen([python, "-m", "pytest", "-q", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    for line in tests.stdout:
+        print(line, end="", flush=True)
+    return versions, line.strip(), tests.wait()
+
+
+def main(arguments):
+    names = [name for name in PAIRS if name in arguments] or PAIRS
+    rest = [argument for argument in arguments if argument not in PAIRS]
+    rows = {name: row(name, rest) for name in names}
+    print(f"\nPython {platform.python_version()}")
+    for name, (versions, outcome, _) in rows.items():
+        print(f"{name:8} {versions:50} {outcome}")
+    return max(code for *_, code in rows.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
