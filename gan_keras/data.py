@@ -6,16 +6,16 @@ The stream is a pure function: batch t depends on (seed, t) and on nothing else.
 
 import gzip
 import hashlib
+import math
 import pathlib
 import re
 import struct
-import zipfile
-import zlib
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_keras import files
 from gan_keras.random import SHUFFLING, stateless_seed
 from gan_keras.toys import TOYS, stack_digits
 
@@ -75,7 +75,7 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
                 f"No data at {path}. Expected {', '.join(map(repr, NAMES))}, an .npz file, a folder of "
                 "IDX files or of images."
             )
-        if path.is_file():
+        if not path.is_dir():
             images, labels = _read_npz(path, side)
         elif any(path.glob("*idx?-ubyte*")):
             images, labels = _read_idx_folder(path, side)
@@ -222,9 +222,8 @@ def _check_arrays(images, labels, source):
                 f"{source}: there must be one label for each image. Received: {len(images)} images, labels of shape {labels.shape}."
             )
         if labels.dtype.kind not in "iu" or labels.min() < 0:
-            raise ValueError(
-                f"{source}: labels must be integers of 0 or more. Received: {labels.dtype}, from {labels.min()}."
-            )
+            lowest = f", from {labels.min()}" if labels.dtype.kind in "iuf" else ""
+            raise ValueError(f"{source}: labels must be integers of 0 or more. Received: {labels.dtype}{lowest}.")
         labels = labels.astype("int32")
     return images, labels
 
@@ -246,20 +245,11 @@ def _read_npz(path, side):
 
 
 def _open_npz(path, names, optional=()):
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            missing = [name for name in names if name not in archive]
-            if missing:
-                raise ValueError(f"it has no array {missing[0]!r}, only {', '.join(archive.files) or 'none'}")
-            return {name: archive[name] for name in [*names, *optional] if name in archive}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        reason = "it is no archive, or holds pickled objects" if "pickle" in str(error) else error
-        raise ValueError(
-            f"{path} cannot be read as an .npz file in Keras' layout (x_train, y_train, x_test, y_test): {reason}. "
-            "If it is truncated, fetch it again; else write it anew with numpy.savez_compressed."
-        ) from error
+    with files.reading(
+        f"{path} cannot be read as an .npz file in Keras' layout (x_train, y_train, x_test, y_test)",
+        "If it is truncated, fetch it again; else write it anew with numpy.savez_compressed.",
+    ):
+        return files.read_npz(path, names, optional)
 
 
 def _idx_header(array):
@@ -286,16 +276,20 @@ def _find_one(folder, pattern):
 
 
 def _read_idx(path):
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            content = file.read()
-        zeros, kind, rank = struct.unpack(">HBB", content[:4])
-        shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
-        if zeros or kind != 8:
-            raise ValueError(f"it starts with {content[:4].hex()}, not with the mark of unsigned bytes")
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
-    except (ValueError, OSError, EOFError, struct.error, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole IDX file of unsigned bytes: {error}. Fetch it again.") from error
+    with files.reading(f"{path} is not a whole IDX file of unsigned bytes", "Fetch it again."):
+        with files.open_regular(path) as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
+            start = file.read(4)
+            zeros, kind, rank = struct.unpack(">HBB", start)
+            if zeros or kind != 8:
+                raise ValueError(f"it starts with {start.hex()}, not with the mark of unsigned bytes")
+            shape = struct.unpack(f">{rank}I", file.read(4 * rank))
+            promised = math.prod(shape)
+            files.check_size(promised, path.stat().st_size)
+            content = file.read(promised)
+            if len(content) < promised or file.read(1):
+                found = f"{len(content):,} of" if len(content) < promised else "more follow after"
+                raise ValueError(f"{found} {promised:,} bytes")
+            return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _read_image_folder(folder, side, image_size, channels):
@@ -310,7 +304,10 @@ def _read_image_folder(folder, side, image_size, channels):
     elif side == "test":
         raise ValueError(f"{folder} has no subfolder 'test', so it has no test images.")
     classes = any(path.is_dir() for path in folder.iterdir())
-    try:
+    with files.reading(f"{folder} cannot be read as a folder of images", "Leave nothing but whole images in it."):
+        for path in folder.rglob("*"):
+            if not path.is_dir():
+                files.open_regular(path).close()
         dataset = keras.utils.image_dataset_from_directory(
             folder,
             labels="inferred" if classes else None,
@@ -321,8 +318,6 @@ def _read_image_folder(folder, side, image_size, channels):
             verbose=False,
         )
         pairs = list(dataset.as_numpy_iterator())
-    except (ValueError, tf.errors.OpError) as error:
-        raise ValueError(f"{folder} cannot be read as a folder of images: {error}") from error
     # Listed class by class; a slice such as "validation" must not be a single one.
     pairs = [pairs[k] for k in np.random.default_rng(0).permutation(len(pairs))]
     images = np.stack([pair[0] if classes else pair for pair in pairs])

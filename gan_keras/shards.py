@@ -4,13 +4,11 @@ import hashlib
 import json
 import os
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 import tensorflow as tf
 
-from gan_keras import plots
+from gan_keras import files, plots
 from gan_keras.gan import BLOCK
 from gan_keras.identifiers import unknown
 
@@ -71,8 +69,8 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
     else:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / "manifest.json", lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
-    files = _files(folder, manifest)
-    for k, file in enumerate(files):
+    parts = _files(folder, manifest)
+    for k, file in enumerate(parts):
         if not file.exists():
             end = min((k + 1) * size, num)
             blocks = list(gan.sample_batches(end, seed, label, start=k * size))
@@ -80,7 +78,7 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
             labels = np.concatenate([labels for _, labels in blocks]) if gan.conditional else None
             _replace(file, lambda path: _WRITERS[format](path, images, labels))
         if report:
-            report(k + 1, len(files))
+            report(k + 1, len(parts))
 
 
 def read(folder):
@@ -91,25 +89,21 @@ def read(folder):
     """
     folder = pathlib.Path(folder)
     manifest = _manifest(folder)
-    files = _files(folder, manifest)
-    missing = [file.name for file in files if not file.exists()]
+    listed = _files(folder, manifest)
+    missing = [file.name for file in listed if not file.is_file()]
     if missing:
         raise ValueError(
-            f"{folder} is not whole: {len(missing)} of {len(files)} files are missing, {missing[0]} first. Go on with the command "
+            f"{folder} is not whole: {len(missing)} of {len(listed)} files are missing, {missing[0]} first. Go on with the command "
             "that began it."
         )
 
     def parts():
-        for k, file in enumerate(files):
-            try:
+        for k, file in enumerate(listed):
+            with files.reading(f"{file} is damaged", "Delete it and go on with the command that made it."):
                 images, labels = _READERS[manifest["format"]](file, manifest["conditional"])
                 expected = min(manifest["size"], manifest["num"] - k * manifest["size"])
                 if len(images) != expected:  # a TFRecord file that was cut between two records
                     raise ValueError(f"{len(images)} samples instead of {expected}")
-            except _DAMAGED as error:
-                raise ValueError(
-                    f"{file} is damaged ({type(error).__name__}). Delete it and go on with the command that made it."
-                ) from error
             yield images, labels
 
     return parts()
@@ -138,13 +132,11 @@ def _digest(gan):
 
 def _manifest(folder):
     path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text())
+    if not path.exists():
+        raise ValueError(f"{folder} holds no samples: it has no manifest.json.")
+    with files.reading(f"{path} cannot be read", "Write the samples anew into another folder."):
+        manifest = files.read_json(path)
         return {**manifest, "num": int(manifest["num"]), "size": int(manifest["size"]), "seed": int(manifest["seed"])}
-    except FileNotFoundError as error:
-        raise ValueError(f"{folder} holds no samples: it has no manifest.json.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read: {error!r}.") from error
 
 
 def _files(folder, manifest):
@@ -164,8 +156,8 @@ def _write_npz(path, images, labels):
 
 
 def _read_npz(path, conditional):
-    with open(path, "rb") as file, np.load(file) as arrays:
-        return arrays["images"], arrays["labels"] if conditional else None
+    arrays = files.read_npz(path, ["images", "labels"] if conditional else ["images"])
+    return arrays["images"], arrays.get("labels")
 
 
 def _write_tfrecord(path, images, labels):
@@ -188,10 +180,5 @@ def _read_tfrecord(path, conditional):
     return np.stack(images), np.array(labels, "int32") if conditional else None
 
 
-# What reading a damaged file raises: by the disk, by NumPy and zip for .npz, by TensorFlow for TFRecord.
-_DAMAGED = (
-    *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError),
-    *(IndexError, tf.errors.OpError),
-)
 _WRITERS = {"npz": _write_npz, "tfrecord": _write_tfrecord}
 _READERS = {"npz": _read_npz, "tfrecord": _read_tfrecord}

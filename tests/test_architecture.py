@@ -13,10 +13,11 @@ from lab import versions
 PACKAGE = pathlib.Path(__file__).parents[1] / "gan_keras"
 
 MAY_IMPORT = {
+    "files": set(),
     "identifiers": set(),
     "random": set(),
     "toys": set(),
-    "data": {"random", "toys"},
+    "data": {"files", "random", "toys"},
     "metrics": set(),
     "classifier": {"networks"},
     "evaluation": {"classifier", "identifiers", "metrics", "plots"},
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "recipes": {"identifiers", "networks", "losses", "regularizers", "schedules", "gan"},
     "callbacks": {"identifiers", "plots"},
     "serving": {"gan", "identifiers", "losses"},
-    "shards": {"gan", "identifiers", "plots"},
+    "shards": {"files", "gan", "identifiers", "plots"},
     "_version": set(),
 }
 

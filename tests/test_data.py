@@ -1,5 +1,8 @@
 import gzip
+import io
+import os
 import struct
+import zipfile
 
 import keras
 import numpy as np
@@ -194,6 +197,44 @@ def foreign(path):
     np.savez(path, images=np.zeros((3, 4, 4)))
 
 
+def header(shape):
+    """The first bytes of an .npy file: a header without its array."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def archive(path, content, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as file:
+        file.writestr("x_train.npy", content)
+
+
+def encrypted(path):
+    archive(path, header((1, 1, 1)) + b"a")
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # in the member's own header, and in the directory
+    content[content.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(content)
+
+
+def claims_terabytes_twice(path):
+    archive(path, header((2**40, 1, 1)))
+    content = path.read_bytes()
+    size = struct.pack("<I", len(header((2**40, 1, 1))))
+    place = content.index(b"PK\1\2") + 24
+    assert content[place : place + 4] == size
+    path.write_bytes(content[:place] + struct.pack("<I", 2**32 - 2) + content[place + 4 :])
+
+
+def bomb(path):
+    """Two megabytes that hold an array of two gigabytes of zeros, as they say."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        with file.open("x_train.npy", "w", force_zip64=True) as member:
+            member.write(header((2**31, 1, 1)))
+            for _ in range(2**7):
+                member.write(bytes(2**24))
+
+
 @pytest.mark.parametrize(
     "write, message",
     [
@@ -213,12 +254,73 @@ def foreign(path):
             lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "uint8"), y_train=np.full(3, -1)),
             "integers of 0 or more",
         ),
+        (
+            lambda path: np.savez(path, x_train=np.zeros((3, 4, 4), "uint8"), y_train=np.array(["a", "b", "c"])),
+            "integers of 0 or more. Received: <U1",
+        ),
+        (lambda path: path.write_bytes(header((3, 4, 4)) + bytes(48)), "not a zip file"),
+        (lambda path: archive(path, b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'shape': ((("), "cannot be read"),
+        (lambda path: archive(path, b"\x93NUMPY\x01\x00\xff\x0f" + b"(" * 4095), "cannot be read"),
+        (encrypted, "encrypted"),
+        (lambda path: archive(path, header((2**40, 1, 1))), "promises 1,099,511,627,776 bytes"),
+        (lambda path: archive(path, header((3, 4, 4)) + bytes(10**6)), "promises 48 bytes"),
+        (lambda path: archive(path, header((10**6, 1, 1)) + bytes(10**6), zipfile.ZIP_LZMA), "compressed otherwise"),
+        (claims_terabytes_twice, "promises"),
+        pytest.param(bomb, "promises 2,147,483,648 bytes", marks=pytest.mark.slow),
     ],
 )
 def test_bad_npz_is_refused(tmp_path, write, message):
     write(tmp_path / "bad.npz")
     with pytest.raises(ValueError, match=f"(?s){message}"):
         data.load(tmp_path / "bad.npz")
+
+
+def test_no_changed_byte_of_an_npz_ends_in_another_error(tmp_path):
+    path = tmp_path / "bad.npz"
+    np.savez(path, x_train=np.zeros((2, 2, 2), "uint8"))
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for flipped in (1, 0x80, 0xFF):
+            path.write_bytes(content[:place] + bytes([content[place] ^ flipped]) + content[place + 1 :])
+            try:
+                data.load(path)
+            except ValueError as error:
+                assert str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**10, 2**10), "promises 2,251,799,813,685,248 bytes"),
+        (struct.pack(">HBB3I", 0, 8, 3, 2, 4, 4) + bytes(10**7), "more follow"),
+        (struct.pack(">HBB3I", 0, 8, 3, 2, 4, 4) + bytes(31), "31 of 32"),
+        (struct.pack(">HBB", 0, 8, 200), "not a whole IDX"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_idx_is_read_as_far_as_its_header_promises(ending, content, message, tmp_path, monkeypatch):
+    path = tmp_path / f"train-images-idx3-ubyte{ending}"
+    path.write_bytes(gzip.compress(content) if ending else content)
+    decompress, seen = gzip.GzipFile.read, []
+
+    def read(file, size=-1):
+        seen.append(decompress(file, size))
+        return seen[-1]
+
+    monkeypatch.setattr(gzip.GzipFile, "read", read)
+    with pytest.raises(ValueError, match=message):
+        data.load(tmp_path)
+    assert sum(map(len, seen)) < 100
+
+
+def test_only_regular_files_are_read(tmp_path):
+    os.mkfifo(tmp_path / "train-images-idx3-ubyte")
+    os.mkfifo(tmp_path / "data.npz")
+    (tmp_path / "pictures").mkdir()
+    os.mkfifo(tmp_path / "pictures" / "a.png")
+    for path in (tmp_path, tmp_path / "data.npz", tmp_path / "pictures", "/dev/zero"):
+        with pytest.raises(ValueError, match="no regular file"):
+            data.load(path)
 
 
 def test_bad_idx_is_refused(tmp_path):

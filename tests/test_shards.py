@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -118,8 +119,24 @@ def test_a_damaged_file_is_named(format, tmp_path):
         file.write_bytes(broken)
         with pytest.raises(ValueError, match="samples-00001-of-00002.* is damaged"):
             list(shards.read(tmp_path))
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ValueError, match="are missing, samples-00001-of-00002"):
+        shards.read(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     del manifest["size"]
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match="manifest.json cannot be read"):
-        shards.read(tmp_path)
+    for text in (json.dumps(manifest), "[" * 100_000, "{", "[]"):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(ValueError, match="manifest.json cannot be read"):
+            shards.read(tmp_path)
+
+
+def test_a_file_of_another_array_is_told(tmp_path):
+    shards.write(tiny_gan(), tmp_path, 10)
+    file = tmp_path / "samples-00000-of-00001.npz"
+    np.save(tmp_path / "bare.npy", np.zeros(10))
+    np.savez(tmp_path / "objects.npz", images=np.array([{}] * 10))
+    for other in ("bare.npy", "objects.npz"):
+        os.replace(tmp_path / other, file)
+        with pytest.raises(ValueError, match="is damaged"):
+            list(shards.read(tmp_path))

@@ -1,0 +1,80 @@
+"""Reading files that others made: what is damaged, or promises too much, is refused in one way."""
+
+import contextlib
+import json
+import lzma
+import math
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+# What reading a damaged file raises: the disk, JSON, NumPy's headers, zip and its compressions, Keras, TensorFlow.
+DAMAGED = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError),
+    *(AttributeError, SyntaxError, tokenize.TokenError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tf.errors.OpError),
+)
+
+
+@contextlib.contextmanager
+def reading(problem, remedy):
+    """Raise ValueError with `problem`, the reason and `remedy` where the block finds a file damaged."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise ValueError(f"{problem}: {str(error) or type(error).__name__}. {remedy}") from error
+
+
+def open_regular(path):
+    """Open a file for reading bytes. A pipe or a device is refused: it could wait, or go on, without end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path} is no regular file")
+    return open(path, "rb")
+
+
+def read_json(path):
+    """What a JSON file holds."""
+    with open_regular(path) as file:
+        return json.load(file)
+
+
+def read_npz(path, names, optional=()):
+    """{name: array} of the arrays `names` of an .npz file, and of those of `optional` that it has."""
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        missing = [name for name in names if name not in members]
+        if missing:
+            raise ValueError(f"it has no array {missing[0]!r}, only {', '.join(members) or 'none'}")
+        size = os.fstat(file.fileno()).st_size
+        return {name: _read_member(archive, members[name], size) for name in [*names, *optional] if name in members}
+
+
+def _read_member(archive, member, size):
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename} is compressed otherwise than NumPy does it")
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        if dtype.hasobject:
+            raise ValueError(f"{member.filename} holds pickled objects")
+        promised, held = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+        if promised != held:
+            raise ValueError(f"{member.filename} promises {promised:,} bytes and holds {held:,}")
+        check_size(promised, min(member.compress_size, size))
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def check_size(promised, compressed):
+    """Raise ValueError where `compressed` bytes promise more than they can hold: before there is memory for it.
+
+    Deflate makes at most 1,032 bytes of one, and no gigabyte of images comes of a hundredth of it.
+    """
+    if promised > compressed * (1032 if promised < 2**30 else 100):
+        raise ValueError(f"it promises {promised:,} bytes, which its {compressed:,} cannot hold")
