@@ -97,7 +97,7 @@ def points(samples, real, path, title=""):
     figure = _figure(5, 5 if real.shape[1] == 2 else 3)
     axes = figure.subplots()
     low, high = real.min(axis=0), real.max(axis=0)
-    margin = 0.15 * (high - low)
+    margin = np.where(high > low, 0.15 * (high - low), 1.0)  # equal points need some room too
     ranges = np.stack([low - margin, high + margin], axis=1)
     if real.shape[1] == 2:
         counts, _, _ = np.histogram2d(*real.T, bins=200, range=ranges)

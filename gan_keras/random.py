@@ -9,12 +9,12 @@ import tensorflow as tf
 TRAINING, EVALUATION, SAMPLING, SHUFFLING = 0, 1, 2, 3
 
 _MAX_DRAWS = 2**10
-_MAX_STEPS = 2**48
+MAX_STEPS = 2**48
 
 
 def stateless_seed(seed, stream, step, draw=0):
     """The two-element seed of TensorFlow's stateless random ops for one draw; distinct arguments, distinct seeds."""
-    position = (tf.cast(step, tf.int64) + stream * _MAX_STEPS) * _MAX_DRAWS + draw
+    position = (tf.cast(step, tf.int64) + stream * MAX_STEPS) * _MAX_DRAWS + draw
     return tf.stack([tf.cast(seed, tf.int64), position])
 
 

@@ -1,15 +1,14 @@
 """What the scripts share: a quiet start, errors in one line, and reading a run folder."""
 
+import argparse
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 import platform
 import sys
 import tempfile
-import zipfile
 
 # Keras writes ~/.keras and matplotlib its caches on import: keep them inside the virtual environment unless the user has them.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -46,6 +45,7 @@ with hidden_stderr():
     import tensorflow as tf
 
     import gan_keras
+    from gan_keras import files
 
     tf.config.list_physical_devices()  # the search for devices is the noisiest part
 
@@ -54,15 +54,58 @@ with hidden_stderr():
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose errors `command` reports, and which takes no empty text."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.register("type", None, not_empty)
+
+    def error(self, message):
+        raise ValueError(f"{message}. See --help.")
+
+
+def not_empty(text):
+    """The `type` of an option that has none."""
+    if text == "":
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def between(low, high, kind=int):
+    """The `type` of an option: a number from `low` to `high`."""
+
+    def convert(text):
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be from {low:,} to {high:,}. Received: {text}")
+        return value
+
+    convert.__name__ = kind.__name__  # argparse names it in its errors
+    return convert
+
+
+SEED = between(0, 2**31 - 1)
+SAMPLES = 1_000_000_000  # what --num takes at most
+
+
+def one_line(text, most=500):
+    """A message without line breaks and control characters, shortened in its middle."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= most else f"{text[: most // 2 - 5]} [...] {text[len(text) - most // 2 + 5 :]}"
+
+
 def command(main):
     """Decorator of a script's main(argv): errors a user can mend are one line on stderr and exit code 2; Ctrl-C is 130."""
 
     @functools.wraps(main)
     def run(argv=None):
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does; a path may have any letters
         try:
             return main(argv)
-        except (ValueError, OSError, ImportError, FloatingPointError, tf.errors.OpError) as error:
-            print(f"error: {error}", file=sys.stderr)
+        except (ValueError, OSError, ImportError, FloatingPointError, MemoryError, tf.errors.OpError) as error:
+            print(one_line(f"error: {error}"), file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -89,14 +132,12 @@ SETTINGS = "recipe seed batch_size latent_dim data split jit steps minutes value
 def read_config(folder):
     """The config.json of a run folder."""
     path = pathlib.Path(folder) / "config.json"
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError as error:
+    if not path.exists():
         raise ValueError(
             f"{folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py."
-        ) from error
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        )
+    with files.reading(f"{path} cannot be read", "Begin another run."):
+        config = files.read_json(path)
     missing = [name for name in SETTINGS if not isinstance(config, dict) or name not in config]
     if missing:
         raise ValueError(f"{path} is not what scripts/train_mnist.py writes. It lacks {', '.join(missing)}.")
@@ -109,13 +150,9 @@ def load_gan(folder):
     config = read_config(folder)
     checkpoint = gan_keras.callbacks.Checkpoint(folder / "checkpoints")
     model, steps = folder / "model.keras", checkpoint.steps()
-    if model.exists():
-        try:
+    if model.is_file():
+        with files.reading(f"{model} cannot be read", "Delete it to take the newest checkpoint instead."):
             return keras.models.load_model(model)
-        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"{model} cannot be read: {error}. Delete it to take the newest checkpoint instead."
-            ) from error
     if not steps:
         raise ValueError(f"{folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")
     gan = build_gan(config)

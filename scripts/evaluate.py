@@ -1,6 +1,5 @@
 """Measure the samples of a trained run, every figure beside its ceiling. See docs/evaluation.md."""
 
-import argparse
 import json
 import os
 import pathlib
@@ -19,9 +18,11 @@ GROUPS = evaluation.Evaluator.GROUPS
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = common.Parser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help="run folder of scripts/train_mnist.py")
-    parser.add_argument("--num", type=int, metavar="N", help="number of samples; default: 10000")
+    parser.add_argument(
+        "--num", type=common.between(100, common.SAMPLES), metavar="N", help="number of samples; default: 10000"
+    )
     parser.add_argument(
         "--metrics",
         nargs="+",
@@ -29,7 +30,7 @@ def parse(argv):
         metavar="NAME",
         help=f"only these: {', '.join(GROUPS)}; default: all",
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="of the samples; default: 1")
+    parser.add_argument("--seed", type=common.SEED, metavar="S", help="of the samples; default: 1")
     parser.add_argument(
         "--samples", metavar="FOLDER", help="measure these, written by sample.py --shards, instead of drawing new ones"
     )

@@ -1,13 +1,11 @@
 """Write a trained run as a folder that model servers load. See docs/serving.md."""
 
-import argparse
-import json
 import pathlib
 import sys
 
 import common  # first: it sets the environment up
 
-from gan_keras import evaluation, serving, toys
+from gan_keras import evaluation, files, serving, toys
 
 LICENCES = {
     "mnist": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0 (https://creativecommons.org/licenses/by-sa/3.0/)",
@@ -17,7 +15,7 @@ LICENCES["stacked_mnist"] = LICENCES["mnist"]
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = common.Parser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="FOLDER/1 is written; its name becomes the model's"
@@ -77,13 +75,11 @@ def card(gan, config, folder):
 
 def figures(gan, path):
     """The table of report.json, if the run was evaluated."""
-    try:
-        report = json.loads(path.read_text())
-        report = {name: report[name] for name in ("step", "samples", "figures")}
-    except FileNotFoundError:
+    if not path.exists():
         return ["Not measured. Run scripts/evaluate.py before the export."]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}. Run scripts/evaluate.py again.") from error
+    with files.reading(f"{path} cannot be read", "Run scripts/evaluate.py again."):
+        report = files.read_json(path)
+        report = {name: report[name] for name in ("step", "samples", "figures")}
     step = int(gan.step.numpy())
     earlier = "" if report["step"] == step else f", which is not this one ({step:,})"
     lines = [f"{report['samples']:,} samples of step {report['step']:,}{earlier}, by scripts/evaluate.py.", ""]

@@ -1,6 +1,5 @@
 """Reproduce published figures and write the ledger, docs/results.md. See docs/evaluation.md."""
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -405,21 +404,23 @@ ROWS = [
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = common.Parser(description=__doc__)
     parser.add_argument(
         "--only", nargs="+", metavar="ROW", help=f"of {', '.join(row.name for row in ROWS)}; default: all"
     )
-    parser.add_argument("--seeds", type=int, metavar="K", help="seeds 0 to K - 1; default: the row's")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of TensorFlow; 0 leaves it the choice")
+    parser.add_argument("--seeds", type=common.between(1, 1000), metavar="K", help="seeds 0 to K - 1; default: the row's")
+    parser.add_argument(
+        "--threads",
+        type=common.between(0, 1000),
+        default=0,
+        metavar="N",
+        help="of TensorFlow; 0 leaves it the choice",
+    )
     parser.add_argument("--again", action="store_true", help="run also what docs/results holds already")
     args = parser.parse_args(argv)
     for name in args.only or ():
         if name not in {row.name for row in ROWS}:
             raise unknown("row", name, [row.name for row in ROWS])
-    if args.seeds is not None and args.seeds < 1:
-        raise ValueError(f"--seeds must be 1 or more. Received: {args.seeds}")
-    if args.threads < 0:
-        raise ValueError(f"--threads must be 0 or more. Received: {args.threads}")
     return args
 
 
@@ -447,7 +448,8 @@ def main(argv=None):
             cases = row.run(seed)
         except (ValueError, FloatingPointError, tf.errors.OpError) as error:
             failed.append(row.name)
-            print(f"[{number}/{len(todo)}] {row.name} seed {seed} failed: {error}", file=sys.stderr, flush=True)
+            failure = common.one_line(f"{row.name} seed {seed} failed: {error}")
+            print(f"[{number}/{len(todo)}] {failure}", file=sys.stderr, flush=True)
             continue
         result = {
             "row": row.name,

@@ -1,6 +1,5 @@
 """Draw samples from a trained run, as arrays or as a picture. See docs/sample.md."""
 
-import argparse
 import functools
 import os
 import pathlib
@@ -17,9 +16,11 @@ _MAX_PICTURE = 10_000
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = common.Parser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
-    parser.add_argument("--num", type=int, required=True, metavar="N", help="number of samples")
+    parser.add_argument(
+        "--num", type=common.between(1, common.SAMPLES), required=True, metavar="N", help="number of samples"
+    )
     parser.add_argument(
         "--out",
         required=True,
@@ -29,22 +30,20 @@ def parse(argv):
     parser.add_argument("--shards", choices=shards.FORMATS, help="write a folder of files, which can be interrupted")
     parser.add_argument(
         "--shard-size",
-        type=int,
+        type=common.between(1, common.SAMPLES),
         default=10_240,
         metavar="N",
         help="samples in a file, a multiple of 256; default: 10240",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="equal seeds, equal samples; default: 0")
+    parser.add_argument(
+        "--seed", type=common.SEED, default=0, metavar="S", help="equal seeds, equal samples; default: 0"
+    )
     parser.add_argument(
         "--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     args = parser.parse_args(argv)
     args.out = pathlib.Path(args.out)
-    if args.num < 1:
-        raise ValueError(f"--num must be 1 or more. Received: {args.num}")
-    if not 0 <= args.seed < 2**31:
-        raise ValueError(f"--seed must lie from 0 to 2**31 - 1. Received: {args.seed}")
     if args.shards and args.overwrite:
         raise ValueError("--shards goes on with the samples that it finds, and replaces none. Leave --overwrite out.")
     if args.shards:

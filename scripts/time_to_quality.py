@@ -11,7 +11,7 @@ import numpy as np
 import peers
 import tensorflow as tf
 
-from gan_keras import data, evaluation, plots, recipes
+from gan_keras import data, evaluation, files, plots, recipes
 from gan_keras.classifier import DigitClassifier
 
 # Seconds of training after which samples are looked at.
@@ -118,10 +118,8 @@ def begun(out, conditions):
     """The report in `out`, to which trainings are added, or a new one."""
     if not out.exists():
         return {**conditions, "runs": {}}
-    try:
-        report = json.loads(out.read_text())
-    except ValueError as error:
-        raise ValueError(f"{out} exists and is no JSON: {error}. Choose another --out.") from error
+    with files.reading(f"{out} exists and is no JSON", "Choose another --out."):
+        report = files.read_json(out)
     old = report if isinstance(report, dict) else {}
     if not isinstance(old.get("runs"), dict) or any(old.get(key) != value for key, value in conditions.items()):
         raise ValueError(f"{out} holds something else, or trainings under other conditions. Choose another --out.")

@@ -1,6 +1,5 @@
 """Train the digit classifier that quality is measured with, on the 60,000 training digits. See docs/evaluation.md."""
 
-import argparse
 import pathlib
 import sys
 
@@ -23,11 +22,15 @@ def augmentation():
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = common.Parser(description=__doc__)
     parser.add_argument("--out", required=True, metavar="FILE", help="where to write the weights, a .weights.h5 file")
-    parser.add_argument("--epochs", type=int, default=12, metavar="N", help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=128, metavar="B", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: %(default)s")
+    parser.add_argument(
+        "--epochs", type=common.between(1, 1000), default=12, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--batch-size", type=common.between(1, 60_000), default=128, metavar="B", help="default: %(default)s"
+    )
+    parser.add_argument("--seed", type=common.SEED, default=0, metavar="S", help="default: %(default)s")
     args = parser.parse_args(argv)
     if not args.out.endswith(".weights.h5"):
         raise ValueError(f"--out must end in .weights.h5. Received: {args.out}")
@@ -35,9 +38,6 @@ def parse(argv):
         raise ValueError(f"{args.out} exists. Choose another --out.")
     if not pathlib.Path(args.out).absolute().parent.is_dir():
         raise ValueError(f"There is no folder {pathlib.Path(args.out).parent}. Make it first.")
-    for name in ("epochs", "batch_size"):
-        if getattr(args, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be 1 or more. Received: {getattr(args, name)}")
     return args
 
 

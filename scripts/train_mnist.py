@@ -1,6 +1,5 @@
 """Train a GAN on MNIST, on other 28x28 images or on a toy, by a recipe. See docs/train.md."""
 
-import argparse
 import contextlib
 import csv
 import json
@@ -24,25 +23,35 @@ import tensorflow as tf
 
 import gan_keras
 from gan_keras import callbacks, data, evaluation, plots, recipes
+from gan_keras.random import MAX_STEPS
 
 # What decides the weights: a run goes on only with the values it began with.
 IDENTITY = ("recipe", "seed", "batch_size", "latent_dim", "data", "split", "jit", "precision")
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__)
+    steps, minutes = common.between(1, MAX_STEPS), common.between(0.001, 60 * 24 * 365, float)
+    parser = common.Parser(description=__doc__)
     parser.add_argument("--list-recipes", action="store_true", help="list the recipes and stop")
     parser.add_argument("--show-recipe", metavar="NAME", help="print a recipe with the source of each value and stop")
     parser.add_argument("--recipe", help="what to train; default: default")
     parser.add_argument("--out", metavar="DIR", help="run folder; default: runs/RECIPE")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, metavar="N", help="training steps in all; default: the recipe's")
-    length.add_argument("--minutes", type=float, metavar="M", help="train for this long instead")
-    parser.add_argument("--batch-size", type=int, metavar="B", help="examples for each update; default: the recipe's")
+    length.add_argument("--steps", type=steps, metavar="N", help="training steps in all; default: the recipe's")
+    length.add_argument("--minutes", type=minutes, metavar="M", help="train for this long instead")
     parser.add_argument(
-        "--latent-dim", type=int, metavar="L", help="size of a latent; default: the recipe's. 2 draws a map of digits"
+        "--batch-size",
+        type=common.between(1, 1_000_000),
+        metavar="B",
+        help="examples for each update; default: the recipe's",
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="default: 0")
+    parser.add_argument(
+        "--latent-dim",
+        type=common.between(1, 10_000),
+        metavar="L",
+        help="size of a latent; default: the recipe's. 2 draws a map of digits",
+    )
+    parser.add_argument("--seed", type=common.SEED, metavar="S", help="default: 0")
     parser.add_argument(
         "--data",
         metavar="NAME|PATH",
@@ -64,32 +73,36 @@ def parse(argv):
         default="none",
         help="share each batch among the GPUs of this machine, or among several machines; default: none, see docs/scale.md",
     )
+    parser.add_argument(
+        "--wait",
+        type=common.between(1, 86_400),
+        default=300,
+        metavar="SECONDS",
+        help="how long workers of --strategy multiworker wait for each other at the start; default: %(default)s",
+    )
     parser.add_argument("--deterministic", action="store_true", help="refuse operations whose bits may differ; slower")
     parser.add_argument("--tensorboard", action="store_true", help="write DIR/tensorboard as well")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
     parser.add_argument(
         "--log-every",
-        type=int,
+        type=steps,
         default=100,
         metavar="N",
         help="steps between rows of history.csv; default: %(default)s",
     )
     parser.add_argument(
-        "--sample-every", type=int, default=250, metavar="N", help="steps between sample grids; default: %(default)s"
+        "--sample-every", type=steps, default=250, metavar="N", help="steps between sample grids; default: %(default)s"
     )
     parser.add_argument(
-        "--checkpoint-every", type=int, default=500, metavar="N", help="steps between checkpoints; default: %(default)s"
+        "--checkpoint-every",
+        type=steps,
+        default=500,
+        metavar="N",
+        help="steps between checkpoints; default: %(default)s",
     )
     args = parser.parse_args(argv)
-    for name in ("steps", "batch_size", "latent_dim", "log_every", "sample_every", "checkpoint_every"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be 1 or more. Received: {getattr(args, name)}")
-    if args.seed is not None and not 0 <= args.seed < 2**31:
-        raise ValueError(f"--seed must lie from 0 to 2**31 - 1. Received: {args.seed}")
     if (args.split or "").startswith("test"):
         raise ValueError(f"Test images are not for training. Received: --split {args.split}; use a part of 'train'.")
-    if args.minutes is not None and not args.minutes > 0:
-        raise ValueError(f"--minutes must be above 0. Received: {args.minutes}")
     if args.minutes is not None and args.strategy == "multiworker":
         raise ValueError("Workers stop at the same step only if it is given: use --steps instead of --minutes.")
     return args
@@ -262,7 +275,7 @@ def main(argv=None):
         tf.config.experimental.enable_op_determinism()
     again = shlex.join(["python", "scripts/train_mnist.py", *(sys.argv[1:] if argv is None else argv)])
     with distribution.lost_workers_told(args.strategy), contextlib.ExitStack() as held:
-        return run(args, out, distribution.get(args.strategy), held, again)
+        return run(args, out, distribution.get(args.strategy, args.wait), held, again)
 
 
 def run(args, out, strategy, held, again):

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,6 +72,14 @@ def test_points_are_drawn_over_the_density(tmp_path):
     assert red[0] == 0 and red[1] > 500  # what lies outside the real region is not shown
     plots.points(real[:, :1], real[:, 1:], tmp_path / "line.png", "title")
     assert opened(tmp_path / "line.png").shape[1] > 300
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_equal_points_are_drawn(dimensions, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.points(np.full((9, dimensions), 7.0), np.full((9, dimensions), 7.0), tmp_path / "equal.png")
+    assert opened(tmp_path / "equal.png").shape[1] > 300
 
 
 def test_sheets_show_samples_neighbours_and_extremes(tmp_path):

@@ -1,5 +1,7 @@
 """Several workers and replicas, 16 bits, determinism: each computes what one process in 32 bits does, or is refused."""
 
+import asyncio
+import contextlib
 import json
 import socket
 import subprocess
@@ -176,11 +178,88 @@ def test_workers_that_would_train_different_gans_are_refused(few_digits, tmp_pat
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "below their number"),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "chief and worker"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "0"}}', "below their number"),
+        ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "lists of HOST:PORT"),
+        ('{"cluster": {"worker": {"0": "a:1"}}, "task": {"type": "worker", "index": 0}}', "lists of HOST:PORT"),
+        ('{"cluster": {"worker": [7]}, "task": {"type": "worker", "index": 0}}', "lists of HOST:PORT"),
+        ('{"cluster": {"worker": [null]}, "task": {"type": "worker", "index": 0}}', "lists of HOST:PORT"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "lists of HOST:PORT"),
+        ('{"cluster": {"worker": ["a:port"]}, "task": {"type": "worker", "index": 0}}', "a port from 1 to 65535"),
+        ('{"cluster": {"worker": ["a:65536"]}, "task": {"type": "worker", "index": 0}}', "a port from 1 to 65535"),
+        ('{"cluster": {"worker": ["a:0"]}, "task": {"type": "worker", "index": 0}}', "a port from 1 to 65535"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}', "address of its own"),
+        ('{"cluster": 3, "task": {"type": "worker", "index": 0}}', "Received"),
+        ("[" * 100_000, "Received"),
     ],
 )
 def test_a_wrong_cluster_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         distribution.check_cluster(text)
+
+
+def meeting(*workers, wait=20):
+    """The ends of workers that meet, each a pair (addresses, own address): `None`, or the error."""
+
+    async def together():
+        meetings = [distribution.meet(addresses, mine, wait) for addresses, mine in workers]
+        return await asyncio.gather(*meetings, return_exceptions=True)
+
+    return asyncio.run(together())
+
+
+def test_workers_meet():
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(3)]
+    assert meeting(*((addresses, mine) for mine in addresses)) == [None] * 3
+    assert meeting((addresses[:1], addresses[0])) == [None]
+
+
+def test_who_does_not_come_is_named():
+    a, b, c = (f"127.0.0.1:{port}" for port in free_ports(3))
+    ends = meeting(([a, b, c], a), ([a, b, c], b), wait=1)
+    assert all(isinstance(end, ValueError) and f"for {c}. Start all" in str(end) for end in ends)
+    # Of another cluster, at a host that does not exist, or nobody's worker.
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        silent = f"127.0.0.1:{foreign.getsockname()[1]}"
+        for other in (b, "no-such-host.invalid:2222", silent):
+            (end, *_) = meeting(([a, other], a), ([b, c], b), wait=1)
+            assert isinstance(end, ValueError) and f"has waited 1 seconds for {other}" in str(end)
+
+
+def test_nobody_goes_on_where_one_lacks_another():
+    a, b, c = (f"127.0.0.1:{port}" for port in free_ports(3))
+
+    async def say(address, line):
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        with contextlib.closing(writer):
+            writer.write(line.encode())
+            await reader.readline()
+
+    async def answer_a_alone(reader, writer):
+        cluster, address, _ = (await reader.readline()).decode().split()
+        with contextlib.closing(writer):
+            writer.write(f"{cluster}\n".encode() if address == a else b"")
+        for other in (a, b):
+            await say(other, f"{cluster} {c} here\n")
+
+    async def together():
+        async with await asyncio.start_server(answer_a_alone, *c.split(":")):
+            return await asyncio.gather(
+                *(distribution.meet([a, b, c], mine, 2) for mine in (a, b)), return_exceptions=True
+            )
+
+    reaches_all, lacks_one = asyncio.run(together())
+    assert "for what the others wait for" in str(reaches_all) and f"for {c}" in str(lacks_one)
+
+
+@pytest.mark.slow
+def test_an_absent_worker_ends_the_others(few_digits, tmp_path):
+    script = [sys.executable, SCRIPTS / "train_mnist.py", "--strategy", "multiworker", "--wait", "7", "--steps", "20"]
+    processes = start_workers(2, lambda index: [*script, *training(few_digits, tmp_path / "run")])
+    processes[1].kill()
+    (code, output), _ = finish(processes, 60)
+    told = output.strip().splitlines()
+    assert code == 2 and len(told) == 2, output
+    assert told[0].startswith("Waiting for 127.0.0.1:") and told[1].startswith("error: 127.0.0.1:")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_chief_is_the_first_worker():

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import common
 import evaluate
@@ -360,9 +361,22 @@ def test_samples_in_shards_are_measured(mlp_run, tmp_path, capsys):
     "arguments, message",
     [
         (["--recipe", "wgan-gp"], "Did you mean 'wgan_gp'"),
-        (["--steps", "0"], "--steps must be 1 or more"),
-        (["--minutes", "-1"], "--minutes must be above 0"),
-        (["--seed", "-1"], "--seed must lie"),
+        (["--steps", "0"], "--steps: must be from 1 to 281,474,976,710,656. Received: 0"),
+        (["--steps", str(10**30)], "--steps: must be from 1 to 281,474,976,710,656"),
+        (["--steps", "1" * 5000], "--steps: invalid int value"),
+        (["--minutes", "-1"], "--minutes: must be from 0.001 to 525,600"),
+        (["--minutes", "inf"], "--minutes: must be from"),
+        (["--minutes", "nan"], "--minutes: must be from"),
+        (["--seed", "-1"], "--seed: must be from 0 to 2,147,483,647"),
+        (["--log-every", str(10**30)], "--log-every: must be from"),
+        (["--sample-every", "0"], "--sample-every: must be from"),
+        (["--checkpoint-every", str(10**30)], "--checkpoint-every: must be from"),
+        (["--batch-size", str(10**30)], "--batch-size: must be from"),
+        (["--latent-dim", str(10**30)], "--latent-dim: must be from"),
+        (["--recipe", ""], "--recipe: must not be empty"),
+        (["--data", ""], "--data: must not be empty"),
+        (["--recipe", "x" * 5000], "Unknown recipe: 'xxx"),
+        (["--data", "/a\n\x1b[1mb"], "No data at /a [1mb"),
         (["--split", "test"], "Test images are not for training"),
         (["--split", "trian"], "Unknown split"),
         (["--data", "/nowhere"], "No data at /nowhere"),
@@ -380,8 +394,44 @@ def test_train_refuses(arguments, message, few_digits, tmp_path, capsys):
     arguments += ["--out", str(tmp_path / "run")]
     arguments += [] if "--data" in arguments else ["--data", str(few_digits)]
     assert train_mnist.main(arguments) == 2
-    assert message in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1 and len(told) <= 501
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "script, arguments",
+    [
+        (train_mnist, ["--out", ""]),
+        (sample, ["run", "--num", "300", "--shards", "npz", "--out", ""]),
+        (evaluate, ["run", "--samples", ""]),
+        (evaluate, [""]),
+        (export, ["run", "--out", ""]),
+    ],
+)
+def test_an_empty_text_is_refused(script, arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert script.main(arguments) == 2
+    assert "must not be empty" in capsys.readouterr().err
+    assert not os.listdir(tmp_path)
+
+
+def test_errors_of_tensorflow_are_one_line(capsys):
+    @common.command
+    def main(argv):
+        raise tf.errors.InvalidArgumentError(None, None, "first\n  second\n" + 1000 * "much " + "last")
+
+    assert main([]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: first second much") and told.endswith("much last\n")
+    assert told.count("\n") == 1 and len(told) <= 501
+
+
+def test_a_terminal_without_unicode_is_no_error():
+    code = "import common, sys; sys.exit(common.command(lambda argv: print('r\xe9seau \u6570'))())"
+    encoding = {**environment(), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=encoding, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("r\\xe9seau \\u6570\n", "")
 
 
 def test_train_refuses_a_folder_in_use(mlp_run, few_digits, tmp_path, capsys):
@@ -423,10 +473,22 @@ def test_train_refuses_checkpoints_of_another_recipe(mlp_run, cgan_run, tmp_path
     assert "belongs to another GAN" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text, message", [("{", "cannot be read"), ("[]", "lacks recipe"), ("{}", "lacks recipe")])
-def test_a_spoilt_config_is_told(text, message, mlp_run, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"{", "cannot be read"),
+        (b"[" * 100_000, "cannot be read"),
+        (b'{"recipe": "\xff"}', "cannot be read"),
+        (None, "no regular file"),
+        (b"[]", "lacks recipe"),
+        (b"{}", "lacks recipe"),
+    ],
+)
+def test_a_spoilt_config_is_told(content, message, mlp_run, tmp_path, capsys):
     shutil.copytree(mlp_run, tmp_path / "run")
-    (tmp_path / "run" / "config.json").write_text(text)
+    path = tmp_path / "run" / "config.json"
+    path.unlink()
+    path.write_bytes(content) if content else os.mkfifo(path)
     run = str(tmp_path / "run")
     for script, options in (
         (train_mnist, ["--resume", "--out", run]),
@@ -458,11 +520,12 @@ def test_a_run_killed_after_its_last_checkpoint_is_finished_by_resuming(mlp_run,
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--num", "0", "--out", "x.npz"], "--num must be 1 or more"),
+        (["--num", "0", "--out", "x.npz"], "--num: must be from 1 to 1,000,000,000"),
+        (["--num", str(10**30), "--out", "x.npz"], "--num: must be from 1 to 1,000,000,000"),
         (["--num", "3", "--out", "x.jpg"], "must end in .npz or .png"),
         (["--num", "3", "--out", "nowhere/x.npz"], "There is no folder nowhere"),
         (["--num", "3", "--out", "x.npz", "--label", "3"], "without num_classes"),
-        (["--num", "3", "--out", "x.npz", "--seed", "-3"], "--seed must lie"),
+        (["--num", "3", "--out", "x.npz", "--seed", "-3"], "--seed: must be from 0"),
         (["--num", "20000", "--out", "x.png"], "at most 10,000"),
         (["--num", "300", "--out", "x", "--shards", "npz", "--overwrite"], "Leave --overwrite out"),
     ],
@@ -521,11 +584,11 @@ def test_evaluate_measures_labels_of_a_conditional_run(cgan_run):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["RUN", "--num", "3"], "100 samples or more"),
+        (["RUN", "--num", "3"], "--num: must be from 100"),
         (["RUN", "--num", "200", "--samples", "RUN"], "Leave --num and --seed out"),
         (["RUN", "--metrics", "labels", "--num", "100"], "Only conditional GANs"),
         (["nowhere"], "not a run folder"),
-        (["RUN", "--seed", "-1", "--num", "100"], "seed must be an integer"),
+        (["RUN", "--seed", "-1", "--num", "100"], "--seed: must be from 0"),
     ],
 )
 def test_evaluate_refuses_nonsense(mlp_run, arguments, message, capsys):
@@ -572,6 +635,15 @@ def test_toys_are_trained_evaluated_and_sampled(ring_run, tmp_path):
     with np.load(tmp_path / "points.npz") as archive:
         np.testing.assert_array_equal(archive["points"], keras.models.load_model(ring_run / "model.keras").sample(300))
     assert sample.main([str(ring_run), "--num", "300", "--out", str(tmp_path / "points.png")]) == 0
+
+
+def test_equal_points_are_drawn_without_warnings(tmp_path):
+    points = np.ones((300, 2), "float32")
+    np.savez(tmp_path / "equal.npz", x_train=points, x_test=points)
+    arguments = ["--recipe", "ring", "--data", str(tmp_path / "equal.npz"), "--batch-size", "32", "--steps", "2"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # matplotlib's
+        assert train_mnist.main([*arguments, "--out", str(tmp_path / "run")]) == 0
 
 
 def test_points_of_no_known_toy_have_no_figures(ring_run, tmp_path, capsys):
@@ -655,7 +727,8 @@ def test_a_row_that_fails_does_not_stop_the_others(ledger, monkeypatch, capsys):
 def test_reproduce_refuses_nonsense(capsys):
     assert reproduce.main(["--only", "ringg"]) == 2
     assert "Did you mean 'ring'" in capsys.readouterr().err
-    assert reproduce.main(["--seeds", "0"]) == 2
+    for seeds in ("0", str(10**30)):
+        assert reproduce.main(["--seeds", seeds]) == 2
 
 
 def test_the_ledger_is_written_from_the_runs(tmp_path, monkeypatch):
