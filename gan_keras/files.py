@@ -27,7 +27,8 @@ def reading(problem, remedy):
     try:
         yield
     except DAMAGED as error:
-        raise ValueError(f"{problem}: {str(error) or type(error).__name__}. {remedy}") from error
+        reason = str(error).rstrip(" .") or type(error).__name__
+        raise ValueError(f"{problem}: {reason}. {remedy}") from error
 
 
 def open_regular(path):

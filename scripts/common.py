@@ -55,20 +55,24 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose errors `command` reports, and which takes no empty text."""
+    """An `ArgumentParser` whose errors `command` reports, and which takes no empty or undecoded text."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.register("type", None, not_empty)
+        self.register("type", None, checked_text)
 
     def error(self, message):
         raise ValueError(f"{message}. See --help.")
 
 
-def not_empty(text):
+def checked_text(text):
     """The `type` of an option that has none."""
     if text == "":
         raise argparse.ArgumentTypeError("must not be empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # TensorFlow's paths are UTF-8
+        raise argparse.ArgumentTypeError("must be UTF-8. Set the environment variable PYTHONUTF8=1") from error
     return text
 
 
@@ -151,7 +155,7 @@ def load_gan(folder):
     checkpoint = gan_keras.callbacks.Checkpoint(folder / "checkpoints")
     model, steps = folder / "model.keras", checkpoint.steps()
     if model.is_file():
-        with files.reading(f"{model} cannot be read", "Delete it to take the newest checkpoint instead."):
+        with files.reading(f"{model} cannot be read", "If it is damaged, delete it to take the newest checkpoint."):
             return keras.models.load_model(model)
     if not steps:
         raise ValueError(f"{folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")

@@ -67,9 +67,9 @@ def is_address(text):
 async def meet(addresses, mine, wait):
     """Return when every worker has reached every other one; say who is waited for.
 
-    TensorFlow waits for an absent worker in silence, for an hour, and answers no signal meanwhile. Workers meet at the
-    addresses that TensorFlow is to use: each calls all others until they answer, "here" at first; then, when it has reached all
-    and been called by all, "ready". Who has heard "ready" from all knows that nobody lacks anybody.
+    TensorFlow waits for an absent worker in silence, and meanwhile neither threads nor signals reach Python. So workers meet
+    first, at the addresses that TensorFlow is to use: each calls all others until they answer, "here" at first; then, when it
+    has reached all and been called by all, "ready". Who has heard "ready" from all knows that nobody lacks anybody.
 
     Raises:
         ValueError: After `wait` seconds somebody is missing.

@@ -400,19 +400,20 @@ def test_train_refuses(arguments, message, few_digits, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "script, arguments",
+    "script, arguments, message",
     [
-        (train_mnist, ["--out", ""]),
-        (sample, ["run", "--num", "300", "--shards", "npz", "--out", ""]),
-        (evaluate, ["run", "--samples", ""]),
-        (evaluate, [""]),
-        (export, ["run", "--out", ""]),
+        (train_mnist, ["--out", ""], "--out: must not be empty"),
+        (train_mnist, ["--out", "r\udcc3\udca9seau"], "Set the environment variable PYTHONUTF8=1"),
+        (sample, ["run", "--num", "300", "--shards", "npz", "--out", ""], "--out: must not be empty"),
+        (evaluate, ["run", "--samples", ""], "--samples: must not be empty"),
+        (evaluate, [""], "DIR: must not be empty"),
+        (export, ["run", "--out", ""], "--out: must not be empty"),
     ],
 )
-def test_an_empty_text_is_refused(script, arguments, tmp_path, monkeypatch, capsys):
+def test_a_text_that_is_no_path_is_refused(script, arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert script.main(arguments) == 2
-    assert "must not be empty" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not os.listdir(tmp_path)
 
 
