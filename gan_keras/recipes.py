@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from gan_keras import identifiers, losses, networks, regularizers, schedules
+from gan_keras import identifiers, identity, losses, networks, regularizers, schedules
 from gan_keras.gan import GAN
 
 
@@ -110,14 +110,24 @@ class Recipe:
 
     def rows(self):
         """(attribute, value as text, source) for each attribute that decides the result, but for rounding."""
-        skipped = ("name", "summary", "source", "sources", "steps_per_execution", "jit_on_cpu")
-        for field in dataclasses.fields(self):
-            if field.name not in skipped:
-                yield field.name, _text(getattr(self, field.name)), self.sources.get(field.name, "")
+        for name in self._deciding():
+            yield name, _text(getattr(self, name)), self.sources.get(name, "")
 
     def values(self):
-        """{attribute: value as text}: `rows` without the sources, to tell whether a recipe has changed."""
-        return {attribute: value for attribute, value, _ in self.rows()}
+        """{attribute: description} of each attribute that decides the result, as JSON; see `gan_keras.identity`."""
+        return {name: identity.describe(getattr(self, name)) for name in self._deciding()}
+
+    def differs_from(self, values):
+        """The attributes in which `values`, those of a recipe when it was saved, are not those of this one.
+
+        An attribute that they lack, because it was added since, counts as its default.
+        """
+        saved = {field.name: identity.describe(field.default) for field in dataclasses.fields(self)} | values
+        return [name for name in self._deciding() if not identity.same(saved[name], getattr(self, name))]
+
+    def _deciding(self):
+        skipped = ("name", "summary", "source", "sources", "steps_per_execution", "jit_on_cpu")
+        return [field.name for field in dataclasses.fields(self) if field.name not in skipped]
 
     def __str__(self):
         rows = list(self.rows())
@@ -509,3 +519,8 @@ def get(name):
     if name not in RECIPES:
         raise identifiers.unknown("recipe", name, RECIPES)
     return RECIPES[name]
+
+
+def unchanged(saved, names):
+    """Whether `saved`, {name: values of a recipe}, is of the recipes `names` as they are now."""
+    return saved.keys() == set(names) and not any(get(name).differs_from(values) for name, values in saved.items())

@@ -5,7 +5,7 @@ import sys
 
 import common  # first: it sets the environment up
 
-from gan_keras import evaluation, files, serving, toys
+from gan_keras import evaluation, files, identity, serving, toys
 
 LICENCES = {
     "mnist": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0 (https://creativecommons.org/licenses/by-sa/3.0/)",
@@ -57,7 +57,7 @@ def card(gan, config, folder):
         "",
         "## Recipe",
         "",
-        *(f"- {name}: {value}" for name, value in config["values"].items()),
+        *(f"- {name}: {identity.text(value)}" for name, value in config["values"].items()),
         "",
         "## Figures",
         "",

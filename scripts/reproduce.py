@@ -455,7 +455,7 @@ def main(argv=None):
             "row": row.name,
             "seed": seed,
             "cases": cases,
-            "recipes": values_of(row),
+            "recipes": {name: recipes.get(name).values() for name in row.uses},
             "minutes": round((time.perf_counter() - started) / 60, 1),
             "threads": args.threads or os.cpu_count(),
             "classifier": DigitClassifier().identity,
@@ -474,15 +474,10 @@ def path_of(row, seed):
     return DOCS / "results" / f"{row.name}-{seed}.json"
 
 
-def values_of(row):
-    """{recipe: {attribute: value as text}} of the recipes that a row is made of."""
-    return {name: recipes.get(name).values() for name in row.uses}
-
-
 def runs_of(row):
     """The runs of a row whose recipes are still what they were."""
     runs = [json.loads(path.read_text()) for path in sorted((DOCS / "results").glob(f"{row.name}-[0-9]*.json"))]
-    return [run for run in runs if run.get("recipes") == values_of(row)]
+    return [run for run in runs if recipes.unchanged(run.get("recipes", {}), row.uses)]
 
 
 def write_ledger():

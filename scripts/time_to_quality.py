@@ -121,7 +121,8 @@ def begun(out, conditions):
     with files.reading(f"{out} exists and is no JSON", "Choose another --out."):
         report = files.read_json(out)
     old = report if isinstance(report, dict) else {}
-    if not isinstance(old.get("runs"), dict) or any(old.get(key) != value for key, value in conditions.items()):
+    same = all(old.get(key) == value for key, value in conditions.items() if key != "recipes")
+    if not same or not isinstance(old.get("runs"), dict) or not recipes.unchanged(old["recipes"], conditions["recipes"]):
         raise ValueError(f"{out} holds something else, or trainings under other conditions. Choose another --out.")
     return report
 

@@ -26,6 +26,7 @@ from gan_keras import callbacks, data, evaluation, plots, recipes
 from gan_keras.random import MAX_STEPS
 
 # What decides the weights: a run goes on only with the values it began with.
+TOLD = ("steps", "data")  # of the recipe's values, by config.json itself
 IDENTITY = ("recipe", "seed", "batch_size", "latent_dim", "data", "split", "jit", "precision")
 
 
@@ -166,7 +167,7 @@ def flag(name):
 
 def values_of(config):
     """What the run's recipe says, but for what config.json tells by itself."""
-    return {name: value for name, value in common.recipe_of(config).values().items() if name not in ("steps", "data")}
+    return {name: value for name, value in common.recipe_of(config).values().items() if name not in TOLD}
 
 
 def old_config(args, out):
@@ -181,7 +182,7 @@ def old_config(args, out):
                 f"{out} holds a run with {name} {config[name]!r}, not {given!r}. Leave --{flag(name)} out to go on "
                 "with it, or choose another --out."
             )
-    changed = [name for name, value in values_of(config).items() if config["values"].get(name) != value]
+    changed = [name for name in common.recipe_of(config).differs_from(config["values"]) if name not in TOLD]
     if changed:
         raise ValueError(
             f"The recipe {config['recipe']} has changed since {out} was begun, in {', '.join(changed)}; the run cannot go on as "

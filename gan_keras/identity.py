@@ -1,0 +1,91 @@
+"""Whether a recipe is the one that a run was made with: structured configurations, compared with their defaults filled in.
+
+A value is described as JSON: an object or a call as `{"call": "R1", "weight": 2.0, "every": 4}`, with all arguments; anything
+else as it is. An argument that a saved description lacks, because it was added since, counts as its default.
+"""
+
+import ast
+import functools
+import inspect
+
+import keras
+
+# What has been renamed since runs were saved: old name of a class, function or argument > its name today.
+RENAMED = {}
+
+# Given by the recipe when it builds, whatever a builder's own default.
+_GIVEN = ("latent_dim", "num_classes")
+
+
+def describe(value):
+    """A value of a recipe as JSON, with all arguments."""
+    if isinstance(value, (list, tuple)):
+        return [describe(one) for one in value]
+    function, arguments = _call(value)
+    if function is None:
+        return value
+    return {"call": function.__name__, **_defaults(function), **{k: describe(v) for k, v in arguments.items()}}
+
+
+def text(description):
+    """A description for people, such as "R1(weight=2.0, every=4)"; arguments that are `None` are left out."""
+    if isinstance(description, list):
+        return ", ".join(map(text, description)) or "none"
+    if not isinstance(description, dict):
+        return "none" if description is None else str(description)
+    given = {key: value for key, value in description.items() if key != "call" and value is not None}
+    return f"{description['call']}({', '.join(f'{key}={text(value)}' for key, value in given.items())})"
+
+
+def same(saved, value):
+    """Whether `saved`, a description or a text of earlier versions, is of `value`."""
+    if isinstance(value, (list, tuple)):
+        saved = _parsed(f"[{saved}]" if saved != "none" else "[]") if isinstance(saved, str) else saved
+        return isinstance(saved, (list, tuple)) and len(saved) == len(value) and all(map(same, saved, value))
+    function, arguments = _call(value)
+    if function is None:
+        return saved == value or isinstance(saved, str) and _parsed(saved) == value
+    saved = _parsed(saved) if isinstance(saved, str) else saved
+    saved = {"call": saved} if isinstance(saved, str) else saved  # a function without arguments
+    if not isinstance(saved, dict):
+        return False
+    saved = {RENAMED.get(key, key): argument for key, argument in saved.items()}
+    saved = {**_defaults(function), **saved, "call": RENAMED.get(saved.get("call"), saved.get("call"))}
+    now = {"call": function.__name__, **_defaults(function), **arguments}
+    return saved.keys() == now.keys() and all(same(saved[key], now[key]) for key in now)
+
+
+def _call(value):
+    """(function or class, arguments) of what a recipe holds, or (`None`, `None`) of a plain value."""
+    if isinstance(value, functools.partial):
+        return value.func, value.keywords
+    if isinstance(value, dict):  # the saved form of an optimizer or a schedule of its rate
+        name = value["class_name"]
+        return getattr(keras.optimizers, name, None) or getattr(keras.optimizers.schedules, name), value["config"]
+    if hasattr(value, "get_config"):
+        return type(value), value.get_config()
+    return (value, {}) if callable(value) else (None, None)
+
+
+def _defaults(function):
+    """The arguments of a function that may be left out."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in _GIVEN}
+
+
+def _parsed(text):
+    """What a text of earlier versions says, such as "Adam(learning_rate=0.001)"; names are strings or, called, descriptions."""
+
+    def value(node):
+        if isinstance(node, ast.Call):
+            return {"call": node.func.id, **{k.arg: value(k.value) for k in node.keywords}}
+        if isinstance(node, ast.List):
+            return [value(element) for element in node.elts]
+        if isinstance(node, ast.Name):
+            return {"none": None}.get(node.id, node.id)
+        return ast.literal_eval(node)
+
+    try:
+        return value(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, AttributeError):
+        return text

@@ -1,0 +1,73 @@
+"""Do the recipes still train to the same bytes? The SHA-256 of all weights after 20 steps of each, on one thread.
+
+    python scripts/lab/bits.py record          # before a change that is to keep them: writes scripts/lab/bits.json
+    python scripts/lab/bits.py compare         # after it: says which recipes differ; exit code 1 if one does
+
+Bytes differ between processors and between versions of TensorFlow: the file says which it was recorded with, and `compare`
+refuses others. `--recipes NAME ...` takes some alone.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import common  # first: it sets the environment up
+
+import keras
+import tensorflow as tf
+
+from gan_keras import data, recipes
+
+FILE = pathlib.Path(__file__).with_suffix(".json")
+STEPS, EXAMPLES = 20, 6000
+
+
+def digest(recipe):
+    """SHA-256 of the weights of a GAN, its average and its optimizers after a few steps of a recipe."""
+    gan = recipe.build(seed=0, jit_compile=False)
+    images, labels = data.load(recipe.data, f"train[:{EXAMPLES}]")
+    labels = labels if gan.conditional else None
+    stream = data.batches(images, labels, recipe.batch_per_step, gan.value_range, seed=0)
+    gan.fit(stream, steps_per_epoch=STEPS, verbose=0)
+    variables = [*gan.weights, *gan.d_optimizer.variables, *gan.g_optimizer.variables]
+    return hashlib.sha256(b"".join(keras.ops.convert_to_numpy(v).tobytes() for v in variables)).hexdigest()
+
+
+def conditions():
+    """What bytes depend on besides the code."""
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), sys.platform)
+    return {"processor": processor, "tensorflow": tf.__version__, "keras": keras.__version__}
+
+
+@common.command
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("record", "compare"))
+    parser.add_argument("--recipes", nargs="+", default=list(recipes.RECIPES), metavar="NAME")
+    args = parser.parse_args(argv)
+    recorded = json.loads(FILE.read_text()) if args.action == "compare" else {"conditions": conditions(), "digests": {}}
+    if recorded["conditions"] != conditions():
+        raise ValueError(f"{FILE} was recorded with {recorded['conditions']}. Received: {conditions()}; record it here first.")
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    changed = []
+    for name in args.recipes:
+        keras.backend.clear_session()
+        found = digest(recipes.get(name))
+        if args.action == "record":
+            recorded["digests"][name] = found
+        elif recorded["digests"].get(name) != found:
+            changed.append(name)
+        print(f"{name:14} {found[:16]}{'  differs' if name in changed else ''}", flush=True)
+    if args.action == "record":
+        FILE.write_text(json.dumps(recorded, indent=1) + "\n")
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

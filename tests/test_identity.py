@@ -1,0 +1,92 @@
+import copy
+import dataclasses
+import functools
+import json
+
+import pytest
+
+from gan_keras import identity, losses, recipes, regularizers
+
+
+def test_every_recipe_is_itself_by_its_description_and_by_the_text_of_earlier_versions():
+    for recipe in recipes.RECIPES.values():
+        saved = json.loads(json.dumps(recipe.values()))
+        assert recipe.differs_from(saved) == []
+        assert recipe.differs_from({name: text for name, text, _ in recipe.rows()}) == [], recipe.name
+
+
+def test_every_recipe_is_no_other():
+    saved = {recipe.name: json.loads(json.dumps(recipe.values())) for recipe in recipes.RECIPES.values()}
+    for recipe in recipes.RECIPES.values():
+        assert [name for name, values in saved.items() if not recipe.differs_from(values)] == [recipe.name]
+
+
+@pytest.mark.parametrize(
+    "attribute, value",
+    [
+        ("batch_size", 33),
+        ("ema", None),
+        ("loss", losses.NonSaturating(label_smoothing=0.1)),
+        ("loss", losses.Minimax()),
+        ("regularizers", ()),
+        ("regularizers", (regularizers.R1(2.0),)),
+        ("regularizers", (regularizers.R1(2.0, every=4), regularizers.DRAGAN())),
+        ("d_optimizer", recipes.adam(1e-3, 0.0)),
+        ("d_optimizer", recipes.rmsprop(1e-3, 0.99)),
+        ("d_optimizer", recipes.adam(recipes.cosine_decay(1e-3, 100), 0.0, 0.99)),
+        ("generator", functools.partial(recipes.get("default").generator, mapping=2)),
+        ("generator", recipes.get("dcgan").generator),
+    ],
+)
+def test_every_change_of_a_recipe_is_noticed(attribute, value):
+    recipe = recipes.get("default")
+    changed = dataclasses.replace(recipe, **{attribute: value})
+    for saved in (recipe.values(), {name: text for name, text, _ in recipe.rows()}):
+        assert changed.differs_from(saved) == [attribute]
+
+
+# A builder and a part as a later version might have them.
+
+
+def today(latent_dim=100, width=64, num_classes=None):
+    pass
+
+
+def tomorrow(latent_dim=64, width=64, num_classes=None, shape=(28, 28, 1)):
+    pass
+
+
+class Later(regularizers.R1):
+    def __init__(self, weight=1.0, subset=1, lazy=False):
+        super().__init__(weight, subset)
+
+    def get_config(self):
+        return {"weight": self.weight, "subset": self.every, "lazy": False}
+
+
+def test_renaming_and_arguments_with_a_default_orphan_nothing(monkeypatch):
+    recipe = dataclasses.replace(recipes.get("default"), generator=functools.partial(today, width=32))
+    described, texts = recipe.values(), {name: text for name, text, _ in recipe.rows()}
+    later = dataclasses.replace(
+        recipe, generator=functools.partial(tomorrow, width=32), regularizers=(Later(2.0, subset=4),)
+    )
+    assert later.differs_from(described) == ["generator", "regularizers"]
+    monkeypatch.setattr(identity, "RENAMED", {"today": "tomorrow", "R1": "Later", "every": "subset"})
+    for saved in (described, texts):
+        before = copy.deepcopy(saved)
+        assert later.differs_from(saved) == [] and saved == before
+        assert dataclasses.replace(later, generator=tomorrow).differs_from(saved) == ["generator"], "width 32 is no default"
+        assert dataclasses.replace(later, regularizers=(Later(2.0),)).differs_from(saved) == ["regularizers"]
+
+
+def test_an_attribute_that_was_added_since_counts_as_its_default():
+    recipe = recipes.get("dcgan")
+    values = {name: value for name, value in recipe.values().items() if name not in ("ema", "regularizers")}
+    assert recipe.differs_from(values) == []
+    assert recipes.get("default").differs_from({k: v for k, v in recipes.get("default").values().items() if k != "ema"}) == ["ema"]
+
+
+def test_descriptions_are_read_by_people():
+    assert identity.text(identity.describe((regularizers.R1(2.0, every=4),))) == "R1(weight=2.0, every=4)"
+    assert identity.text(identity.describe(())) == "none" and identity.text("Adam(0.1)") == "Adam(0.1)"
+    assert "learning_rate=CosineDecay(" in identity.text(recipes.get("ring").values()["d_optimizer"])
