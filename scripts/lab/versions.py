@@ -1,10 +1,9 @@
 """Run the tests with the oldest and the newest versions of TensorFlow, Keras and NumPy that setup.cfg allows.
 
-    python scripts/lab/versions.py                              # the fast suite with both: half an hour on two cores
+    python scripts/lab/versions.py                              # the fast suite with both: 20 minutes on two cores
     python scripts/lab/versions.py oldest tests/test_layers.py  # a part of it with one
 
-What is not the name of a pair goes to pytest. Each pair has a virtual environment, `build/versions/NAME`, which is kept. It
-has the extra `test` alone; the tests of the others are skipped.
+What is not the name of a pair goes to pytest. Each pair has a virtual environment, `build/versions/NAME`, which is kept.
 """
 
 import pathlib
@@ -16,7 +15,7 @@ import venv
 ROOT = pathlib.Path(__file__).parents[2]
 
 PAIRS = {
-    "oldest": ["tensorflow==2.18.*", "keras==3.12.*", "numpy==2.0.*"],
+    "oldest": ["tensorflow==2.18.*", "keras==3.13.*", "numpy==2.0.*"],
     "newest": ["tensorflow==2.21.*", "keras==3.15.*", "numpy"],
 }
 
@@ -31,7 +30,8 @@ def row(name, arguments):
     folder = ROOT / "build" / "versions" / name
     python = folder / "bin" / "python"
     venv.create(folder, with_pip=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", *PAIRS[name], "-e", f"{ROOT}[test]"], check=True)
+    project = f"{ROOT}[test,onnx,litert,openvino,serve]"
+    subprocess.run([python, "-m", "pip", "install", "-q", *PAIRS[name], "-e", project], check=True)
     versions = subprocess.run([python, "-c", VERSIONS], stdout=subprocess.PIPE, text=True, check=True).stdout
     tests = subprocess.Popen([python, "-m", "pytest", "-q", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for line in tests.stdout:
