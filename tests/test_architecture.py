@@ -15,6 +15,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "gan_keras"
 MAY_IMPORT = {
     "files": set(),
     "identifiers": set(),
+    "identity": set(),
     "random": set(),
     "toys": set(),
     "data": {"files", "random", "toys"},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "networks": {"layers"},
     "checks": {"layers", "regularizers", "schedules"},
     "gan": {"checks", "losses", "regularizers", "schedules", "random"},
-    "recipes": {"identifiers", "networks", "losses", "regularizers", "schedules", "gan"},
+    "recipes": {"identifiers", "identity", "networks", "losses", "regularizers", "schedules", "gan"},
     "callbacks": {"identifiers", "plots"},
     "serving": {"gan", "identifiers", "losses"},
     "shards": {"files", "gan", "identifiers", "plots"},

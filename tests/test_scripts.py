@@ -557,9 +557,9 @@ GROUPS = ["frechet", "kernel", "score", "manifold", "memorisation"]
 def test_evaluate_writes_a_report_and_a_picture(mlp_run, capsys):
     assert evaluate.main([str(mlp_run), "--num", "200", "--metrics", *GROUPS]) == 0
     printed = capsys.readouterr().out
-    # Strict: JSON has no NaN, and 200 samples are one block of the kernel distance, without an error.
+    # Strict: JSON has no NaN.
     report = json.loads((mlp_run / "report.json").read_text(), parse_constant=pytest.fail)
-    assert report["figures"]["kernel_distance"]["error"] is None and report["ceiling_samples"] == 200
+    assert report["figures"]["kernel_distance"]["error"] > 0 and report["ceiling_samples"] == 200
     assert report["classifier"].startswith("digits-") and report["step"] == 7 and report["samples"] == 200
     for name, figure in report["figures"].items():
         assert np.isfinite(figure["value"]) and np.isfinite(figure["ceiling"]), name
