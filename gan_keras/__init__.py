@@ -18,8 +18,10 @@ from gan_keras import (
     metrics,
     networks,
     plots,
+    priors,
     recipes,
     regularizers,
+    replicas,
     schedules,
     serving,
     shards,
@@ -27,10 +29,14 @@ from gan_keras import (
 )
 from gan_keras._version import __version__
 from gan_keras.gan import GAN
+from gan_keras.generative import GenerativeModel
+from gan_keras.vae import VAE
 
 __all__ = [
     "__version__",
     "GAN",
+    "GenerativeModel",
+    "VAE",
     "callbacks",
     "classifier",
     "data",
@@ -40,8 +46,10 @@ __all__ = [
     "metrics",
     "networks",
     "plots",
+    "priors",
     "recipes",
     "regularizers",
+    "replicas",
     "schedules",
     "serving",
     "shards",

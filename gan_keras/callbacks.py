@@ -16,19 +16,7 @@ import tensorflow as tf
 
 from gan_keras import plots
 from gan_keras.identifiers import unknown
-
-
-def is_chief(strategy=None):
-    """Whether this process writes files: the only one, or the first of several workers.
-
-    Args:
-        strategy: `tf.distribute.Strategy`; by default the one in scope.
-    """
-    resolver = (strategy or tf.distribute.get_strategy()).cluster_resolver
-    if resolver is None or not resolver.task_type:
-        return True
-    chief = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
-    return (resolver.task_type, resolver.task_id) == (chief, 0)
+from gan_keras.replicas import is_chief
 
 
 class EverySteps(keras.callbacks.Callback):
@@ -102,7 +90,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
 
 def check_finite(gan):
     """Raise FloatingPointError unless all weights of the GAN and of its optimizers are finite."""
-    for variable in [*gan.weights, *gan.d_optimizer.variables, *gan.g_optimizer.variables]:
+    for variable in [*gan.weights, *(v for optimizer, _ in gan.optimizers.values() for v in optimizer.variables)]:
         if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
             raise FloatingPointError(
                 f"The weight {variable.path} is not finite after step {int(gan.step.numpy())}. Nothing was saved. Begin "
@@ -376,8 +364,8 @@ class TensorBoard(EverySteps):
     def act(self, step, logs):
         began, before = self._since
         values = {name: float(value) for name, value in logs.items()}
-        for name in ("d_optimizer", "g_optimizer"):
-            values[f"{name}/learning_rate"] = float(keras.ops.convert_to_numpy(getattr(self.model, name).learning_rate))
+        for name, (optimizer, _) in self.model.optimizers.items():
+            values[f"{name}/learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         values["steps_per_second"] = (step - before) / (time.perf_counter() - began)
         if self.evaluator is not None and step // self.evaluations > before // self.evaluations:
             figures = self.evaluator.of_gan(self.model, 5000, ("frechet", "manifold"))

@@ -159,34 +159,6 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
     return tf.data.Dataset.counter(start // per_epoch).flat_map(epoch).prefetch(4)
 
 
-def share(stream_of, strategy=None):
-    """A stream as `fit` takes it under a strategy: of several workers each reads its part of every batch.
-
-    Args:
-        stream_of: Function of a shard, (index, number), such as `lambda shard: batches(images, batch_size=128, shard=shard)`.
-        strategy: `tf.distribute.Strategy`; by default the one in scope.
-
-    Returns:
-        With `MultiWorkerMirroredStrategy` a distributed data set that delivers one global batch a step; otherwise
-        `stream_of((0, 1))`, which Keras shares out itself.
-    """
-    strategy = strategy or tf.distribute.get_strategy()
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return stream_of((0, 1))
-
-    def part(context):
-        workers = context.num_input_pipelines
-        stream = stream_of((context.input_pipeline_id, workers))
-        replicas = context.num_replicas_in_sync // workers
-        size = tf.nest.flatten(stream.element_spec)[0].shape[0]
-        if replicas > 1:  # each element goes to one replica
-            stream = stream.rebatch(size // replicas, drop_remainder=True)
-        # Known to be endless, it need not be asked at every step whether all workers have one more.
-        return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-
-    return strategy.distribute_datasets_from_function(part)
-
-
 def _parse_split(split):
     match = re.fullmatch(r"(train|test)(?:\[(-?\d*):(-?\d*)\])?", "train[-10000:]" if split == "validation" else split)
     if not match:

@@ -1,12 +1,12 @@
 """Adversarial losses: who is rewarded for which score.
 
-Every loss is three scalar functions of scores. A score is the discriminator's raw output, a logit; no loss expects a sigmoid.
+A score is the discriminator's raw output, a logit; no loss expects a sigmoid.
 
-    loss.real(scores)       the discriminator's loss on real examples
-    loss.fake(scores)       the discriminator's loss on generated examples
-    loss.generator(scores)  the generator's loss on the discriminator's scores of its examples
+    loss.discriminator(real, fake)   the discriminator's loss on the scores of real and of generated examples
+    loss.generator(real, fake)       the generator's loss on the same two
 
-Each returns the mean over the batch, to be minimised by its player.
+Each returns a scalar, to be minimised by its player. Most losses judge every score by itself: three functions, `real` and `fake`
+for the discriminator and `fool` for the generator, each the mean over the batch. Those are `SeparableLoss`.
 """
 
 import abc
@@ -18,22 +18,53 @@ from gan_keras import identifiers
 
 
 class AdversarialLoss(abc.ABC):
-    """Base of the adversarial losses: implement `real`, `fake` and `generator`.
+    """Base of the adversarial losses: implement `discriminator` and `generator`.
 
-    Attributes:
-        threshold: The score above which the discriminator says "real", which decides `d_acc_real` and `d_acc_fake`; `None`
-            where scores have no fixed zero (the midpoint of the two batch means is taken then).
-        distance: Name under which `mean(real scores) - mean(fake scores)` is logged where that difference estimates a
-            distance, else `None`.
-        needs_lipschitz: Whether it means nothing without something that bounds the discriminator's slope.
-        separable: Whether `real` and `fake` mean something each by itself, so that `ThreeStep` may train on them apart, where
-            there is a threshold and no distance.
+    Derive from it where real scores are compared with generated ones, as in relativistic GANs; else from `SeparableLoss`.
     """
 
-    threshold = 0.0
-    distance = None
-    needs_lipschitz = False
-    separable = True
+    @abc.abstractmethod
+    def discriminator(self, real, fake):
+        """The discriminator's loss: a scalar. `real` and `fake` are scores (batch, ...) of as many examples."""
+
+    @abc.abstractmethod
+    def generator(self, real, fake):
+        """The generator's loss: a scalar."""
+
+    def metrics(self, real, fake):
+        """{name: scalar} to log: the accuracies of the discriminator.
+
+        Here a score counts as "real" above the midpoint of the two means, since compared scores have no fixed zero.
+        """
+        return _accuracies(real, fake, (ops.mean(real) + ops.mean(fake)) / 2)
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _accuracies(real, fake, boundary):
+    logs = {}
+    if real is not None:
+        logs["d_acc_real"] = ops.mean(ops.cast(real > boundary, "float32"))
+    if fake is not None:
+        logs["d_acc_fake"] = ops.mean(ops.cast(fake < boundary, "float32"))
+    return logs
+
+
+class SeparableLoss(AdversarialLoss):
+    """Base of the losses that judge every score by itself: implement `real`, `fake` and `fool`.
+
+    `ThreeStep` takes these alone, since it trains on the two halves of the discriminator's loss apart.
+
+    Attributes:
+        boundary: The score above which the discriminator says "real".
+    """
+
+    boundary = 0.0
 
     @abc.abstractmethod
     def real(self, scores):
@@ -44,26 +75,20 @@ class AdversarialLoss(abc.ABC):
         """The discriminator's loss on the scores of generated examples: a scalar."""
 
     @abc.abstractmethod
-    def generator(self, scores):
+    def fool(self, scores):
         """The generator's loss on the scores of generated examples: a scalar."""
 
-    def discriminator_loss(self, real_scores, fake_scores):
-        """`real(real_scores) + fake(fake_scores)`. Override those two, which training calls, and not this."""
-        return self.real(real_scores) + self.fake(fake_scores)
+    def discriminator(self, real, fake):
+        return self.real(real) + self.fake(fake)
 
-    def generator_loss(self, fake_scores):
-        """`generator(fake_scores)`. Override that."""
-        return self.generator(fake_scores)
+    def generator(self, real, fake):
+        return self.fool(fake)
 
-    def get_config(self):
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
+    def metrics(self, real=None, fake=None):
+        return _accuracies(real, fake, self.boundary)
 
 
-class LogisticLoss(AdversarialLoss):
+class LogisticLoss(SeparableLoss):
     """Base of the losses whose discriminator is a logistic classifier of real against generated.
 
     `real = mean(softplus(-s)) + label_smoothing * mean(s)`, `fake = mean(softplus(s))`: the cross-entropy with target
@@ -97,11 +122,11 @@ class Minimax(LogisticLoss):
     Use it to study the game. Its generator stands still where it is worst: the slope vanishes for s << 0, which is the
     "vanishing gradient" of GANs. For training take `NonSaturating`.
 
-    `generator = -mean(softplus(s))`, that is mean(log(1 - D)); at the optimal discriminator the value of the game is
+    `fool = -mean(softplus(s))`, that is mean(log(1 - D)); at the optimal discriminator the value of the game is
     `2 JS(p, g) - 2 log 2`. Goodfellow et al. 2014, equation 1.
     """
 
-    def generator(self, scores):
+    def fool(self, scores):
         return -ops.mean(ops.softplus(scores))
 
 
@@ -109,11 +134,11 @@ class Minimax(LogisticLoss):
 class NonSaturating(LogisticLoss):
     """The usual GAN loss: the generator maximises log D instead of minimising log(1 - D).
 
-    `generator = mean(softplus(-s))`, which is also KL(delta_1 || Bernoulli(sigmoid(s))). Slope -1 for s << 0, where
+    `fool = mean(softplus(-s))`, which is also KL(delta_1 || Bernoulli(sigmoid(s))). Slope -1 for s << 0, where
     `Minimax` has none. Goodfellow et al. 2014, section 3.
     """
 
-    def generator(self, scores):
+    def fool(self, scores):
         return ops.mean(ops.softplus(-scores))
 
 
@@ -122,7 +147,7 @@ class Jeffreys(LogisticLoss):
     """The symmetric Kullback-Leibler divergence between data p and generated g.
 
     With a logistic discriminator s estimates log(p / g), and the generator descends (KL(g, p) + KL(p, g)) / 2:
-    `generator = -mean(s + exp(s)) / 2`. At fixed s its gradient is that of the divergence (Nowozin, Cseke, Tomioka 2016,
+    `fool = -mean(s + exp(s)) / 2`. At fixed s its gradient is that of the divergence (Nowozin, Cseke, Tomioka 2016,
     "f-GAN", tables 1 and 2: the conjugates of both KLs at their optimal T).
 
     Args:
@@ -139,7 +164,7 @@ class Jeffreys(LogisticLoss):
             )
         self.max_log_ratio = max_log_ratio
 
-    def generator(self, scores):
+    def fool(self, scores):
         bounded = ops.minimum(scores, self.max_log_ratio)
         ratio = ops.exp(bounded) * (1.0 + scores - bounded)
         return -0.5 * ops.mean(scores + ratio)
@@ -149,16 +174,16 @@ class Jeffreys(LogisticLoss):
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
-class LeastSquares(AdversarialLoss):
+class LeastSquares(SeparableLoss):
     """LSGAN: regression to 1 for real and 0 for generated examples.
 
     Gentle and bounded in slope near the target: examples far on the right side of the boundary still get a gradient.
 
-    `real = mean((s - 1)^2) / 2`, `fake = mean(s^2) / 2`, `generator = mean((s - 1)^2) / 2`.
+    `real = mean((s - 1)^2) / 2`, `fake = mean(s^2) / 2`, `fool = mean((s - 1)^2) / 2`.
     Mao et al. 2017, "Least Squares Generative Adversarial Networks", equation 9.
     """
 
-    threshold = 0.5
+    boundary = 0.5
 
     def real(self, scores):
         return 0.5 * ops.mean(ops.square(scores - 1.0))
@@ -166,15 +191,15 @@ class LeastSquares(AdversarialLoss):
     def fake(self, scores):
         return 0.5 * ops.mean(ops.square(scores))
 
-    def generator(self, scores):
+    def fool(self, scores):
         return 0.5 * ops.mean(ops.square(scores - 1.0))
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
-class Hinge(AdversarialLoss):
-    """The hinge loss: scores beyond the margin are left in peace. Usual with spectral normalization.
+class Hinge(SeparableLoss):
+    """The hinge loss: scores beyond the margin are ignored. Usual with spectral normalization.
 
-    `real = mean(relu(1 - s))`, `fake = mean(relu(1 + s))`, `generator = -mean(s)`.
+    `real = mean(relu(1 - s))`, `fake = mean(relu(1 + s))`, `fool = -mean(s)`.
     Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018, equations 16 and 17.
     """
 
@@ -184,7 +209,7 @@ class Hinge(AdversarialLoss):
     def fake(self, scores):
         return ops.mean(ops.relu(1.0 + scores))
 
-    def generator(self, scores):
+    def fool(self, scores):
         return -ops.mean(scores)
 
 
@@ -192,27 +217,22 @@ class Hinge(AdversarialLoss):
 class Wasserstein(AdversarialLoss):
     """The Wasserstein loss: a critic, 1-Lipschitz by other means, whose score difference estimates W1(data, generated).
 
-    Needs something that makes the critic Lipschitz: `WeightClipping` (WGAN), `GradientPenalty` (WGAN-GP) or spectral
-    normalization; `compile` refuses it bare.
+    Needs something that makes the critic Lipschitz: `WeightClipping` (WGAN), `GradientPenalty` (WGAN-GP), spectral
+    normalization or layers of your own; `compile` warns where it finds none.
 
-    `real = -mean(s)`, `fake = mean(s)`, `generator = -mean(s)`; logged as `wasserstein`: mean(real s) - mean(fake s).
+    `discriminator = mean(fake) - mean(real)`, `generator = -mean(fake)`; logged as `wasserstein`: mean(real) - mean(fake).
     Arjovsky, Chintala, Bottou 2017, "Wasserstein GAN", algorithm 1; by Kantorovich and Rubinstein the infimum over
     couplings of E|x - y| is the supremum of that difference over 1-Lipschitz critics.
     """
 
-    threshold = None
-    distance = "wasserstein"
-    needs_lipschitz = True
-    separable = False
+    def discriminator(self, real, fake):
+        return ops.mean(fake) - ops.mean(real)
 
-    def real(self, scores):
-        return -ops.mean(scores)
+    def generator(self, real, fake):
+        return -ops.mean(fake)
 
-    def fake(self, scores):
-        return ops.mean(scores)
-
-    def generator(self, scores):
-        return -ops.mean(scores)
+    def metrics(self, real, fake):
+        return {**super().metrics(real, fake), "wasserstein": ops.mean(real) - ops.mean(fake)}
 
 
 _LOSSES = {

@@ -5,6 +5,8 @@ A run that resumes at step t, on the same or another number of replicas, draws w
 
 import tensorflow as tf
 
+from gan_keras import replicas
+
 # What a draw is for. Streams never share a seed, so evaluation and sampling do not disturb training.
 TRAINING, EVALUATION, SAMPLING, SHUFFLING = 0, 1, 2, 3
 
@@ -41,44 +43,37 @@ def normal(shape, seed):
 class Random:
     """The draws of one step, numbered in the order in which they are made.
 
-    With several replicas each draws the batch of all of them and keeps its share: two replicas see together what one
-    would see alone.
+    With several replicas each draws the batch of all of them and keeps its part: two replicas see together what one would see
+    alone.
 
     Args:
         seed: Integer, the user's.
         stream: What the draws are for, e.g. `TRAINING`.
         step: Integer or scalar tensor.
+        shared: Whether replicas share what is drawn; `False` outside of their steps.
     """
 
-    def __init__(self, seed, stream, step):
-        self._seed = seed
-        self._stream = stream
-        self._step = step
+    def __init__(self, seed, stream, step, shared=True):
+        self._seed, self._stream, self._step, self._shared = seed, stream, step, shared
         self._draws = 0
 
     def normal(self, shape):
         """Standard normal draws of `shape`, whose first axis is this replica's batch."""
-        return self._share(normal, shape)
+        return self._draw(normal, shape)
 
     def uniform(self, shape):
         """Draws from U[0, 1) of `shape`, whose first axis is this replica's batch."""
-        return self._share(uniform, shape)
+        return self._draw(uniform, shape)
 
-    def layer_seeds(self, number):
-        """`number` seeds for Keras' seed generators: a uint32 tensor (number, 2), different on every replica."""
-        if not number:  # no draw, so that the others keep their places
-            return tf.zeros((0, 2), tf.uint32)
-        return self._share(bits, (number, 2))
+    def layer_seeds(self, *shape):
+        """Seeds for Keras' seed generators: a uint32 tensor (*shape, 2), different on every replica."""
+        if not all(shape):  # no draw, so that the others keep their places
+            return tf.zeros((*shape, 2), tf.uint32)
+        return self._draw(bits, (*shape, 2))
 
-    def _share(self, draw, shape):
+    def _draw(self, draw, shape):
         seed = stateless_seed(self._seed, self._stream, self._step, self._draws)
         self._draws += 1
         if self._draws > _MAX_DRAWS:
             raise ValueError(f"A step makes at most {_MAX_DRAWS} random draws; use fewer updates per step.")
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas == 1:
-            return draw(shape, seed)
-        rows, *rest = shape
-        everyone = draw((replicas * rows, *rest), seed)
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return everyone[replica * rows : (replica + 1) * rows]
+        return replicas.part(draw, shape, seed) if self._shared else draw(shape, seed)

@@ -6,9 +6,8 @@ import functools
 from collections.abc import Callable
 
 import keras
-import tensorflow as tf
 
-from gan_keras import identifiers, identity, losses, networks, regularizers, schedules
+from gan_keras import identifiers, identity, losses, networks, regularizers, replicas, schedules
 from gan_keras.gan import GAN
 
 
@@ -86,7 +85,7 @@ class Recipe:
             jit_compile: As in `GAN.compile`; "auto" is on with a GPU, and on a CPU where the recipe is faster for it.
             steps_per_execution: As in `GAN.compile`.
         """
-        if jit_compile == "auto" and self.jit_on_cpu and not tf.distribute.has_strategy():
+        if jit_compile == "auto" and self.jit_on_cpu and not replicas.distributed():
             jit_compile = True
         keras.utils.set_random_seed(seed)
         gan = GAN(

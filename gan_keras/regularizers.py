@@ -1,4 +1,4 @@
-"""What keeps a discriminator tame: penalties (terms in its loss) and projections (applied to its weights after an update).
+"""What is added to a player's loss (terms), and what is applied to the discriminator's weights after an update (projections).
 
 A loss and a regularizer are independent choices: WGAN and WGAN-GP are the same loss with another regularizer.
 """
@@ -8,44 +8,52 @@ import abc
 import keras
 import tensorflow as tf
 
-from gan_keras import identifiers
+from gan_keras import identifiers, replicas
 
 # Inside the root: the slope of sqrt at 0 is infinite, and 0 * inf is NaN.
 _EPSILON = 1e-12
 
 
 class Regularizer(abc.ABC):
-    """Base of penalties and projections.
-
-    Attributes:
-        lipschitz: Whether it bounds the discriminator's slope everywhere it is used, as the Wasserstein loss needs.
-    """
-
-    lipschitz = False
+    """Base of terms and projections."""
 
     @classmethod
     def from_config(cls, config):
         return cls(**config)
 
 
-class Penalty(Regularizer):
-    """Base of the terms that are added to the discriminator's loss.
+class Term(Regularizer):
+    """Base of the terms: implement `term`, and set `name` and `players`.
+
+    What is logged under `name` is the weighted term.
 
     Args:
-        weight: Non-negative coefficient of the term.
-        every: The term sees every so many-th example of the batch: an unbiased estimate of it for a fraction of its time, which
-            is as long as all the rest of a discriminator's update. The thrift of Karras et al. 2020, StyleGAN2, section 3.1,
-            who leave out steps instead.
+        weight: Non-negative coefficient, or a `keras.optimizers.schedules.LearningRateSchedule` of the training step.
+        every: The term sees every so many-th example of the batch: an unbiased estimate of it for a fraction of its time. The
+            thrift of Karras et al. 2020, StyleGAN2, section 3.1, who leave out steps instead.
 
     Attributes:
-        name: The key under which the (weighted) term is logged.
+        name: The key under which the term is logged.
+        players: Whose loss it is added to: "discriminator", "generator" or both.
+
+    Example, InfoGAN's term for a discriminator with a second output "code":
+
+    ```python
+    class MutualInformation(gan_keras.regularizers.Term):
+        name, players = "mutual_information", ("discriminator", "generator")
+
+        def term(self, forward):
+            return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(forward.latents["code"], forward.on_fake["code"]))
+    ```
     """
 
     name = None
-    every = 1
+    players = ("discriminator",)
 
-    def __init__(self, weight, every=1):
-        if not weight >= 0:
+    def __init__(self, weight=1.0, every=1):
+        if isinstance(weight, dict):
+            weight = keras.saving.deserialize_keras_object(weight)
+        if not isinstance(weight, keras.optimizers.schedules.LearningRateSchedule) and not weight >= 0:
             raise ValueError(f"The weight of {type(self).__name__} must be 0 or more. Received: weight={weight}")
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise ValueError(f"every, of {type(self).__name__}, must be an integer of 1 or more. Received: {every!r}")
@@ -53,18 +61,22 @@ class Penalty(Regularizer):
         self.every = every
 
     @abc.abstractmethod
-    def __call__(self, discriminator, real, fake, random):
-        """The weighted penalty: a scalar.
+    def term(self, forward):
+        """The term, without its weight: a scalar.
 
         Args:
-            discriminator: Function of images that returns their scores.
-            real, fake: Images of one batch, real and generated, of the same shape: those that the term sees.
-            random: A `gan_keras.random.Random` to draw from.
+            forward: `gan_keras.forward.ForwardPass`: images, labels, latents, generated images, the discriminator's outputs.
         """
 
+    def __call__(self, forward):
+        """The weighted term of every `every`-th example."""
+        weight = self.weight(forward.step) if callable(self.weight) else self.weight
+        return weight * self.term(forward.subset(self.every))
+
     def get_config(self):
-        # Only where it says something: a penalty of a user's own need not know of it.
-        return {"weight": self.weight, **({"every": self.every} if self.every != 1 else {})}
+        weight = keras.saving.serialize_keras_object(self.weight) if callable(self.weight) else self.weight
+        # `every` only where it says something: a term of a user's own need not know of it.
+        return {"weight": weight, **({"every": self.every} if self.every != 1 else {})}
 
 
 class Projection(Regularizer):
@@ -75,19 +87,24 @@ class Projection(Regularizer):
         """Assign to the trainable `variables` what is nearest to them and allowed."""
 
 
-def _squared_slopes(discriminator, images):
-    """||gradient of the score at an image||^2, for each image: shape (batch,), float32."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        scores = discriminator(images)
-    gradients = tf.cast(tape.gradient(scores, images), tf.float32)
-    return tf.reduce_sum(tf.square(gradients), axis=list(range(1, gradients.shape.rank)))
+class GradientTerm(Term):
+    """Base of the terms of the gradient of the score with regard to an image.
 
+    They need a discriminator that scores each example by itself: `compile` refuses BatchNormalization.
+    """
 
-def _unit_slope_penalty(discriminator, images):
-    """mean((||gradient|| - 1)^2)."""
-    slopes = tf.sqrt(_squared_slopes(discriminator, images) + _EPSILON)
-    return tf.reduce_mean(tf.square(slopes - 1.0))
+    def squared_norms(self, forward, images):
+        """||gradient of the score at an image||^2, for each image: shape (batch,), float32."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            scores = forward.outputs(images)["score"]
+        gradients = tf.cast(tape.gradient(scores, images), tf.float32)
+        return tf.reduce_sum(tf.square(gradients), axis=list(range(1, gradients.shape.rank)))
+
+    def distance_from_one(self, forward, images):
+        """mean((||gradient|| - 1)^2)."""
+        norms = tf.sqrt(self.squared_norms(forward, images) + _EPSILON)
+        return tf.reduce_mean(tf.square(norms - 1.0))
 
 
 def _per_example(images):
@@ -96,31 +113,30 @@ def _per_example(images):
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
-class GradientPenalty(Penalty):
-    """WGAN-GP: slope 1 on the lines between real and generated examples.
+class GradientPenalty(GradientTerm):
+    """WGAN-GP: gradient norm 1 on the lines between real and generated examples.
 
     `weight * mean((||grad D(x)|| - 1)^2)` at `x = real + u (fake - real)`, u ~ U[0, 1], one u for each example.
-    Not with BatchNorm in the discriminator: the slope of one example would depend on the others.
     Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
 
     Args:
         weight: The paper's lambda, 10.
-        every: As in `Penalty`.
+        every: As in `Term`.
     """
 
     name = "gradient_penalty"
 
     def __init__(self, weight=10.0, every=1):
         super().__init__(weight, every)
-        self.lipschitz = weight > 0
 
-    def __call__(self, discriminator, real, fake, random):
-        between = real + random.uniform(_per_example(real)) * (fake - real)
-        return self.weight * _unit_slope_penalty(discriminator, between)
+    def term(self, forward):
+        real, fake = forward.images, forward.fake
+        between = real + forward.random.uniform(_per_example(real)) * (fake - real)
+        return self.distance_from_one(forward, between)
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
-class R1(Penalty):
+class R1(GradientTerm):
     """R1: a flat discriminator on the data. The cheapest cure that converges; use it with the logistic losses.
 
     `weight / 2 * mean(||grad D(real)||^2)`. Mescheder, Geiger, Nowozin 2018, "Which Training Methods for GANs do actually
@@ -128,21 +144,18 @@ class R1(Penalty):
 
     Args:
         weight: The paper's gamma, 10 there for natural images; 1 serves small ones.
-        every: As in `Penalty`.
+        every: As in `Term`.
     """
 
     name = "r1"
 
-    def __init__(self, weight=1.0, every=1):
-        super().__init__(weight, every)
-
-    def __call__(self, discriminator, real, fake, random):
-        return 0.5 * self.weight * tf.reduce_mean(_squared_slopes(discriminator, real))
+    def term(self, forward):
+        return 0.5 * tf.reduce_mean(self.squared_norms(forward, forward.images))
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
-class DRAGAN(Penalty):
-    """DRAGAN: slope 1 in a neighbourhood of the data, against the sharp optima that precede collapse.
+class DRAGAN(GradientTerm):
+    """DRAGAN: gradient norm 1 in a neighbourhood of the data, against the sharp optima that precede collapse.
 
     `weight * mean((||grad D(x)|| - 1)^2)` at `x = real + u noise`, u ~ U[0, 1] for each example and
     `noise = scale * std(real) * U[0, 1]` for each pixel. Kodali, Abernethy, Hays, Kira 2017, "On Convergence and Stability
@@ -151,7 +164,7 @@ class DRAGAN(Penalty):
     Args:
         weight: The paper's lambda, 10.
         scale: Size of the neighbourhood in standard deviations of the batch's pixels, 0.5 in the authors' code.
-        every: As in `Penalty`.
+        every: As in `Term`.
     """
 
     name = "dragan"
@@ -162,14 +175,14 @@ class DRAGAN(Penalty):
             raise ValueError(f"The scale of DRAGAN must be above 0. Received: scale={scale}")
         self.scale = scale
 
-    def __call__(self, discriminator, real, fake, random):
-        moments = [tf.reduce_mean(real), tf.reduce_mean(tf.square(real))]
+    def term(self, forward):
+        real, random = forward.images, forward.random
         # All replicas' pixels, so that the neighbourhood does not depend on how the batch is shared out.
-        mean, mean_square = tf.distribute.get_replica_context().all_reduce("mean", moments)
+        mean, mean_square = replicas.mean([tf.reduce_mean(real), tf.reduce_mean(tf.square(real))])
         deviation = tf.sqrt(tf.maximum(mean_square - tf.square(mean), 0.0))
         noise = self.scale * deviation * random.uniform(tf.unstack(tf.shape(real)))
         nearby = real + random.uniform(_per_example(real)) * noise
-        return self.weight * _unit_slope_penalty(discriminator, nearby)
+        return self.distance_from_one(forward, nearby)
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale}
@@ -185,8 +198,6 @@ class WeightClipping(Projection):
     Args:
         limit: The paper's c, 0.01.
     """
-
-    lipschitz = True
 
     def __init__(self, limit=0.01):
         if not limit > 0:
@@ -212,3 +223,8 @@ _REGULARIZERS = {
 def get(identifier):
     """The regularizer of that name ("r1"), or the instance or saved config that was passed."""
     return identifiers.get("regularizer", Regularizer, _REGULARIZERS, identifier)
+
+
+def get_all(identifiers):
+    """A tuple of those of one identifier or several."""
+    return tuple(map(get, identifiers if isinstance(identifiers, (list, tuple)) else [identifiers]))

@@ -14,7 +14,9 @@ import keras
 import tensorflow as tf
 
 from gan_keras import losses
-from gan_keras.gan import BLOCK
+from gan_keras.forward import float32
+from gan_keras.gan import GAN
+from gan_keras.generative import BLOCK
 from gan_keras.identifiers import unknown
 
 
@@ -47,10 +49,11 @@ def export(gan, folder, format="savedmodel", card=None, overwrite=False):
     Endpoints of the SavedModel, all inputs and outputs named; those with `label` of conditional GANs only:
         serving_default: z (batch, latent_dim) float32, label (batch,) int32 > images (batch, height, width, channels) float32.
         generate: seed int64, n int32, label int32 > images, which are `gan.sample(n, seed, label)` byte for byte. seed from 0
-            to 2^31 - 1, n from 1 to 256; label -1 stands for 0, 1, 2, ... in turn.
+            to 2^31 - 1, n from 1 to 256; label -1 stands for 0, 1, 2, ... in turn. Where the prior has several parts, each is
+            an input too, float32 (size,), which fixes it as in `gan.sample(n, seed, label, part=...)`; NaN: it is drawn.
         generate_png: As generate > image_bytes (n,) string: each image as a PNG file. For images of a known range.
         discriminate: images float32, label (batch,) int32 > logits (batch,), and probability (batch,) of being real for losses
-            whose best discriminator tells one.
+            whose best discriminator tells one; and the discriminator's other outputs by their names. Of a `GAN` only.
 
     Returns:
         The path of `folder/1`.
@@ -110,7 +113,8 @@ def _write_saved_model(gan, path):
     """Write the SavedModel and return its signatures, as `signatures.json` lists them."""
     archive = keras.export.ExportArchive()
     archive.track(gan.sampler)
-    archive.track(gan.discriminator)
+    if isinstance(gan, GAN):
+        archive.track(gan.discriminator)
     signatures = {}
     for name, (function, inputs) in _endpoints(gan).items():
         traced = archive.add_endpoint(name, function, input_signature=inputs)
@@ -126,16 +130,18 @@ def _write_saved_model(gan, path):
 def _endpoints(gan):
     """(function, input specs) of each endpoint."""
     z = tf.TensorSpec((None, gan.latent_dim), tf.float32, name="z")
-    images = tf.TensorSpec((None, *gan.discriminator.inputs[0].shape[1:]), tf.float32, name="images")
+    images = tf.TensorSpec((None, *gan.generator.outputs[0].shape[1:]), tf.float32, name="images")
     labels = [tf.TensorSpec((None,), tf.int32, name="label")] if gan.conditional else []
     draw = [
         tf.TensorSpec((), tf.int64, name="seed"),
         tf.TensorSpec((), tf.int32, name="n"),
         *([tf.TensorSpec((), tf.int32, name="label")] if gan.conditional else []),
     ]
+    parts = gan.prior.parts if len(gan.prior.parts) > 1 else {}
+    draw += [tf.TensorSpec((part.size,), tf.float32, name=name) for name, part in parts.items()]
 
     def checked(inputs):
-        if not gan.conditional:
+        if len(inputs) == 1:
             return inputs[0]
         first, label = inputs
         last = gan.num_classes - 1
@@ -145,31 +151,34 @@ def _endpoints(gan):
     def serving_default(*inputs):
         return {"images": tf.cast(gan(checked(inputs), training=False), tf.float32)}
 
-    def generate(seed, n, label=None):
-        return {"images": _sample(gan, seed, n, label)}
+    def generate(seed, n, *more):
+        return {"images": _sample(gan, seed, n, *more)}
 
-    def generate_png(seed, n, label=None):
-        return {"image_bytes": _png(_sample(gan, seed, n, label), gan.value_range)}
+    def generate_png(seed, n, *more):
+        return {"image_bytes": _png(_sample(gan, seed, n, *more), gan.value_range)}
 
     def discriminate(*inputs):
-        scores = gan.discriminator(checked(inputs), training=False)
-        logits = tf.cast(tf.reshape(scores, [-1]), tf.float32)
+        made = gan.discriminator(checked(inputs), training=False)
+        made = float32(dict(made) if isinstance(made, dict) else {"score": made})
+        logits = tf.reshape(made.pop("score"), [-1])
         logistic = gan.compiled and isinstance(gan.adversarial_loss, losses.LogisticLoss)
-        return {"logits": logits, **({"probability": tf.sigmoid(logits)} if logistic else {})}
+        return {"logits": logits, **({"probability": tf.sigmoid(logits)} if logistic else {}), **made}
 
     endpoints = {
         "serving_default": (serving_default, [z, *labels]),
         "generate": (generate, draw),
         "generate_png": (generate_png, draw),
-        "discriminate": (discriminate, [images, *labels]),
     }
+    if isinstance(gan, GAN):
+        endpoints["discriminate"] = (discriminate, [images, *labels[: len(gan.discriminator.inputs) - 1]])
     if len(images.shape) != 4 or images.shape[-1] not in (1, 3) or gan.value_range is None:
         del endpoints["generate_png"]
     return endpoints
 
 
-def _sample(gan, seed, n, label):
-    """`gan.sample(n, seed, label)` as a graph, with the bounds checked where it runs."""
+def _sample(gan, seed, n, *more):
+    """`gan.sample(n, seed, label, **parts)` as a graph, with the bounds checked where it runs."""
+    label, *parts = more if gan.conditional else (None, *more)
     checks = _bounds(seed, 0, 2**31 - 1, "seed must lie from 0 to 2**31 - 1.")
     checks += _bounds(n, 1, BLOCK, f"n must lie from 1 to {BLOCK}.")
     labels = None
@@ -178,7 +187,7 @@ def _sample(gan, seed, n, label):
         checks += _bounds(label, -1, last, f"label must lie from 0 to {last}, or be -1 for all in turn.")
         labels = tf.where(label < 0, tf.range(BLOCK) % gan.num_classes, label)
     with tf.control_dependencies(checks):
-        return gan.block_of_samples(tf.identity(seed), 0, n, labels)
+        return gan.block_of_samples(tf.identity(seed), 0, n, labels, dict(zip(gan.prior.parts, parts)))
 
 
 def _bounds(value, lowest, highest, message):

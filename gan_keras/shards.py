@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_keras import files, plots
-from gan_keras.gan import BLOCK
+from gan_keras.generative import BLOCK
 from gan_keras.identifiers import unknown
 
 FORMATS = ("npz", "tfrecord")

@@ -9,6 +9,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from gan_keras.losses import Wasserstein
+
 
 class GuideGAN(keras.Model):
     """The training step of Keras' guide: real and generated images in one batch, label noise, new latents for the generator."""
@@ -177,7 +179,7 @@ def check_plain(gan):
     """Raise ValueError unless the game of a `GAN` is one that the plain steps know."""
     loss, schedule = type(gan.adversarial_loss).__name__, type(gan.schedule).__name__
     other = [
-        type(r).__name__ for r in gan.discriminator_regularizers if type(r).__name__ not in ("R1", "GradientPenalty")
+        type(r).__name__ for r in gan.game_regularizers if type(r).__name__ not in ("R1", "GradientPenalty")
     ]
     if loss not in ("NonSaturating", "Wasserstein") or schedule != "Alternating" or other or gan.conditional:
         raise ValueError(
@@ -193,8 +195,8 @@ def plain_step(gan):
     """
     check_plain(gan)
     generator, discriminator = gan.generator, gan.discriminator
-    wasserstein = gan.adversarial_loss.distance is not None
-    penalties = {r.name: r for r in gan.discriminator_regularizers}
+    wasserstein = isinstance(gan.adversarial_loss, Wasserstein)
+    penalties = {r.name: r for r in gan.game_regularizers}
     n_critic = gan.schedule.batches_per_step
 
     def squared_slopes(images):

@@ -15,6 +15,8 @@ from peers import check_plain
 from torch import nn
 from torch.nn import functional
 
+from gan_keras.losses import Wasserstein
+
 
 class Same(nn.Module):
     """A convolution with Keras' padding="same", which may be one wider at the end than at the beginning.
@@ -140,8 +142,8 @@ class Twin:
         self.generator, self.discriminator = twin(gan.generator, exact), twin(gan.discriminator, exact)
         self.latent_dim = gan.latent_dim
         self.n_critic = gan.schedule.batches_per_step
-        self.wasserstein = gan.adversarial_loss.distance is not None
-        self.penalties = {r.name: r for r in gan.discriminator_regularizers}
+        self.wasserstein = isinstance(gan.adversarial_loss, Wasserstein)
+        self.penalties = {r.name: r for r in gan.game_regularizers}
         self.optimizers = [
             torch.optim.Adam(
                 network.parameters(),

@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 
 import gan_keras
-from gan_keras import callbacks, data, evaluation, plots, recipes
+from gan_keras import callbacks, data, evaluation, plots, recipes, replicas
 from gan_keras.random import MAX_STEPS
 
 # What decides the weights: a run goes on only with the values it began with.
@@ -284,7 +284,7 @@ def run(args, out, strategy, held, again):
 
     `held` keeps the folder for this process; `again` is the command that it was started with.
     """
-    chief = callbacks.is_chief(strategy)
+    chief = replicas.is_chief(strategy)
     if args.resume:
         config = old_config(args, out)
         if chief:
@@ -322,7 +322,7 @@ def run(args, out, strategy, held, again):
     start = checkpoint.restore(gan) if args.resume else 0
     inputs = (images, labels if gan.conditional else None, batch, gan.value_range, config["seed"], start)
     gan.check_data(data.batches(*inputs))
-    stream = data.share(lambda shard: data.batches(*inputs, shard), strategy)
+    stream = replicas.share(lambda shard: data.batches(*inputs, shard), strategy)
     if gan.conditional:
         gan.check_labels(labels)
     if config["steps"] and start > config["steps"]:
@@ -389,7 +389,7 @@ def train(gan, stream, config, start, checkpoint, out, args, interrupted, points
         interrupted.append(signum)
         signal.signal(signum, signal.default_int_handler)  # a second one ends at once
 
-    chief, alone = callbacks.is_chief(gan.distribute_strategy), args.strategy != "multiworker"
+    chief, alone = replicas.is_chief(gan.distribute_strategy), args.strategy != "multiworker"
     # One of several workers ends at once, since the others could not go on: all begin again at the newest checkpoint.
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM) if alone}
     history = callbacks.HistoryFile(out / "history.csv", args.log_every)

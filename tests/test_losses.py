@@ -36,8 +36,8 @@ def slope(function, score):
     ],
 )
 def test_golden_values_of_tf_gan(loss, discriminator, generator):
-    assert value(loss.discriminator_loss(REAL, FAKE)) == pytest.approx(discriminator, abs=1e-5)
-    assert value(loss.generator_loss(FAKE)) == pytest.approx(generator, abs=1e-5)
+    assert value(loss.discriminator(REAL, FAKE)) == pytest.approx(discriminator, abs=1e-5)
+    assert value(loss.generator(REAL, FAKE)) == pytest.approx(generator, abs=1e-5)
 
 
 def test_logistic_losses_are_cross_entropies():
@@ -56,13 +56,23 @@ def test_logistic_losses_are_cross_entropies():
 def test_non_saturating_is_kl_from_the_label_to_the_probability():
     # T0: "generator: KL(label || probability)". KL(delta_1 || Bernoulli(p)) = 1 log(1 / p) + 0.
     p = 1.0 / (1.0 + np.exp(-FAKE.astype("float64")))
-    assert value(losses.NonSaturating().generator(FAKE)) == pytest.approx(np.mean(1.0 * np.log(1.0 / p)), rel=1e-6)
+    assert value(losses.NonSaturating().fool(FAKE)) == pytest.approx(np.mean(1.0 * np.log(1.0 / p)), rel=1e-6)
+
+
+def functions(loss):
+    """The discriminator's loss as a function of the real scores and of the fake ones, and the generator's of the fake ones."""
+    zero = np.zeros(1, "float32")
+    return (
+        lambda scores: loss.discriminator(scores, zero),
+        lambda scores: loss.discriminator(zero, scores),
+        lambda scores: loss.generator(zero, scores),
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_finite_with_finite_slopes_from_minus_100_to_100(name):
     loss = losses.get(name)
-    for function in (loss.real, loss.fake, loss.generator):
+    for function in functions(loss):
         for score in (-100.0, -30.0, -1.0, 0.0, 1.0, 30.0, 100.0):
             assert np.isfinite(value(function(np.array([score], "float32"))))
             assert np.isfinite(slope(function, score))
@@ -71,22 +81,23 @@ def test_finite_with_finite_slopes_from_minus_100_to_100(name):
 @pytest.mark.parametrize("name", ALL)
 def test_players_pull_the_right_way(name):
     loss = losses.get(name)
+    real, fake, generator = functions(loss)
     for score in (-0.9, -0.1, 0.1, 0.4):
-        assert slope(loss.real, score) < 0, "the discriminator raises real scores"
-        assert slope(loss.fake, score) > 0 or (name == "least_squares" and score <= 0), "and lowers fake ones"
-        assert slope(loss.generator, score) < 0, "the generator raises them"
+        assert slope(real, score) < 0, "the discriminator raises real scores"
+        assert slope(fake, score) > 0 or (name == "least_squares" and score <= 0), "and lowers fake ones"
+        assert slope(generator, score) < 0, "the generator raises them"
 
 
 def test_slopes_where_the_generator_is_worst():
-    assert slope(losses.NonSaturating().generator, -30.0) == pytest.approx(-1.0)
-    assert slope(losses.Minimax().generator, -30.0) == pytest.approx(0.0, abs=1e-9), "the vanishing gradient"
-    assert slope(losses.Jeffreys().generator, -30.0) == pytest.approx(-0.5)
+    assert slope(losses.NonSaturating().fool, -30.0) == pytest.approx(-1.0)
+    assert slope(losses.Minimax().fool, -30.0) == pytest.approx(0.0, abs=1e-9), "the vanishing gradient"
+    assert slope(losses.Jeffreys().fool, -30.0) == pytest.approx(-0.5)
     assert slope(losses.NonSaturating().real, -100.0) == pytest.approx(-1.0)
     assert slope(losses.NonSaturating().fake, 100.0) == pytest.approx(1.0)
 
 
 def test_jeffreys_slopes_are_monotone_past_the_bound():
-    generator = losses.Jeffreys(max_log_ratio=3.0).generator
+    generator = losses.Jeffreys(max_log_ratio=3.0).fool
     assert slope(generator, 2.0) == pytest.approx(-(1 + np.exp(2.0)) / 2, rel=1e-6)
     assert slope(generator, 50.0) == pytest.approx(-(1 + np.exp(3.0)) / 2, rel=1e-6)
     assert value(generator(np.array([50.0], "float32"))) == pytest.approx(-(50 + np.exp(3.0) * 48) / 2, rel=1e-6)
@@ -103,7 +114,7 @@ def test_jeffreys_generator_descends_the_symmetric_divergence_of_gaussians():
     m = tf.Variable(M, dtype="float64")
     with tf.GradientTape() as tape:
         score = M**2 / 2 - M * (m + NODES)
-        terms = [losses.Jeffreys().generator(score[k : k + 1]) for k in range(len(NODES))]
+        terms = [losses.Jeffreys().fool(score[k : k + 1]) for k in range(len(NODES))]
         loss = tf.reduce_sum(tf.stack(terms) * WEIGHTS)
     assert float(tape.gradient(loss, m)) == pytest.approx(M, rel=1e-6)
 
@@ -114,7 +125,7 @@ def test_non_saturating_and_minimax_gradients_on_gaussians():
         m = tf.Variable(M, dtype="float64")
         with tf.GradientTape() as tape:
             score = M**2 / 2 - M * (m + NODES)
-            terms = [loss.generator(score[k : k + 1]) for k in range(len(NODES))]
+            terms = [loss.fool(score[k : k + 1]) for k in range(len(NODES))]
             total = tf.reduce_sum(tf.stack(terms) * WEIGHTS)
         return float(tape.gradient(total, m))
 
@@ -130,9 +141,24 @@ def test_non_saturating_and_minimax_gradients_on_gaussians():
     assert gradient(losses.NonSaturating()) > gradient(losses.Minimax()) > 0, "same direction, longer step"
 
 
+def test_accuracies_by_the_boundary_of_each_loss():
+    real, fake = np.array([0.2, 0.6, 3.0], "float32"), np.array([-1.0, 0.4, 1.0], "float32")
+
+    def accuracies(name):
+        return {key: value(metric) for key, metric in losses.get(name).metrics(real, fake).items()}
+
+    assert accuracies("hinge") == pytest.approx({"d_acc_real": 1.0, "d_acc_fake": 1 / 3})
+    assert accuracies("least_squares") == pytest.approx({"d_acc_real": 2 / 3, "d_acc_fake": 2 / 3})
+    midpoint = (real.mean() + fake.mean()) / 2  # 0.7: a critic's scores have no fixed zero
+    assert accuracies("wasserstein") == pytest.approx(
+        {"d_acc_real": 1 / 3, "d_acc_fake": 2 / 3, "wasserstein": real.mean() - fake.mean()}
+    )
+    assert 0.6 < midpoint < 1.0
+
+
 def test_minimax_value_at_the_optimum_is_minus_log_4():
     zero = np.zeros(5, "float32")
-    assert -value(losses.Minimax().discriminator_loss(zero, zero)) == pytest.approx(-np.log(4.0))
+    assert -value(losses.Minimax().discriminator(zero, zero)) == pytest.approx(-np.log(4.0))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -143,7 +169,7 @@ def test_get_and_serialization(name):
     assert losses.get(loss) is loss
     copy = losses.get(keras.saving.serialize_keras_object(loss))
     assert type(copy) is type(loss) and copy.get_config() == loss.get_config()
-    assert value(copy.discriminator_loss(REAL, FAKE)) == value(loss.discriminator_loss(REAL, FAKE))
+    assert value(copy.discriminator(REAL, FAKE)) == value(loss.discriminator(REAL, FAKE))
 
 
 def test_configured_values_survive_serialization():

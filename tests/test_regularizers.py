@@ -22,6 +22,21 @@ def random():
     return Random(seed=0, stream=TRAINING, step=0)
 
 
+class Pass:
+    """A forward pass of a function as the discriminator."""
+
+    step, labels, latents = 0, None, {}
+
+    def __init__(self, discriminator, images, fake):
+        self.discriminator, self.images, self.fake, self.random = discriminator, images, fake, random()
+
+    def outputs(self, images):
+        return {"score": self.discriminator(images)}
+
+    def subset(self, every):
+        return Pass(self.discriminator, self.images[::every], self.fake[::every])
+
+
 @pytest.mark.parametrize("n", [1, 7])
 @pytest.mark.parametrize(
     "penalty, expected",
@@ -32,14 +47,14 @@ def random():
     ],
 )
 def test_closed_form_on_a_linear_discriminator(penalty, expected, n):
-    assert float(penalty(linear, images(n), images(n, 1), random())) == pytest.approx(expected, rel=1e-5)
+    assert float(penalty(Pass(linear, images(n), images(n, 1)))) == pytest.approx(expected, rel=1e-5)
 
 
-def test_slopes_are_each_examples_own():
-    # D(x) = ||x||^2 has slope 2 ||x||: the mean of squares differs from the square of the mean.
+def test_gradients_are_each_examples_own():
+    # D(x) = ||x||^2 has gradient norm 2 ||x||: the mean of squares differs from the square of the mean.
     real = images(5)
     norms = np.linalg.norm(real.numpy().reshape(5, -1), axis=1)
-    penalty = regularizers.R1(1.0)(lambda x: tf.reduce_sum(x * x, axis=[1, 2, 3])[:, None], real, real, random())
+    penalty = regularizers.R1(1.0)(Pass(lambda x: tf.reduce_sum(x * x, axis=[1, 2, 3])[:, None], real, real))
     assert float(penalty) == pytest.approx(np.mean((2 * norms) ** 2) / 2, rel=1e-5)
 
 
@@ -50,7 +65,7 @@ def seen_by(penalty, real, fake):
         seen.append(x)
         return linear(x)
 
-    penalty(discriminator, real, fake, random())
+    penalty(Pass(discriminator, real, fake))
     return seen[0].numpy()
 
 
@@ -77,7 +92,7 @@ def test_a_flat_discriminator_gives_finite_gradients(penalty):
     # Slope 0 everywhere: without epsilon inside the root the gradient is NaN.
     w = tf.Variable(np.zeros((3, 1), "float32"))
     with tf.GradientTape() as tape:
-        loss = penalty(lambda x: tf.matmul(tf.reshape(x, (-1, 3)), w), images(4), images(4, 1), random())
+        loss = penalty(Pass(lambda x: tf.matmul(tf.reshape(x, (-1, 3)), w), images(4), images(4, 1)))
     assert np.isfinite(tape.gradient(loss, w)).all()
 
 
@@ -102,7 +117,7 @@ def test_serialization(regularizer):
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class OfAUser(regularizers.Penalty):
+class OfAUser(regularizers.Term):
     """Knows nothing of `every`."""
 
     name = "of_a_user"
@@ -110,8 +125,20 @@ class OfAUser(regularizers.Penalty):
     def __init__(self, weight):
         super().__init__(weight)
 
-    def __call__(self, discriminator, real, fake, random):
-        return self.weight * tf.reduce_mean(discriminator(real))
+    def term(self, forward):
+        return tf.reduce_mean(forward.outputs(forward.images)["score"])
+
+
+def test_a_weight_may_follow_the_steps():
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([10], [4.0, 1.0])
+    term = regularizers.R1(schedule, every=2)
+    made = regularizers.get(keras.saving.serialize_keras_object(term))
+    plain = float(regularizers.R1(1.0, every=2)(Pass(linear, images(6), images(6, 1))))
+    for regularizer in (term, made):
+        for step, weight in ((0, 4.0), (11, 1.0)):
+            forward = Pass(linear, images(6), images(6, 1))
+            forward.step = step
+            assert float(regularizer(forward)) == pytest.approx(weight * plain, rel=1e-6)
 
 
 def test_a_penalty_of_a_users_own_is_saved_and_loaded():

@@ -16,7 +16,7 @@ import tensorflow as tf
 import train_mnist
 from conftest import SCRIPTS, child, environment, tiny_gan, tiny_images
 
-from gan_keras import callbacks, data, networks, recipes
+from gan_keras import callbacks, data, networks, recipes, replicas
 
 
 def free_ports(number):
@@ -73,7 +73,7 @@ with strategy.scope():
     gan = tiny_gan(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), loss=loss, ema=0.9,
                    regularizers=eval(regularizers), schedule=eval(schedule))
 gan.check_data(gan_keras.data.batches(images, batch_size=72))
-stream = gan_keras.data.share(lambda shard: gan_keras.data.batches(images, batch_size=72, shard=shard), strategy)
+stream = gan_keras.replicas.share(lambda shard: gan_keras.data.batches(images, batch_size=72, shard=shard), strategy)
 history = gan.fit(stream, steps_per_epoch=10, epochs=2, verbose=0).history
 np.savez(out, d_loss=history["d_loss"], sample=gan.sample(3), **{str(k): w for k, w in enumerate(gan.get_weights())})
 """
@@ -274,12 +274,12 @@ def test_the_chief_is_the_first_worker():
         def __init__(self, *task):
             self.cluster_resolver = Resolver(*task)
 
-    assert callbacks.is_chief()
-    assert callbacks.is_chief(Strategy("worker", 0, ["worker"])) and not callbacks.is_chief(
+    assert replicas.is_chief()
+    assert replicas.is_chief(Strategy("worker", 0, ["worker"])) and not replicas.is_chief(
         Strategy("worker", 1, ["worker"])
     )
-    assert callbacks.is_chief(Strategy("chief", 0, ["chief", "worker"]))
-    assert not callbacks.is_chief(Strategy("worker", 0, ["chief", "worker"]))
+    assert replicas.is_chief(Strategy("chief", 0, ["chief", "worker"]))
+    assert not replicas.is_chief(Strategy("worker", 0, ["chief", "worker"]))
 
 
 # 16 bits.
@@ -354,7 +354,7 @@ def test_a_step_that_overflows_on_one_replica_is_skipped_on_all():
             gan = tiny_gan()
         before = gan.discriminator.get_weights()
         gan._check_images = lambda images, labels: None
-        gan.fit(gan_keras.data.share(lambda shard: tf.data.Dataset.from_tensors(images)), verbose=0)
+        gan.fit(gan_keras.replicas.share(lambda shard: tf.data.Dataset.from_tensors(images)), verbose=0)
         same = all((a == b).all() for a, b in zip(before, gan.discriminator.get_weights()))
         print(same, float(gan.d_optimizer.dynamic_scale.numpy()) < 2**15)
         """
@@ -387,7 +387,7 @@ def build(jit, steps):
 
 def train(gan, steps, checkpoint):
     start = int(gan.step.numpy())
-    stream = gan_keras.data.share(lambda shard: gan_keras.data.batches(images, batch_size=12, start=start, shard=shard), strategy)
+    stream = gan_keras.replicas.share(lambda shard: gan_keras.data.batches(images, batch_size=12, start=start, shard=shard), strategy)
     board = [callbacks.TensorBoard(f"{out}/board", every=2)] if importlib.util.find_spec("tensorboard") else []
     gan.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=[callbacks.NonFiniteGuard(), *board, checkpoint])
 

@@ -33,7 +33,9 @@ def digest(recipe):
     labels = labels if gan.conditional else None
     stream = data.batches(images, labels, recipe.batch_per_step, gan.value_range, seed=0)
     gan.fit(stream, steps_per_epoch=STEPS, verbose=0)
-    variables = [*gan.weights, *gan.d_optimizer.variables, *gan.g_optimizer.variables]
+    networks = [gan.generator, gan.discriminator, *([gan.ema_generator] if gan.ema else [])]
+    variables = [w for network in networks for w in network.weights]
+    variables += [gan.step, *gan.d_optimizer.variables, *gan.g_optimizer.variables]
     return hashlib.sha256(b"".join(keras.ops.convert_to_numpy(v).tobytes() for v in variables)).hexdigest()
 
 

@@ -1,0 +1,126 @@
+"""What the networks make of a batch: one record, which losses and terms read."""
+
+import contextlib
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from gan_keras import inputs
+from gan_keras.priors import join
+from gan_keras.random import Random
+
+
+class Batch(NamedTuple):
+    """The data of one step, or of a part of it, and the random draws that go with it."""
+
+    images: tf.Tensor
+    labels: tf.Tensor | None
+    random: Random
+
+    def split(self, number):
+        """`number` minibatches of equal size.
+
+        Minibatch k takes the examples k, k + number, k + 2 number, ...: the same ones whether the batch lies on one replica or
+        is shared out over several.
+
+        Raises:
+            ValueError: number does not divide the batch.
+        """
+        if number == 1:
+            return [self]
+        images = inputs.divisible(self.images, number)
+        return [
+            Batch(images[k::number], None if self.labels is None else self.labels[k::number], self.random)
+            for k in range(number)
+        ]
+
+
+class lazy:
+    """A property that is computed once. `functools.cached_property` has a lock until Python 3.12, on which replicas wait for ever."""
+
+    def __init__(self, compute):
+        self.compute = compute
+
+    def __get__(self, instance, owner):
+        value = instance.__dict__[self.compute.__name__] = self.compute(instance)
+        return value
+
+
+class ForwardPass:
+    """The networks on a minibatch. What is not asked for is not computed.
+
+    Args:
+        gan: `GAN`.
+        batch: `Batch`.
+        moving: The players that are trained, of "discriminator" and "generator". The others play, but nothing of them changes.
+        training: `False` on held-out data: all layers at inference, and the generator is the one that samples.
+
+    Attributes:
+        images: Real images, (batch, ...).
+        labels: Integers (batch,), -1 where unknown; or `None`.
+        latents: {name: tensor} of what the generated images are made of; "z" where the prior has one part.
+        fake: Generated images, as many.
+        on_real, on_fake: {name: tensor}, the discriminator's outputs on both: "score", and those of further heads.
+        random: `gan_keras.random.Random`, to draw from.
+        step: Training steps made so far, for schedules.
+    """
+
+    def __init__(self, gan, batch, moving=(), training=True):
+        self._gan, self._moving, self._training = gan, moving, training
+        self.images, self.labels, self.random = batch
+        self.step = gan.step.value
+
+    @lazy
+    def latents(self):
+        return self._gan.prior.draw_parts(self.random, tf.shape(self.images)[0])
+
+    @lazy
+    def fake(self):
+        generator = self._gan.generator if self._training else self._gan.sampler
+        with self._playing("generator"):
+            return float32(self._call(generator, join(self.latents)))
+
+    @lazy
+    def on_real(self):
+        return self.outputs(self.images)
+
+    @lazy
+    def on_fake(self):
+        return self.outputs(self.fake)
+
+    def outputs(self, images):
+        """The discriminator's outputs on images, as {name: float32 tensor}; one tensor is the "score"."""
+        with self._playing("discriminator"):
+            made = self._call(self._gan.discriminator, images)
+        return float32(made if isinstance(made, dict) else {"score": made})
+
+    def network(self, name, x):
+        """One of the networks beside the players, on `x`."""
+        role, network = self._gan.companion(name)
+        with self._playing(role):
+            return float32(network(x, training=self._training))
+
+    def subset(self, every):
+        """The pass on every `every`-th example, with the generated images of this one."""
+        if every == 1:
+            return self
+        part = ForwardPass(self._gan, Batch(*self._sliced(every), self.random), self._moving, self._training)
+        part.latents = {name: latent[::every] for name, latent in self.latents.items()}
+        part.fake = self.fake[::every]
+        return part
+
+    def _sliced(self, every):
+        return self.images[::every], None if self.labels is None else self.labels[::every]
+
+    def _call(self, network, x):
+        return network([x, self.labels] if len(network.inputs) > 1 else x, training=self._training)
+
+    def _playing(self, role):
+        # A scope that keeps what a network assigns, such as BatchNorm's statistics: it plays, and stays as it is.
+        return contextlib.nullcontext() if role in self._moving or not self._training else keras.StatelessScope()
+
+
+def float32(structure):
+    """Losses and terms are computed in float32, whatever the networks compute in."""
+    return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), structure)

@@ -1,0 +1,357 @@
+"""A generator as a `keras.Model`: latents, samples, a moving average, checked data, saving. What trains it is a subclass' business."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_keras import checks, inputs, priors, replicas
+from gan_keras.forward import float32
+from gan_keras.random import SAMPLING, Random
+
+# Samples are drawn in blocks and computed in groups of these sizes, so that sample i of a seed is the same bytes however many
+# are asked for.
+BLOCK, _GROUP = 256, 32
+
+
+class GenerativeModel(keras.Model):
+    """Base of the models that turn latents into images: implement `compile`, `train_step` and `test_step`.
+
+    `model(z)` is the generator (its moving average where `ema` is set), so `predict`, `summary` and `export` mean what they
+    say.
+
+    Args:
+        generator: Functional `keras.Model` from latents (batch, latent_dim) to images; for a conditional model from
+            [latents, integer labels (batch,)].
+        prior: `priors.Prior` that latents are drawn from; `None`: standard normal.
+        seed: Integer from 0 to 2^31 - 1. Everything random in training is a pure function of (seed, step, replica).
+        ema: Decay in (0, 1) of a moving average of the generator's weights, BatchNorm statistics included, which samples and
+            evaluates in the generator's place: `average += (1 - d) (weight - average)` after each step, with
+            `d = min(ema, (1 + step) / (10 + step))` so that early averages are not those of the initial weights. `None`: none.
+            If you load weights into `generator` after training has begun, call `reset_average()`.
+        num_classes: Number of labels; `None` for a model without them.
+        value_range: (low, high) of the images; by default what the generator's last activation tells: (-1, 1) for tanh, (0, 1)
+            for sigmoid, else `None`, any.
+
+    Attributes:
+        step: Training steps made so far, a weight: saved, and the place from which training and its data go on.
+        latent_dim: Size of a latent.
+        conditional: Whether the generator takes labels.
+    """
+
+    def __init__(self, generator, prior=None, seed=0, ema=None, num_classes=None, value_range=None, **kwargs):
+        checks.check_arguments(type(self).__name__, kwargs.keys() - {"name", "dtype", "trainable"})
+        super().__init__(**kwargs)
+        checks.check_generator(generator, num_classes)
+        checks.check_model(generator, prior, seed, ema, value_range)
+        self.generator = generator
+        self.latent_dim = generator.inputs[0].shape[-1]
+        self.prior = priors.Normal(self.latent_dim) if prior is None else priors.get(prior)
+        self.num_classes, self.ema, self.seed = num_classes, ema, seed
+        self.conditional = len(generator.inputs) > 1
+        self.value_range = tuple(value_range) if value_range else checks.output_range(generator)
+        self.ema_generator = None if ema is None else _copy(generator, "ema_generator")
+        self.step = self.add_weight(
+            shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
+        )
+        # The networks were built when they were made. Not by build(), after which a subclass could add no state.
+        self.built = True
+
+    @property
+    def sampler(self):
+        """The network that samples: the moving average of the generator where there is one, else the generator."""
+        return self.generator if self.ema_generator is None else self.ema_generator
+
+    @property
+    def optimizers(self):
+        """{attribute: (optimizer, the variables that it updates)}."""
+        return {"optimizer": (self.optimizer, self.trainable_variables)}
+
+    def call(self, inputs, training=False):
+        """Images for latents (or [latents, labels]); with `training=True` from the generator itself, not its average."""
+        return (self.generator if training else self.sampler)(inputs, training=training)
+
+    # Samples.
+
+    def sample(self, n, seed=0, labels=None, **parts):
+        """`n` images, a pure function of the weights, `seed`, `labels` and `parts`.
+
+        Args:
+            n: Number of images, 1 or more.
+            seed: Integer from 0 to 2^31 - 1. The i-th image of a seed is the same, byte for byte, for every n.
+            labels: Conditional models only: an integer for all images, n integers, or `None` for 0, 1, 2, ... in turn.
+            **parts: A part of the latents by its name in the prior, the same for all images: a number or as many as the part
+                has; an integer for a `Categorical`. What is not given is drawn.
+
+        Returns:
+            NumPy array (n, height, width, channels), float32 in `value_range`.
+
+        Raises:
+            ValueError: n below 1, a seed out of range, labels or parts of the wrong number or range.
+        """
+        return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels, **parts)])
+
+    def sample_batches(self, n, seed=0, labels=None, start=0, **parts):
+        """An iterator of what `sample` returns, as (images, labels or `None`) of up to 256: a million in bounded memory.
+
+        Args:
+            n, seed, labels, parts: As in `sample`.
+            start: The first sample wanted, a multiple of 256 below n: those before it are not made.
+
+        Raises:
+            ValueError: As in `sample`, when it is called; or another start.
+        """
+        checks.check_sampling(n, seed, start, BLOCK)
+        labels = checks.sample_labels(n, labels, self.num_classes if self.conditional else None)
+        fixed = {name: tf.constant(value) for name, value in checks.fixed_parts(parts, self.prior).items()}
+        self._start_average()
+
+        def blocks():
+            for first in range(start, n, BLOCK):
+                size = min(BLOCK, n - first)
+                some = labels[first : first + size] if self.conditional else None
+                inputs = [tf.constant(seed, tf.int64), tf.constant(first // BLOCK, tf.int64), tf.constant(size)]
+                padded = tf.constant(np.resize(some, BLOCK)) if self.conditional else None
+                yield self._compiled_block(*inputs, padded, fixed).numpy(), some
+
+        return blocks()
+
+    @functools.cached_property
+    def _compiled_block(self):
+        # Unlike predict_on_batch it makes the images once, not once on every replica.
+        return tf.function(self.block_of_samples, autograph=False)
+
+    def block_of_samples(self, seed, block, n, labels=None, fixed=None):
+        """Samples 256 block to 256 block + n - 1 of a seed, as a graph: what `sample` runs and `serving.export` writes.
+
+        Args:
+            seed, block, n: Integers or scalar tensors; n from 1 to 256.
+            labels: Integer tensor (256,), for a conditional model.
+            fixed: {part of the latents: tensor (size,)} of what is not drawn; NaN where it is.
+        """
+        random = Random(seed, SAMPLING, block, shared=False)
+        inputs = self._latents(random, fixed)
+        if self.conditional:
+            inputs = [inputs, labels]
+        groups = (n + _GROUP - 1) // _GROUP
+        inputs = tf.nest.map_structure(lambda x: tf.reshape(x, (-1, _GROUP, *x.shape[1:]))[:groups], inputs)
+        states = seed_states(self.sampler)
+        seeds = random.layer_seeds(BLOCK // _GROUP, len(states))[:groups]
+
+        def group_of_samples(elements):
+            group, seeds_of_group = elements
+            with seeded(states, seeds_of_group):
+                return self(group, training=False)
+
+        made = tf.TensorSpec((_GROUP, *self.generator.outputs[0].shape[1:]), self.generator.outputs[0].dtype)
+        images = tf.map_fn(group_of_samples, (inputs, seeds), fn_output_signature=made)
+        return float32(tf.reshape(images, (-1, *made.shape[1:]))[:n])
+
+    def latents(self, seed=0, block=0):
+        """The latents of samples 256 block to 256 block + 255 of a seed: tensor (256, latent_dim)."""
+        return self._latents(Random(seed, SAMPLING, block, shared=False))
+
+    def _latents(self, random, fixed=None):
+        parts = self.prior.draw_parts(random, BLOCK)
+        for name, value in (fixed or {}).items():
+            parts[name] = tf.where(tf.math.is_nan(value), parts[name], value)
+        return priors.join(parts)
+
+    # The moving average.
+
+    def reset_average(self):
+        """Set the moving average to the generator's weights. Call it after you have given the generator other weights.
+
+        Before the first training step `sample` and `evaluate` do it themselves.
+        """
+        if self.ema_generator is not None:
+            self.ema_generator.set_weights(self.generator.get_weights())
+
+    def _start_average(self):
+        if not int(self.step.numpy()):
+            self.reset_average()
+
+    def finish_step(self):
+        """The end of a subclass' `train_step`: bring the average up to date, and count the step."""
+        if self.ema_generator is not None:
+            step = tf.cast(self.step.value, tf.float32)
+            decay = tf.minimum(self.ema, (1.0 + step) / (10.0 + step))
+            for average, weight in zip(self.ema_generator.weights, self.generator.weights):
+                average.assign_add(tf.cast(1.0 - decay, average.dtype) * (weight - average))
+        self.step.assign_add(1)
+
+    # What comes in: refused early, with a message that says how to put it right.
+
+    @property
+    def batch_parts(self):
+        """The number that must divide a training batch."""
+        return replicas.number(self.distribute_strategy)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        **kwargs,
+    ):
+        """As `keras.Model.fit`. The first batch is looked at before anything else happens.
+
+        With `steps_per_execution` above 1 Keras rounds `steps_per_epoch` up to a multiple of it.
+
+        Args:
+            x: Images in `value_range`, (batch, height, width, channels): an array, or a data set of images or (images, labels):
+                a `tf.data.Dataset`, a `keras.utils.PyDataset`, a Python generator, PyTorch's `DataLoader`.
+            y: Integer labels, for a model of labels with `x` an array; ignored by another one.
+            steps_per_epoch: As in Keras, but 0 trains no step: what is left of a run that has ended.
+
+        Raises:
+            ValueError: The data are not what this model can train on, or a callback cannot work on it.
+        """
+        if self.optimizer is None:
+            checks.check_callbacks(callbacks)
+        x = self.check_data(x, y, batch_size, validation_split)
+        if validation_data is not None:
+            held_out, *rest = keras.utils.unpack_x_y_sample_weight(validation_data)
+            held_out = self._check_source(held_out, rest[0], kwargs.get("validation_batch_size") or batch_size)
+            validation_data = keras.utils.pack_x_y_sample_weight(held_out, *rest)
+        if not (inputs.is_array(x) or isinstance(x, keras.utils.PyDataset)):
+            kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the source
+        steps = kwargs.get("steps_per_epoch")
+        if steps is not None and steps < 1:
+            if steps < 0:
+                raise ValueError(f"steps_per_epoch must be 0 or more. Received: steps_per_epoch={steps}; the run has ended.")
+            # Without end to Keras.
+            kwargs.update(steps_per_epoch=None, initial_epoch=epochs)
+        with inputs.readable_errors():
+            history = super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, **kwargs)
+        if self.optimizer is None:  # else Keras has done it: the averages of use_ema
+            for optimizer, variables in self.optimizers.values():
+                optimizer.finalize_variable_values(variables)
+        return history
+
+    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """As `keras.Model.evaluate`, on held-out images. The first batch is looked at as in `fit`."""
+        if not kwargs.get("_use_cached_eval_dataset"):  # then `fit` is asking, and has looked
+            x = self._check_source(x, y, batch_size)
+            self._start_average()
+        with inputs.readable_errors():
+            return super().evaluate(x, y, batch_size, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        """As `keras.Model.train_on_batch`: one step."""
+        self.check_data(x, y, batch_size=len(x))
+        with inputs.readable_errors():
+            return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        """As `keras.Model.test_on_batch`."""
+        self._check_source(x, y, batch_size=len(x))
+        with inputs.readable_errors():
+            return super().test_on_batch(x, y, *args, **kwargs)
+
+    def check_data(self, x, y=None, batch_size=None, validation_split=0.0):
+        """Raise ValueError if the first batch is not what this model can train on. `fit` begins with it.
+
+        Returns:
+            x; for a Python generator another one, which begins with the batch that was looked at.
+        """
+        if not self.compiled:
+            raise ValueError("Call compile() before fit().")
+        return self._check_source(x, y, batch_size, validation_split, self.batch_parts)
+
+    def check_labels(self, labels):
+        """Raise ValueError unless the array `labels` holds integers from 0 to num_classes - 1, or -1 where that means unknown."""
+        checks.check_labels(labels, self.num_classes, self.unlabelled)
+
+    @property
+    def unlabelled(self):
+        """Whether a label may be -1, for unknown: where no network takes labels."""
+        return not self.conditional
+
+    def unpack(self, data):
+        """(images, labels or `None`) of a batch; raises ValueError where shapes or types are wrong."""
+        return inputs.unpack(data, tuple(self.generator.outputs[0].shape[1:]), self.num_classes, self.value_range)
+
+    def _check_source(self, x, y, batch_size=None, validation_split=0.0, parts=None):
+        """Raise ValueError unless the first batch of `x` is good and its batches are multiples of `parts`; returns `x`."""
+        if replicas.is_distributed(x):
+            return x
+        first, x = inputs.first_batch(x, None if self.num_classes is None else y)
+        first = keras.tree.map_structure(np.asarray, first)
+        images, labels = self.unpack(first)
+        inputs.check_values(images, labels, self.num_classes, self.value_range, self.unlabelled)
+        number = replicas.number(self.distribute_strategy)
+        parts = parts or number
+        if parts > 1:
+            sizes = inputs.batch_sizes(x, first, batch_size, validation_split)
+            if number == 1 and not self.jit_compile and not isinstance(x, tf.data.Dataset):
+                sizes.discard(None)  # the step itself will see
+            inputs.check_sizes(sizes, parts, number)
+        return x
+
+    # Saving: everything that a run needs to go on.
+
+    def save(self, filepath, *args, **kwargs):
+        """As `keras.Model.save`, to a .keras file."""
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"The HDF5 format holds Functional models alone. Received: filepath={str(filepath)!r}; end it in .keras."
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """As `keras.Model.export`: the function from latents (and labels) to images. `serving.export` writes more endpoints."""
+        if input_signature is None:
+            inputs = [keras.InputSpec(shape=x.shape, dtype=x.dtype) for x in self.generator.inputs]
+            input_signature = [inputs if self.conditional else inputs[0]]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "prior": keras.saving.serialize_keras_object(self.prior),
+            "num_classes": self.num_classes,
+            "ema": self.ema,
+            "seed": self.seed,
+            "value_range": self.value_range,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = {
+            name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+            if isinstance(value, dict)
+            else value
+            for name, value in config.items()
+        }
+        return cls(**config)
+
+
+def _copy(network, name):
+    """A frozen copy with the same weights. Layers without weights are shared, so that they need not be serializable."""
+
+    def clone(layer):
+        return layer.from_config(layer.get_config()) if layer.variables else layer
+
+    copy = keras.models.clone_model(network, clone_function=clone, recursive=True)
+    copy.name = name
+    copy.set_weights(network.get_weights())
+    copy.trainable = False
+    return copy
+
+
+def seed_states(*networks):
+    """The states of the seed generators of Dropout and its like."""
+    return [v for network in networks for v in network.variables if v.name == "seed_generator_state"]
+
+
+def seeded(states, seeds):
+    """A scope in which seed generators begin with these seeds, and which leaves them as they are."""
+    return keras.StatelessScope(state_mapping=list(zip(states, tf.unstack(seeds), strict=True)))

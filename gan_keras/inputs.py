@@ -1,0 +1,158 @@
+"""The data that `fit` is given: looked at, taken apart, refused with a message that says how to put it right.
+
+Every source follows one rule. Its first batch is looked at before anything happens; that a batch can be cut into the minibatches
+of a step is checked beforehand where sizes are known, and else in the step.
+"""
+
+import contextlib
+import itertools
+import re
+import types
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_keras.checks import check_labels
+
+
+def first_batch(x, y=None):
+    """(the first batch of a source of data, or all of an array; the source as Keras is to be given it).
+
+    A Python generator is used up by looking at it, and is put together again.
+    """
+    if isinstance(x, (list, tuple, dict)):
+        raise ValueError(f"Images must be one array or a data set. Received: x of type {type(x).__name__}; pass what it holds.")
+    if is_array(x):
+        return (x if y is None else (x, y)), x
+    if isinstance(x, keras.utils.PyDataset):
+        return x[0], x
+    if not hasattr(x, "__iter__"):
+        raise ValueError(f"Images must be one array or a data set. Received: x of type {type(x).__name__}.")
+    first = list(itertools.islice(x.take(1) if isinstance(x, tf.data.Dataset) else x, 1))
+    if not first:
+        raise ValueError(
+            "The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?"
+        )
+    if isinstance(x, types.GeneratorType):
+        x = (batch for batch in itertools.chain(first, x))
+    return first[0], x
+
+
+def batch_sizes(x, first, batch_size=None, validation_split=0.0):
+    """The sizes of the batches that a source delivers, as far as they can be told; `None` stands for any."""
+    if is_array(x):
+        n, batch_size = int(len(x) * (1 - validation_split)), batch_size or 32
+        return {min(batch_size, n), n % batch_size or batch_size}
+    if isinstance(x, tf.data.Dataset):
+        return {keras.tree.flatten(x.element_spec)[0].shape[0]}
+    if isinstance(x, keras.utils.PyDataset) and x.num_batches:
+        return {len(keras.tree.flatten(batch)[0]) for batch in (first, x[x.num_batches - 1])}
+    return {len(keras.tree.flatten(first)[0]), None}
+
+
+def check_sizes(sizes, parts, replicas):
+    """Raise ValueError if a batch size is no multiple of `parts`."""
+    for size in sizes:
+        if size is None or size % parts:
+            what = "Batches without a fixed size" if size is None else f"A batch of {size}"
+            raise ValueError(
+                f"{what} cannot be split into {parts} equal parts: the minibatches of a step, on {replicas} device(s). Use a "
+                f"batch size that is a multiple of {parts}, and drop_remainder=True so that the last batch has it too."
+            )
+
+
+_UNEVEN = "The batch must be divisible by the number of minibatches in a step,"
+
+
+def divisible(images, number=1):
+    """`images`, if `number` minibatches can be made of them: known at once, or else when the step runs.
+
+    Neither the mean of an empty minibatch (NaN) nor that of an uneven one is what a step is to train on.
+    """
+    size = images.shape[0]
+    if size is None:
+        size = tf.shape(images)[0]
+        fits = tf.logical_and(size > 0, size % number == 0)
+        with tf.control_dependencies([tf.debugging.Assert(fits, [f"{_UNEVEN} {number}, and not empty.", size])]):
+            return tf.identity(images)
+    if size == 0 or size % number:
+        raise ValueError(f"{_UNEVEN} {number}, and not empty. Received: a batch of {size}.")
+    return images
+
+
+@contextlib.contextmanager
+def readable_errors():
+    """What `divisible` finds in a running step, as the ValueError that it would have been before."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        failed = re.search(rf"assertion failed: \[({_UNEVEN}.*?)\] \[(\d+)\]", error.message)
+        if not failed:
+            raise
+        raise ValueError(
+            f"{failed[1]} Received: a batch of {failed[2]}. Leave out a last batch that is smaller, or change the batch size."
+        ) from error
+
+
+def unpack(data, expected, num_classes=None, value_range=None):
+    """(images of the shape `expected`, labels or `None`) of a batch as Keras delivers it; refuses what shapes and types show."""
+    images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError(
+            "A GAN takes images, or (images, labels). Received a third part (sample weights); leave it out."
+        )
+    for name, part in (("images", images), ("labels", labels)):
+        if part is not None and not is_array(part):
+            raise ValueError(
+                f"A batch must be images, or (images, labels), each one array. Received: {name} of type {type(part).__name__}."
+            )
+    if tuple(images.shape[1:]) != expected:
+        raise ValueError(
+            f"The discriminator takes images of shape (batch, {', '.join(map(str, expected))}). Received: shape "
+            f"{tuple(images.shape)}. Reshape or resize them; grey images need a last axis of 1."
+        )
+    if not tf.as_dtype(images.dtype).is_floating:
+        raise ValueError(
+            f"Images must be floats{_in_range(value_range)}. Received: {tf.as_dtype(images.dtype).name}. "
+            "gan_keras.data.batches converts bytes."
+        )
+    if num_classes is None:
+        return images, None
+    if labels is None:
+        raise ValueError(
+            "A GAN with num_classes needs labels: fit(images, labels), or a data set of (images, labels). Received images alone."
+        )
+    if len(labels.shape) == 2 and labels.shape[-1] == 1:
+        labels = labels[:, 0]
+    if len(labels.shape) != 1:
+        raise ValueError(f"Labels must be integers of shape (batch,). Received: shape {tuple(labels.shape)}.")
+    return images, labels
+
+
+def check_values(images, labels, num_classes=None, value_range=None, unlabelled=False):
+    """Raise ValueError if the values of a batch, NumPy arrays, are not what a GAN can train on."""
+    if not len(images):
+        raise ValueError("The data set is empty: x has no images.")
+    if num_classes is not None and len(labels) != len(images):
+        raise ValueError(f"There must be one label for each image. Received: {len(images)} images, {len(labels)} labels.")
+    if not np.isfinite(images).all():
+        raise ValueError("The images contain NaN or infinite pixels. Clean the data first.")
+    low, high = images.min(), images.max()
+    bottom, top = value_range or (-np.inf, np.inf)
+    if low < bottom - 1e-3 or high > top + 1e-3 or (low >= 0 > bottom > -np.inf):
+        raise ValueError(
+            f"The generator makes images{_in_range(value_range)}, and the data must lie there too. Received: values from "
+            f"{low:g} to {high:g}. Rescale them, for instance by gan_keras.data.batches(value_range={value_range})."
+        )
+    if num_classes is not None:
+        check_labels(labels, num_classes, unlabelled)
+
+
+def is_array(x):
+    """Whether `x` is one array, of whatever library."""
+    return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
+def _in_range(value_range):
+    return "" if value_range is None else " in [{:g}, {:g}]".format(*value_range)

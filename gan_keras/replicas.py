@@ -1,0 +1,129 @@
+"""Several devices or machines, and 16 bits: every line that knows `tf.distribute` or the scaling of losses.
+
+Two replicas compute what one does: a loss is divided by their number, random draws are made for all of them, and they agree
+whether a step that overflowed is skipped.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def number(strategy=None):
+    """How many replicas compute a step together."""
+    return (strategy or tf.distribute.get_strategy()).num_replicas_in_sync
+
+
+def distributed():
+    """Whether a strategy is in scope."""
+    return tf.distribute.has_strategy()
+
+
+def is_distributed(data):
+    """Whether a data set was made by `share` for several workers."""
+    return isinstance(data, tf.distribute.DistributedDataset)
+
+
+def is_chief(strategy=None):
+    """Whether this process writes files: the only one, or the first of several workers.
+
+    Args:
+        strategy: `tf.distribute.Strategy`; by default the one in scope.
+    """
+    resolver = (strategy or tf.distribute.get_strategy()).cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    chief = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (chief, 0)
+
+
+def check_execution(jit_compile, steps_per_execution):
+    """Raise ValueError if a step cannot be run this way under the strategy in scope."""
+    if jit_compile is True and distributed():
+        raise ValueError(
+            "Under a strategy XLA cannot reach the weights of other devices. Received: jit_compile=True; use False or 'auto'."
+        )
+    if steps_per_execution > 1 and number() > 1:
+        raise ValueError(
+            "Keras cannot run several steps at once on several replicas (TensorFlow loses a placeholder of its loop). Received: "
+            f"steps_per_execution={steps_per_execution}; leave it out."
+        )
+
+
+# Inside a step.
+
+
+def part(draw, shape, seed):
+    """This replica's part of a draw that is made for all of them; `shape` is that of the part."""
+    if number() == 1:
+        return draw(shape, seed)
+    rows, *rest = shape
+    everyone = draw((number() * rows, *rest), seed)
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return everyone[replica * rows : (replica + 1) * rows]
+
+
+def mean(tensors):
+    """The means of tensors over all replicas."""
+    return tf.distribute.get_replica_context().all_reduce("mean", tensors)
+
+
+def scaled(optimizer, loss):
+    """What to differentiate: optimizers sum gradients over replicas, and the loss of the batch is the mean of theirs."""
+    return optimizer.scale_loss(loss / number())
+
+
+def agreed(optimizer, gradients):
+    """Gradients that overflow on one replica, NaN on all: a LossScaleOptimizer asks its own alone whether to skip the step."""
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or number() == 1:
+        return gradients
+    broken = [tf.logical_not(tf.reduce_all(tf.math.is_finite(g))) for g in gradients if g is not None]
+    replicas = tf.distribute.get_replica_context().all_reduce("SUM", tf.cast(tf.reduce_any(broken), tf.float32))
+    return [None if g is None else tf.where(replicas > 0.0, tf.cast(np.nan, g.dtype), g) for g in gradients]
+
+
+def reported(logs):
+    """The logs of a step as Keras can take the mean of over workers: over their first axis (keras-team/keras#20585)."""
+    strategy = tf.distribute.get_strategy()
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and strategy.cluster_resolver.task_type:
+        return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+    return logs
+
+
+# Around it.
+
+
+def loss_scaled(optimizer, *networks):
+    """The optimizer, in a `LossScaleOptimizer` if the networks compute in float16, so that small gradients do not vanish."""
+    half = any(layer.compute_dtype == "float16" for network in networks for layer in network._flatten_layers())
+    if half and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def share(stream_of, strategy=None):
+    """A stream as `fit` takes it under a strategy: of several workers each reads its part of every batch.
+
+    Args:
+        stream_of: Function of a shard, (index, number), such as `lambda shard: batches(images, batch_size=128, shard=shard)`.
+        strategy: `tf.distribute.Strategy`; by default the one in scope.
+
+    Returns:
+        With `MultiWorkerMirroredStrategy` a distributed data set that delivers one global batch a step; otherwise
+        `stream_of((0, 1))`, which Keras shares out itself.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return stream_of((0, 1))
+
+    def of_worker(context):
+        workers = context.num_input_pipelines
+        stream = stream_of((context.input_pipeline_id, workers))
+        replicas = context.num_replicas_in_sync // workers
+        size = tf.nest.flatten(stream.element_spec)[0].shape[0]
+        if replicas > 1:  # each element goes to one replica
+            stream = stream.rebatch(size // replicas, drop_remainder=True)
+        # Known to be endless, it need not be asked at every step whether all workers have one more.
+        return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+    return strategy.distribute_datasets_from_function(of_worker)

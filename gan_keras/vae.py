@@ -1,0 +1,97 @@
+"""The variational autoencoder: the usual comparison with a GAN, sampled, evaluated, exported and resumed by the same code."""
+
+import keras
+import tensorflow as tf
+
+from gan_keras import checks, inputs, replicas
+from gan_keras.forward import float32
+from gan_keras.generative import GenerativeModel, seed_states, seeded
+from gan_keras.random import EVALUATION, TRAINING, Random
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class VAE(GenerativeModel):
+    """A variational autoencoder: `compile(optimizer)`, `fit`, `sample`.
+
+    Minimises `loss = reconstruction + kl`, means over the batch of
+
+        reconstruction = sum over pixels of (x - generator(z))^2 / (2 deviation^2), z = mean + exp(log_variance / 2) noise
+        kl             = KL(N(mean, exp(log_variance)) || N(0, 1)) = sum of (mean^2 + exp(log_variance) - log_variance - 1) / 2
+
+    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", equation 10, with a Gaussian decoder.
+
+    Args:
+        generator: The decoder, as in `GenerativeModel`; without labels.
+        encoder: Functional `keras.Model` from images to (batch, 2 latent_dim): means, then logarithms of variances.
+        deviation: Standard deviation of a pixel around what the decoder says; smaller, sharper images and a looser prior.
+        seed, ema, value_range: As in `GenerativeModel`. The prior is standard normal.
+    """
+
+    def __init__(self, generator, encoder, deviation=1.0, seed=0, ema=None, value_range=None, **kwargs):
+        super().__init__(generator, None, seed, ema, None, value_range, **kwargs)
+        checks.check_encoder(encoder, generator, deviation)
+        self.encoder, self.deviation = encoder, deviation
+
+    def compile(self, optimizer="adam", **kwargs):
+        """As `keras.Model.compile`, with one optimizer for both networks."""
+        networks = self.generator, self.encoder
+        super().compile(replicas.loss_scaled(keras.optimizers.get(optimizer), *networks), loss=None, **kwargs)
+        self.optimizer.build(self._variables())
+        # Past Keras' attribute tracking: means of the running epoch are no state of the model.
+        names = ("loss", "reconstruction", "kl")
+        object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
+
+    @property
+    def metrics(self):
+        own = [metric for metric in super().metrics if metric.name != "loss"]
+        return [*self._means.values(), *own] if self.compiled else own
+
+    def train_step(self, data):
+        random = Random(self.seed, TRAINING, self.step.value)
+        states = seed_states(self.encoder, self.generator)
+        for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
+            state.assign(seed)
+        with tf.GradientTape() as tape:
+            logs = self._measured(data, random, training=True)
+            scaled = replicas.scaled(self.optimizer, logs["loss"])
+        gradients = tape.gradient(scaled, self._variables())
+        self.optimizer.apply_gradients(zip(replicas.agreed(self.optimizer, gradients), self._variables()))
+        with tf.control_dependencies([logs["loss"]]):  # a step that is refused while it runs does not count
+            self.finish_step()
+        return self._report(logs)
+
+    def test_step(self, data):
+        random = Random(self.seed, EVALUATION, self._means["loss"].count)
+        states = seed_states(self.encoder, self.sampler)
+        with seeded(states, random.layer_seeds(len(states))):
+            logs = self._measured(data, random, training=False)
+        return self._report(logs)
+
+    def _measured(self, data, random, training):
+        images = inputs.divisible(float32(self.unpack(data)[0]))
+        mean, log_variance = tf.split(float32(self.encoder(images, training=training)), 2, axis=-1)
+        z = mean + tf.exp(log_variance / 2) * random.normal((tf.shape(images)[0], self.latent_dim))
+        errors = tf.square(images - float32(self(z, training=training)))
+        reconstruction = tf.reduce_mean(tf.reduce_sum(tf.reshape(errors, (tf.shape(images)[0], -1)), axis=1))
+        reconstruction /= 2 * self.deviation**2
+        kl = tf.reduce_mean(tf.reduce_sum(tf.square(mean) + tf.exp(log_variance) - log_variance - 1, axis=-1)) / 2
+        return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+
+    def _variables(self):
+        return [*self.generator.trainable_variables, *self.encoder.trainable_variables]
+
+    def _report(self, logs):
+        for name, value in logs.items():
+            self._means[name].update_state(value)
+        return replicas.reported({name: self._means[name].result() for name in logs})
+
+    def get_config(self):
+        config = super().get_config()
+        del config["prior"], config["num_classes"]
+        return {**config, "encoder": keras.saving.serialize_keras_object(self.encoder), "deviation": self.deviation}
+
+    def get_compile_config(self):
+        return None if not self.compiled else {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))

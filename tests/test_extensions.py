@@ -1,0 +1,326 @@
+"""What a user adds: a loss, terms, a prior, heads, networks, schedules, models. Each trains, is saved, and goes on in a new process to
+the same bytes."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import LATENT_DIM, assert_same_bits, child, state, tiny_discriminator, tiny_generator, tiny_images
+from keras import layers, ops
+
+import gan_keras
+from gan_keras import losses, priors, regularizers, schedules
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class Relativistic(losses.AdversarialLoss):
+    """R3GAN's: every real score against a generated one."""
+
+    def discriminator(self, real, fake):
+        return ops.mean(ops.softplus(fake - real))
+
+    def generator(self, real, fake):
+        return ops.mean(ops.softplus(real - fake))
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class FeatureMatching(regularizers.Term):
+    name, players = "feature_matching", ("generator",)
+
+    def term(self, forward):
+        means = [tf.reduce_mean(outputs["features"], axis=0) for outputs in (forward.on_real, forward.on_fake)]
+        return tf.reduce_mean(tf.square(means[0] - means[1]))
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class MutualInformation(regularizers.Term):
+    name, players = "mutual_information", ("discriminator", "generator")
+
+    def term(self, forward):
+        logits = forward.on_fake["code"]
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(forward.latents["code"], logits))
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class Classification(regularizers.Term):
+    """Of the real images that have a label."""
+
+    name = "classification"
+
+    def term(self, forward):
+        known = tf.cast(forward.labels >= 0, tf.float32)
+        labels = tf.maximum(forward.labels, 0)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, forward.on_real["code"])
+        return tf.math.divide_no_nan(tf.reduce_sum(known * losses), tf.reduce_sum(known))
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class Reconstruction(regularizers.Term):
+    """An encoder, trained with the generator, finds the latents of what it made."""
+
+    name, players = "reconstruction", ("generator",)
+
+    def term(self, forward):
+        found = forward.network("encoder", forward.fake)
+        return tf.reduce_mean(tf.square(found - forward.latents["z"]))
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class GeneratorFirst(schedules.Schedule):
+    batches_per_step = 1
+
+    def step(self, gan, batch):
+        return {**gan.update_generator(batch), **gan.update_discriminator(batch)}
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class Triangular(priors.Prior):
+    def draw(self, random, rows):
+        return random.uniform((rows, self.size)) + random.uniform((rows, self.size)) - 1.0
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class Mirrored(gan_keras.GAN):
+    """A subclass that trains on mirror images."""
+
+    def train_step(self, data):
+        images, labels = data
+        return super().train_step((images[:, :, ::-1], labels))
+
+
+def with_heads(classes=None):
+    images = keras.Input((8, 8, 1))
+    features = layers.LeakyReLU(0.2)(layers.Dense(16)(layers.Flatten()(images)))
+    outputs = {"score": layers.Dense(1)(features), "features": features}
+    if classes:
+        outputs["code"] = layers.Dense(classes)(features)
+    return keras.Model(images, outputs, name="discriminator")
+
+
+def encoder():
+    images = keras.Input((8, 8, 1))
+    x = layers.BatchNormalization(synchronized=True)(layers.Dense(16)(layers.Flatten()(images)))
+    return keras.Model(images, layers.Dense(LATENT_DIM)(x), name="encoder")
+
+
+def cosine():
+    return keras.optimizers.schedules.CosineDecay(1.0, 10)
+
+
+CODE = dict(z=priors.Normal(4), code=priors.Categorical(3), style=priors.Uniform(1))
+
+# (GAN's arguments, compile's arguments)
+CASES = {
+    "relativistic": lambda: ({}, {"loss": Relativistic(), "regularizers": "r1"}),
+    "feature_matching": lambda: ({"discriminator": with_heads()}, {"regularizers": [FeatureMatching(cosine())]}),
+    "mutual_information": lambda: (
+        {"discriminator": with_heads(3), "prior": priors.Joint(**CODE)},
+        {"regularizers": [MutualInformation(0.5), regularizers.R1(1.0, every=2)]},
+    ),
+    "classification": lambda: (
+        {"discriminator": with_heads(3), "num_classes": 3},
+        {"regularizers": [Classification(every=2)], "schedule": "simultaneous"},
+    ),
+    "encoder": lambda: ({"with_generator": {"encoder": encoder()}}, {"regularizers": [Reconstruction(2.0)]}),
+    "schedule": lambda: ({}, {"schedule": GeneratorFirst()}),
+    "prior": lambda: ({"prior": Triangular(LATENT_DIM), "value_range": (-2.0, 2.0)}, {}),
+    "subclass": lambda: ({"kind": Mirrored}, {}),
+}
+
+
+def make(case):
+    keras.utils.set_random_seed(0)
+    arguments, compiled = CASES[case]()
+    kind = arguments.pop("kind", gan_keras.GAN)
+    gan = kind(**{"generator": tiny_generator(), "discriminator": tiny_discriminator(), "ema": 0.9, **arguments})
+    gan.compile(keras.optimizers.Adam(1e-2), "rmsprop", **compiled)
+    return gan
+
+
+LABELS = (np.arange(48) % 4 - 1).astype("int32")
+
+
+def train(gan, steps):
+    start = int(gan.step.numpy())
+    stream = tf.data.Dataset.from_tensor_slices((tiny_images(), LABELS)).batch(16, drop_remainder=True).repeat().skip(start)
+    return gan.fit(stream, steps_per_epoch=steps, verbose=0).history
+
+
+@pytest.fixture(scope="module")
+def gone_on(tmp_path_factory):
+    """Each case saved after two steps, and taken up in one new process for two more."""
+    folder = tmp_path_factory.mktemp("cases")
+    for case in CASES:
+        gan = make(case)
+        train(gan, 2)
+        gan.save(folder / f"{case}.keras")
+    child(
+        """
+        from test_extensions import *
+        for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
+            gan = keras.models.load_model(path)
+            train(gan, 2)
+            np.savez(path.with_suffix(".npz"), sample=gan.sample(3), **{str(k): v for k, v in enumerate(state(gan).values())})
+        """,
+        folder,
+    )
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_goes_on_in_a_new_process_to_the_same_bytes(case, gone_on):
+    gan = make(case)
+    train(gan, 4)
+    with np.load(gone_on / f"{case}.npz") as resumed:
+        found = {name: resumed[name] for name in resumed.files if name != "sample"}
+        assert_same_bits(state(gan), found)
+        assert (resumed["sample"] == gan.sample(3)).all()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_a_term_is_logged_under_its_name(case):
+    gan = make(case)
+    history = train(gan, 2)
+    names = {term.name for term in gan.game_regularizers}
+    assert names <= set(history) and all(np.isfinite(values).all() for values in history.values())
+    assert set(history) == {metric.name for metric in gan.metrics}
+
+
+def test_a_pair_loss_equals_the_step_written_out():
+    gan, reference = make("relativistic"), make("relativistic")
+    for one in (gan, reference):
+        one.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss=Relativistic())
+    images = tf.constant(tiny_images(16))
+    gan.train_on_batch(images)
+    g, d = reference.generator, reference.discriminator
+    random = gan_keras.random.Random(0, gan_keras.random.TRAINING, 0)
+    fake = g(random.normal((16, LATENT_DIM)), training=True)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.nn.softplus(d(fake) - d(images)))
+    for v, gradient in zip(d.trainable_variables, tape.gradient(loss, d.trainable_variables)):
+        v.assign(v - 0.1 * gradient)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.nn.softplus(d(images) - d(g(random.normal((16, LATENT_DIM)), training=True))))
+    for v, gradient in zip(g.trainable_variables, tape.gradient(loss, g.trainable_variables)):
+        v.assign(v - 0.1 * gradient)
+    for player, expected in ((gan.discriminator, d), (gan.generator, g)):
+        for a, b in zip(player.trainable_variables, expected.trainable_variables):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+
+
+class Pull(regularizers.Term):
+    """A term of the generator alone: its images become bright."""
+
+    name, players = "pull", ("generator",)
+
+    def term(self, forward):
+        return -tf.reduce_mean(forward.fake)
+
+
+def test_a_term_of_the_generator_moves_the_generator_alone():
+    runs = {}
+    for weight in (0.0, 100.0):
+        gan = make("schedule")
+        gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), regularizers=Pull(weight))
+        gan.train_on_batch(tiny_images(16))
+        runs[weight] = gan.discriminator.get_weights(), gan.generator(gan.latents(), training=False).numpy().mean()
+    assert all((a == b).all() for a, b in zip(runs[0.0][0], runs[100.0][0]))
+    assert runs[100.0][1] > runs[0.0][1] + 0.1
+
+
+def test_an_encoder_learns_with_the_generator_and_stays_while_the_discriminator_moves():
+    gan = make("encoder")
+    before = gan.with_generator["encoder"].get_weights()
+    batch = next(iter(gan_keras.data.batches(tiny_images(), batch_size=16)))
+    gan.compile("adam", "adam", regularizers=Reconstruction(), schedule=schedules.ThreePhase(0, 1, 0))
+    gan.train_on_batch(batch)
+    assert all((a == b).all() for a, b in zip(before, gan.with_generator["encoder"].get_weights()))
+    gan.compile("adam", keras.optimizers.Adam(1e-2), regularizers=Reconstruction(), schedule=schedules.ThreePhase(1, 0, 0))
+    history = gan.fit(tiny_images(), batch_size=16, epochs=30, verbose=0).history["reconstruction"]
+    assert history[-1] < 0.8 * history[0]
+    assert all((a != b).any() for a, b in zip(before[:1], gan.with_generator["encoder"].get_weights()))
+
+
+def test_labels_of_minus_one_are_left_out_of_a_term_and_allowed_nowhere_else():
+    gan = make("classification")
+    gan.compile("adam", "adam", regularizers=Classification())
+    images = tiny_images(6)
+    every = gan.evaluate(images, np.array([0, 1, 2, -1, -1, -1], "int32"), batch_size=6, return_dict=True, verbose=0)
+    first = gan.evaluate(images[:3], np.array([0, 1, 2], "int32"), batch_size=3, return_dict=True, verbose=0)
+    assert every["classification"] == pytest.approx(first["classification"], rel=1e-5)
+    with pytest.raises(ValueError, match="or -1 for an image without one. Received: int64 from -2"):
+        gan.fit(images, np.full(6, -2), verbose=0)
+    with pytest.raises(ValueError, match="labels were passed to a model"):
+        gan.sample(2, labels=1)
+
+
+def test_a_part_of_the_latents_is_fixed():
+    gan = make("mutual_information")
+    latents = gan.latents(3).numpy()
+    assert (latents[:, 4:7].sum(axis=1) == 1).all() and set(latents[:, 4:7].ravel()) == {0.0, 1.0}
+    assert np.bincount(latents[:, 4:7].argmax(axis=1)).min() > 50, "all classes, about equally often"
+    assert -1 <= latents[:, 7].min() < -0.9 and 0.9 < latents[:, 7].max() < 1
+    fixed = np.concatenate([latents[:, :4], np.tile(np.eye(3)[2], (256, 1)), np.full((256, 1), 0.5)], axis=1)
+    expected = gan.sampler(fixed.astype("float32"), training=False)
+    np.testing.assert_allclose(gan.sample(40, seed=3, code=2, style=0.5), expected[:40], atol=1e-6)
+    assert (gan.sample(5, seed=3, code=2) == gan.sample(9, seed=3, code=2)[:5]).all()
+    assert (gan.sample(5, seed=3, code=2) != gan.sample(5, seed=3, code=1)).any()
+
+
+@pytest.mark.parametrize(
+    "act, message",
+    [
+        (lambda: make("mutual_information").sample(2, code=3), "from 0 to 2. Received: 3"),
+        (lambda: make("mutual_information").sample(2, style=[0.1, 0.2]), r"a number, or 1 of them"),
+        (lambda: make("mutual_information").sample(2, cod=1), "Did you mean 'code'"),
+        (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior=priors.Normal(5)), "size 5, but .* takes 8"),
+        (lambda: priors.Joint(seed=priors.Normal(2)), "name of an argument of sample"),
+        (lambda: priors.Joint(), "one prior or more"),
+        (lambda: priors.Categorical(0), "size=0"),
+        (lambda: priors.Uniform(2, 1.0, 0.0), "low must be below high"),
+        (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), value_range=(1, -1)), "value_range is"),
+        (lambda: train(make_with(MissingNetwork()), 1), "no network 'encodr'"),
+        (lambda: train(make_with(OfNobody()), 1), "players of a term"),
+    ],
+)
+def test_what_cannot_work_is_refused(act, message):
+    with pytest.raises(ValueError, match=message):
+        act()
+
+
+def make_with(term):
+    gan = make("encoder")
+    gan.compile("adam", "adam", regularizers=term)
+    return gan
+
+
+class MissingNetwork(regularizers.Term):
+    name = "missing"
+
+    def term(self, forward):
+        return tf.reduce_mean(forward.network("encodr", forward.fake))
+
+
+class OfNobody(regularizers.Term):
+    name, players = "nobody", ("referee",)
+
+    def term(self, forward):
+        return tf.constant(0.0)
+
+
+def test_a_code_and_a_head_are_served(tmp_path):
+    gan = make("mutual_information")
+    path = gan_keras.serving.export(gan, tmp_path / "infogan")
+    described = json.loads((path / "signatures.json").read_text())["endpoints"]
+    assert set(described["generate"]["inputs"]) == {"seed", "n", "z", "code", "style"}
+    model = tf.saved_model.load(str(path))
+    drawn = {"z": tf.fill((4,), np.nan), "code": tf.fill((3,), np.nan), "style": tf.fill((1,), np.nan)}
+    call = {"seed": tf.constant(3, tf.int64), "n": tf.constant(5)}
+    assert (model.signatures["generate"](**call, **drawn)["images"].numpy() == gan.sample(5, seed=3)).all()
+    drawn["code"] = tf.constant([0.0, 1.0, 0.0])
+    assert (model.signatures["generate"](**call, **drawn)["images"].numpy() == gan.sample(5, seed=3, code=1)).all()
+    made = model.signatures["discriminate"](images=tf.constant(tiny_images(4)))
+    np.testing.assert_allclose(made["code"], gan.discriminator(tiny_images(4))["code"], atol=1e-6)
+    assert made["logits"].shape == (4,) and set(made) == {"logits", "probability", "features", "code"}

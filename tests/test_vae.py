@@ -1,0 +1,88 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import LATENT_DIM, assert_same_bits, tiny_generator, tiny_images
+from keras import layers
+
+import gan_keras
+from gan_keras import callbacks
+
+
+def encoder(size=2 * LATENT_DIM, dropout=0.0):
+    images = keras.Input((8, 8, 1))
+    x = layers.Dropout(dropout)(layers.Dense(32, activation="relu")(layers.Flatten()(images)))
+    return keras.Model(images, layers.Dense(size)(x), name="encoder")
+
+
+def make(**options):
+    keras.utils.set_random_seed(0)
+    model = gan_keras.VAE(tiny_generator(), encoder(dropout=0.1), ema=0.9, deviation=0.3)
+    model.compile(keras.optimizers.Adam(1e-2), **options)
+    return model
+
+
+def state(model):
+    return {v.path: keras.ops.convert_to_numpy(v) for v in [*model.weights, *model.optimizer.variables]}
+
+
+def train(model, steps, *used):
+    stream = gan_keras.data.batches(tiny_images(), batch_size=16, start=int(model.step.numpy()))
+    return model.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=list(used)).history
+
+
+def test_the_loss_is_its_closed_form():
+    model = gan_keras.VAE(tiny_generator(batch_norm=False), encoder(), deviation=0.5)
+    model.compile("adam")
+    images = tiny_images(6)
+    found = model.evaluate(images, batch_size=6, return_dict=True, verbose=0)
+    mean, log_variance = np.split(model.encoder(images).numpy().astype("float64"), 2, axis=1)
+    noise = gan_keras.random.Random(0, gan_keras.random.EVALUATION, 0).normal((6, LATENT_DIM)).numpy()
+    made = model.generator((mean + np.exp(log_variance / 2) * noise).astype("float32")).numpy()
+    kl = -0.5 * np.sum(1 + log_variance - mean**2 - np.exp(log_variance), axis=1).mean()
+    reconstruction = (np.square(images - made).reshape(6, -1).sum(axis=1) / (2 * 0.5**2)).mean()
+    assert found == pytest.approx({"loss": kl + reconstruction, "kl": kl, "reconstruction": reconstruction}, rel=1e-4)
+
+
+def test_train_save_load_train_is_train(tmp_path):
+    straight, first = make(), make()
+    train(straight, 4)
+    train(first, 2)
+    first.save(tmp_path / "vae.keras")
+    second = keras.models.load_model(tmp_path / "vae.keras")
+    assert_same_bits(state(first), state(second))
+    train(second, 2)
+    assert_same_bits(state(straight), state(second))
+
+
+def test_it_is_sampled_checkpointed_and_exported_like_a_gan(tmp_path):
+    model = make()
+    history = train(model, 60, callbacks.NonFiniteGuard(), callbacks.Checkpoint(tmp_path / "ckpt", every=30))
+    assert history["loss"][-1] == pytest.approx(history["reconstruction"][-1] + history["kl"][-1], rel=1e-4)
+    again = make()
+    assert callbacks.Checkpoint(tmp_path / "ckpt").restore(again) == 60
+    assert (again.sample(5, seed=1) == model.sample(9, seed=1)[:5]).all()
+    loaded = tf.saved_model.load(str(gan_keras.serving.export(model, tmp_path / "export")))
+    made = loaded.signatures["generate"](seed=tf.constant(1, tf.int64), n=tf.constant(5))["images"]
+    assert (made.numpy() == model.sample(5, seed=1)).all() and "discriminate" not in loaded.signatures
+
+
+def test_it_learns():
+    model = make()
+    dark = np.full((64, 8, 8, 1), -0.7, "float32")
+    model.fit(dark, batch_size=16, epochs=40, verbose=0)
+    assert model.sample(64).mean() == pytest.approx(-0.7, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "act, message",
+    [
+        (lambda: gan_keras.VAE(tiny_generator(), encoder(LATENT_DIM)), "make 16 numbers.*Received: .* to .8,"),
+        (lambda: gan_keras.VAE(tiny_generator(3), encoder()), "one input"),
+        (lambda: gan_keras.VAE(tiny_generator(), encoder(), deviation=0.0), "deviation=0.0"),
+        (lambda: make().fit(tiny_images() * 100, verbose=0), "must lie there too"),
+    ],
+)
+def test_what_cannot_work_is_refused(act, message):
+    with pytest.raises(ValueError, match=message):
+        act()
