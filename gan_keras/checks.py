@@ -290,12 +290,11 @@ def scalar(value, source):
     return value
 
 
-def check_log(name, metrics, schedule):
-    """Raise ValueError if a schedule logs what has no metric."""
+def check_log(name, metrics):
+    """Raise ValueError if a step logs what has no metric."""
     if name not in metrics:
         raise ValueError(
-            f"{type(schedule).__name__} logged {name!r}, for which there is no metric. Name it in the schedule's attribute: "
-            f"logs = ({name!r},)."
+            f"A step logged {name!r}, for which there is no metric. Name it in the attribute of the schedule: logs = ({name!r},)."
         )
 
 

@@ -112,8 +112,7 @@ class GAN(GenerativeModel):
             optimizer.build(variables)
         measured = self.adversarial_loss.metrics(tf.zeros((2, 1)), tf.zeros((2, 1)))
         names = ["d_loss", "g_loss", *measured, *(term.name for term in self._terms()), *self.schedule.logs]
-        # Past Keras' attribute tracking: means of the running epoch are no state of the model.
-        object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
+        self.measure(names)
 
     @property
     def optimizers(self):
@@ -121,12 +120,6 @@ class GAN(GenerativeModel):
             "d_optimizer": (self.d_optimizer, self._variables("discriminator")),
             "g_optimizer": (self.g_optimizer, self._variables("generator")),
         }
-
-    @property
-    def metrics(self):
-        # A subclass' own as well, but not the mean of the one loss that other Keras models have.
-        own = [metric for metric in super().metrics if metric.name != "loss"]
-        return [*self._means.values(), *own] if self.compiled else own
 
     @property
     def batch_parts(self):
@@ -141,19 +134,18 @@ class GAN(GenerativeModel):
         logs = self.schedule.step(self, batch)
         with _after((), logs):  # a step that is refused while it runs does not count
             self.finish_step()
-        return self._report(logs)
+        return self.report(logs)
 
     def test_step(self, data):
         """The game on held-out data, between the sampling generator and the discriminator, with nothing updated."""
-        # Evaluations start by resetting their means: the count is the number of batches seen.
-        random = Random(self.seed, EVALUATION, self._means["d_loss"].count)
+        random = Random(self.seed, EVALUATION, self.batches_seen)
         forward = ForwardPass(self, self._batch(data, random), training=False)
         states = seed_states(self.sampler, self.discriminator)
         with seeded(states, random.layer_seeds(len(states))):
             forward.latents  # drawn first, as in training
             _, logs = self._discriminator_loss(forward)
             _, more = self._generator_loss(forward)
-        return self._report({**logs, **more})
+        return self.report({**logs, **more})
 
     # The moves, which schedules call.
 
@@ -251,19 +243,6 @@ class GAN(GenerativeModel):
     def _batch(self, data, random):
         images, labels = self.unpack(data)
         return Batch(inputs.divisible(float32(images)), labels, random)
-
-    def _report(self, logs):
-        for name, value in logs.items():
-            checks.check_log(name, self._means, self.schedule)
-            self._means[name].update_state(value)
-        return replicas.reported({name: self._means[name].result() for name in logs})
-
-    def unpack(self, data):
-        return inputs.unpack(data, tuple(self.discriminator.inputs[0].shape[1:]), self.num_classes, self.value_range)
-
-    @property
-    def unlabelled(self):
-        return not self.conditional and len(self.discriminator.inputs) == 1
 
     # Saving.
 

@@ -181,6 +181,31 @@ class GenerativeModel(keras.Model):
                 average.assign_add(tf.cast(1.0 - decay, average.dtype) * (weight - average))
         self.step.assign_add(1)
 
+    # What is logged: means over the epoch.
+
+    def measure(self, names):
+        """Make a mean for each name that `report` will be given. Call it in `compile`."""
+        # Past Keras' attribute tracking: means of the running epoch are no state of the model.
+        object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
+
+    def report(self, logs):
+        """Take the scalars of a step into the means, and return these."""
+        for name, value in logs.items():
+            checks.check_log(name, self._means)
+            self._means[name].update_state(value)
+        return replicas.reported({name: self._means[name].result() for name in logs})
+
+    @property
+    def metrics(self):
+        # A subclass' own as well, but not the mean of the one loss that Keras makes for every model.
+        own = [metric for metric in super().metrics if metric.name != "loss"]
+        return [*self._means.values(), *own] if self.compiled else own
+
+    @property
+    def batches_seen(self):
+        """Batches since the means were reset, as an evaluation begins with: a tensor."""
+        return next(iter(self._means.values())).count
+
     # What comes in: refused early, with a message that says how to put it right.
 
     @property
@@ -267,12 +292,7 @@ class GenerativeModel(keras.Model):
 
     def check_labels(self, labels):
         """Raise ValueError unless the array `labels` holds integers from 0 to num_classes - 1, or -1 where that means unknown."""
-        checks.check_labels(labels, self.num_classes, self.unlabelled)
-
-    @property
-    def unlabelled(self):
-        """Whether a label may be -1, for unknown: where no network takes labels."""
-        return not self.conditional
+        checks.check_labels(labels, self.num_classes, unlabelled=not self.conditional)
 
     def unpack(self, data):
         """(images, labels or `None`) of a batch; raises ValueError where shapes or types are wrong."""
@@ -285,7 +305,7 @@ class GenerativeModel(keras.Model):
         first, x = inputs.first_batch(x, None if self.num_classes is None else y)
         first = keras.tree.map_structure(np.asarray, first)
         images, labels = self.unpack(first)
-        inputs.check_values(images, labels, self.num_classes, self.value_range, self.unlabelled)
+        inputs.check_values(images, labels, self.num_classes, self.value_range, unlabelled=not self.conditional)
         number = replicas.number(self.distribute_strategy)
         parts = parts or number
         if parts > 1:

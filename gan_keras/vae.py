@@ -37,14 +37,7 @@ class VAE(GenerativeModel):
         networks = self.generator, self.encoder
         super().compile(replicas.loss_scaled(keras.optimizers.get(optimizer), *networks), loss=None, **kwargs)
         self.optimizer.build(self._variables())
-        # Past Keras' attribute tracking: means of the running epoch are no state of the model.
-        names = ("loss", "reconstruction", "kl")
-        object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
-
-    @property
-    def metrics(self):
-        own = [metric for metric in super().metrics if metric.name != "loss"]
-        return [*self._means.values(), *own] if self.compiled else own
+        self.measure(["loss", "reconstruction", "kl"])
 
     def train_step(self, data):
         random = Random(self.seed, TRAINING, self.step.value)
@@ -58,14 +51,14 @@ class VAE(GenerativeModel):
         self.optimizer.apply_gradients(zip(replicas.agreed(self.optimizer, gradients), self._variables()))
         with tf.control_dependencies([logs["loss"]]):  # a step that is refused while it runs does not count
             self.finish_step()
-        return self._report(logs)
+        return self.report(logs)
 
     def test_step(self, data):
-        random = Random(self.seed, EVALUATION, self._means["loss"].count)
+        random = Random(self.seed, EVALUATION, self.batches_seen)
         states = seed_states(self.encoder, self.sampler)
         with seeded(states, random.layer_seeds(len(states))):
             logs = self._measured(data, random, training=False)
-        return self._report(logs)
+        return self.report(logs)
 
     def _measured(self, data, random, training):
         images = inputs.divisible(float32(self.unpack(data)[0]))
@@ -79,11 +72,6 @@ class VAE(GenerativeModel):
 
     def _variables(self):
         return [*self.generator.trainable_variables, *self.encoder.trainable_variables]
-
-    def _report(self, logs):
-        for name, value in logs.items():
-            self._means[name].update_state(value)
-        return replicas.reported({name: self._means[name].result() for name in logs})
 
     def get_config(self):
         config = super().get_config()

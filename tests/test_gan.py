@@ -83,7 +83,7 @@ def test_a_schedule_logs_what_it_names():
     assert history["halves"] == [0.5]
     forgotten = Counting()
     forgotten.logs = ()
-    with pytest.raises(ValueError, match=r"Counting logged 'halves'.*logs = \('halves',\)"):
+    with pytest.raises(ValueError, match=r"A step logged 'halves'.*logs = \('halves',\)"):
         tiny_gan(schedule=forgotten).fit(tiny_images(), verbose=0)
 
 
