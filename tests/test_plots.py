@@ -43,10 +43,19 @@ def test_animation_keeps_the_first_and_the_last_picture(tmp_path):
 
 
 def test_curves_draws_every_column(tmp_path):
-    (tmp_path / "history.csv").write_text("step,seconds,d_loss,g_loss,d_acc_real\n10,1,1.4,0.7,0.5\n20,2,1.3,0.8,0.6\n")
-    plots.curves(tmp_path / "history.csv", tmp_path / "losses.png")
-    picture = np.asarray(Image.open(tmp_path / "losses.png").convert("RGB"))
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+    values = {"step": (10, 20), "seconds": (1, 2), "d_loss": (1.4, 1.3), "g_loss": (0.7, 0.8), "d_acc_real": (0.5, 0.6)}
+
+    def drawn(**changed):
+        columns = {**values, **changed}
+        rows = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values()))]
+        (tmp_path / "history.csv").write_text("\n".join(rows) + "\n")
+        plots.curves(tmp_path / "history.csv", tmp_path / "losses.png")
+        return opened(tmp_path / "losses.png")
+
+    picture = drawn()
+    for name in ("step", "d_loss", "g_loss", "d_acc_real"):
+        assert (drawn(**{name: (values[name][0], values[name][1] * 0.9)}) != picture).any(), name
+    assert (drawn(seconds=(5, 7)) == picture).all(), "the x axis is the steps"
     (tmp_path / "one.csv").write_text("step,seconds,d_loss\n10,1,1.4\n")
     plots.curves(tmp_path / "one.csv", tmp_path / "one.png")
 
