@@ -76,6 +76,16 @@ def check_players(generator, discriminator, num_classes, with_generator, with_di
     _check_network(discriminator, "discriminator")
     for name, network in [*with_generator.items(), *with_discriminator.items()]:
         _check_network(network, f"network {name!r}")
+    twice = set(with_generator) & set(with_discriminator)
+    if twice:
+        raise ValueError(f"A network beside the players has a name of its own. Received twice: {', '.join(twice)}")
+    networks = [generator, discriminator, *with_generator.values(), *with_discriminator.values()]
+    variables = [id(variable) for network in networks for variable in network.variables]
+    if len(set(variables)) < len(variables):
+        raise ValueError(
+            "Two networks share a layer, which would be trained twice in a step and not be saved as one. Make what they share another "
+            'output of the discriminator: keras.Model(images, {"score": ..., "code": ...}).'
+        )
     if len(discriminator.inputs) > len(generator.inputs):
         raise ValueError(
             "The generator must have two inputs, [latents, labels], because the discriminator takes labels. Received: "
@@ -193,8 +203,9 @@ def check_arguments(function, unknown):
 # The game.
 
 
-def check_game(generator, discriminator, d_optimizer, g_optimizer, loss, regularizers, schedule):
-    """Raise ValueError if the parts of a game contradict each other."""
+def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule):
+    """Raise ValueError if the parts of a game contradict each other. `networks` are {role: the player, then those beside it}."""
+    discriminator = networks["discriminator"][0]
     layers = [layer for layer in discriminator._flatten_layers() if layer is not discriminator]
     terms = [r for r in regularizers if isinstance(r, Term)]
     names = [term.name for term in terms]
@@ -211,8 +222,10 @@ def check_game(generator, discriminator, d_optimizer, g_optimizer, loss, regular
             "sigmoid(score) is the probability."
         )
     # Both have been called by now, and have collected what they add.
-    check_no_losses(generator, "generator")
-    check_no_losses(discriminator, "discriminator")
+    for role, of_role in networks.items():
+        check_no_losses(of_role, role)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"A term is logged by its attribute `name`, a text. Received: {names}")
     if len(set(names)) < len(names):
         raise ValueError(f"Terms are logged by name, and two have the same one. Received: {names}; leave one out.")
     for term in terms:
@@ -234,10 +247,16 @@ def check_game(generator, discriminator, d_optimizer, g_optimizer, loss, regular
             "gan_keras.layers.SpectralNormalization. If its layers are Lipschitz by other means, ignore this.",
             stacklevel=3,
         )
-    if isinstance(schedule, schedules.ThreeStep) and not isinstance(loss, losses.SeparableLoss):
+    if isinstance(schedule, schedules.ThreeStep):
+        check_separable(loss)
+
+
+def check_separable(loss):
+    """Raise ValueError if the halves of a loss mean nothing apart."""
+    if not isinstance(loss, losses.SeparableLoss):
         raise ValueError(
-            f"ThreeStep trains on the two halves of the loss apart, which means nothing for {type(loss).__name__}: it compares "
-            "real with generated scores. Use the schedule 'alternating'."
+            f"ThreeStep and the like train on the two halves of the loss apart, which means nothing for {type(loss).__name__}: it "
+            "compares real with generated scores. Use the schedule 'alternating'."
         )
 
 
@@ -262,9 +281,9 @@ def _inner(optimizer):
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
 
 
-def check_no_losses(player, role):
-    """Raise ValueError if a network has losses of its own: a move counts those of the game alone."""
-    if player.losses:
+def check_no_losses(networks, role):
+    """Raise ValueError if one of a role's networks has losses of its own: a step counts those of the model alone."""
+    if any(network.losses for network in networks):
         raise ValueError(
             f"The {role} has a loss of its own, by kernel_regularizer, activity_regularizer or add_loss, which would not be "
             "counted. Remove it; for weight decay use keras.optimizers.AdamW, for a term of your own a "
@@ -283,6 +302,7 @@ def check_trainable(player, role):
 
 def scalar(value, source):
     """`value`, a loss, if it is a scalar; a vector would be summed, and the step be as many times larger."""
+    value = tf.convert_to_tensor(value)
     if value.shape.rank != 0:
         raise ValueError(
             f"{type(source).__name__} must return a scalar. Received: shape {tuple(value.shape)}; take the mean over the batch."

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from gan_keras import checks, inputs, losses, regularizers, replicas, schedules
 from gan_keras.forward import Batch, ForwardPass, float32
-from gan_keras.generative import GenerativeModel, seed_states, seeded
+from gan_keras.generative import GenerativeModel, seed_layers, seed_states, seeded
 from gan_keras.random import EVALUATION, TRAINING, Random
 
 
@@ -91,14 +91,16 @@ class GAN(GenerativeModel):
         """
         checks.check_compile(unknown, d_optimizer, g_optimizer, steps_per_execution)
         replicas.check_execution(jit_compile, steps_per_execution)
+        networks = {role: self._networks(role) for role in ("generator", "discriminator")}
+        all_networks = [*networks["generator"], *networks["discriminator"]]
         parts = {
-            "d_optimizer": replicas.loss_scaled(keras.optimizers.get(d_optimizer), self.generator, self.discriminator),
-            "g_optimizer": replicas.loss_scaled(keras.optimizers.get(g_optimizer), self.generator, self.discriminator),
+            "d_optimizer": replicas.loss_scaled(keras.optimizers.get(d_optimizer), *all_networks),
+            "g_optimizer": replicas.loss_scaled(keras.optimizers.get(g_optimizer), *all_networks),
             "loss": losses.get(loss),
             "regularizers": _regularizers(regularizers),
             "schedule": schedules.get(schedule),
         }
-        checks.check_game(self.generator, self.discriminator, **parts)
+        checks.check_game(networks, **parts)
         execution = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution, "run_eagerly": run_eagerly}
         super().compile(optimizer=None, loss=None, **execution)
         self._execution = execution
@@ -178,9 +180,7 @@ class GAN(GenerativeModel):
 
     def _begin(self, batch, *moving):
         """The forward pass of a move, with fresh seeds for Dropout and its like; Keras would count them on in unsaved state."""
-        states = seed_states(self.generator, self.discriminator, *self.with_generator.values(), *self.with_discriminator.values())
-        for state, seed in zip(states, tf.unstack(batch.random.layer_seeds(len(states)))):
-            state.assign(seed)
+        seed_layers(batch.random, self.generator, self.discriminator, *self.with_generator.values(), *self.with_discriminator.values())
         forward = ForwardPass(self, batch, moving)
         forward.latents  # drawn next, whatever is asked for first
         return forward
@@ -191,6 +191,7 @@ class GAN(GenerativeModel):
         real = forward.on_real["score"] if "real" in on else None
         fake = forward.on_fake["score"] if "fake" in on else None
         if real is None or fake is None:
+            checks.check_separable(loss)
             value = loss.real(real) if fake is None else loss.fake(fake)
         else:
             value = loss.discriminator(real, fake)
@@ -209,9 +210,8 @@ class GAN(GenerativeModel):
         """Updates of the players named, from the tape and the scaled loss of each, once all that they depend on is computed."""
         gradients = {}
         for role, (tape, loss) in moves.items():
-            player = getattr(self, role)
-            checks.check_trainable(player, role)
-            checks.check_no_losses(player, role)
+            checks.check_trainable(getattr(self, role), role)
+            checks.check_no_losses(self._networks(role), role)
             gradients[role] = tape.gradient(loss, self._variables(role))
         with _after(sum(gradients.values(), []), logs):
             for role, values in gradients.items():
@@ -229,9 +229,11 @@ class GAN(GenerativeModel):
     def _terms_of(self, role, forward):
         return {term.name: checks.scalar(term(forward), term) for term in self._terms() if role in term.players}
 
+    def _networks(self, role):
+        return [getattr(self, role), *getattr(self, f"with_{role}").values()]
+
     def _variables(self, role):
-        networks = [getattr(self, role), *getattr(self, f"with_{role}").values()]
-        return [variable for network in networks for variable in network.trainable_variables]
+        return [variable for network in self._networks(role) for variable in network.trainable_variables]
 
     def companion(self, name):
         """(the player that it is trained with, network) of a network beside the players."""

@@ -50,7 +50,7 @@ class GenerativeModel(keras.Model):
         self.prior = priors.Normal(self.latent_dim) if prior is None else priors.get(prior)
         self.num_classes, self.ema, self.seed = num_classes, ema, seed
         self.conditional = len(generator.inputs) > 1
-        self.value_range = tuple(value_range) if value_range else checks.output_range(generator)
+        self.value_range = checks.output_range(generator) if value_range is None else tuple(map(float, value_range))
         self.ema_generator = None if ema is None else _copy(generator, "ema_generator")
         self.step = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
@@ -238,9 +238,9 @@ class GenerativeModel(keras.Model):
         Raises:
             ValueError: The data are not what this model can train on, or a callback cannot work on it.
         """
+        x = self.check_data(x, y, batch_size, validation_split)
         if self.optimizer is None:
             checks.check_callbacks(callbacks)
-        x = self.check_data(x, y, batch_size, validation_split)
         if validation_data is not None:
             held_out, *rest = keras.utils.unpack_x_y_sample_weight(validation_data)
             held_out = self._check_source(held_out, rest[0], kwargs.get("validation_batch_size") or batch_size)
@@ -257,7 +257,8 @@ class GenerativeModel(keras.Model):
             history = super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, **kwargs)
         if self.optimizer is None:  # else Keras has done it: the averages of use_ema
             for optimizer, variables in self.optimizers.values():
-                optimizer.finalize_variable_values(variables)
+                if int(getattr(optimizer, "inner_optimizer", optimizer).iterations.numpy()):  # else there is no average yet
+                    optimizer.finalize_variable_values(variables)
         return history
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
@@ -370,6 +371,13 @@ def _copy(network, name):
 def seed_states(*networks):
     """The states of the seed generators of Dropout and its like."""
     return [v for network in networks for v in network.variables if v.name == "seed_generator_state"]
+
+
+def seed_layers(random, *networks):
+    """Give Dropout and its like their seeds for this move; Keras would count them on in state that it does not save."""
+    states = seed_states(*networks)
+    for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
+        state.assign(seed)
 
 
 def seeded(states, seeds):

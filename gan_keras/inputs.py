@@ -35,7 +35,8 @@ def first_batch(x, y=None):
             "The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?"
         )
     if isinstance(x, types.GeneratorType):
-        x = (batch for batch in itertools.chain(first, x))
+        # Keras takes tuples alone from a generator.
+        x = ((batch,) if is_array(batch) else batch for batch in itertools.chain(first, x))
     return first[0], x
 
 
@@ -55,10 +56,11 @@ def check_sizes(sizes, parts, replicas):
     """Raise ValueError if a batch size is no multiple of `parts`."""
     for size in sizes:
         if size is None or size % parts:
-            what = "Batches without a fixed size" if size is None else f"A batch of {size}"
+            what = "Batches whose size is not known beforehand" if size is None else f"A batch of {size}"
             raise ValueError(
                 f"{what} cannot be split into {parts} equal parts: the minibatches of a step, on {replicas} device(s). Use a "
-                f"batch size that is a multiple of {parts}, and drop_remainder=True so that the last batch has it too."
+                f"batch size that is a multiple of {parts}, and drop_remainder=True so that the last batch has it too. Python "
+                "generators and DataLoaders do not tell their sizes: without XLA (jit_compile=False) and on one device they need not."
             )
 
 
@@ -100,7 +102,7 @@ def unpack(data, expected, num_classes=None, value_range=None):
     images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
     if weights is not None:
         raise ValueError(
-            "A GAN takes images, or (images, labels). Received a third part (sample weights); leave it out."
+            "The model takes images, or (images, labels). Received a third part (sample weights); leave it out."
         )
     for name, part in (("images", images), ("labels", labels)):
         if part is not None and not is_array(part):
@@ -109,7 +111,7 @@ def unpack(data, expected, num_classes=None, value_range=None):
             )
     if tuple(images.shape[1:]) != expected:
         raise ValueError(
-            f"The discriminator takes images of shape (batch, {', '.join(map(str, expected))}). Received: shape "
+            f"The model takes images of shape (batch, {', '.join(map(str, expected))}). Received: shape "
             f"{tuple(images.shape)}. Reshape or resize them; grey images need a last axis of 1."
         )
     if not tf.as_dtype(images.dtype).is_floating:
@@ -121,7 +123,7 @@ def unpack(data, expected, num_classes=None, value_range=None):
         return images, None
     if labels is None:
         raise ValueError(
-            "A GAN with num_classes needs labels: fit(images, labels), or a data set of (images, labels). Received images alone."
+            "A model with num_classes needs labels: fit(images, labels), or a data set of (images, labels). Received images alone."
         )
     if len(labels.shape) == 2 and labels.shape[-1] == 1:
         labels = labels[:, 0]

@@ -108,7 +108,7 @@ class Joint(Prior):
         parts = {name: get(part) for name, part in parts.items()}
         if not parts or any(isinstance(part, Joint) for part in parts.values()):
             raise ValueError(f"Joint takes one prior or more by name, and no Joint among them. Received: {parts}")
-        taken = {"n", "seed", "labels", "start"} & set(parts)
+        taken = {"n", "seed", "label", "labels", "start"} & set(parts)
         if taken:
             raise ValueError(f"A part must not have the name of an argument of sample(). Received: {sorted(taken)[0]!r}")
         super().__init__(sum(part.size for part in parts.values()))
@@ -133,4 +133,6 @@ def join(latents):
 
 def get(identifier):
     """The prior that was passed, or of a saved config."""
+    if not isinstance(identifier, (Prior, dict)):
+        raise ValueError(f"A prior is an object such as gan_keras.priors.Normal(size). Received: {identifier!r}")
     return identifiers.get("prior", Prior, {}, identifier)

@@ -161,6 +161,8 @@ def _endpoints(gan):
         made = gan.discriminator(checked(inputs), training=False)
         made = float32(dict(made) if isinstance(made, dict) else {"score": made})
         logits = tf.reshape(made.pop("score"), [-1])
+        if {"logits", "probability"} & set(made):
+            raise ValueError("An output of the discriminator must not be called logits or probability, as the served score is.")
         logistic = gan.compiled and isinstance(gan.adversarial_loss, losses.LogisticLoss)
         return {"logits": logits, **({"probability": tf.sigmoid(logits)} if logistic else {}), **made}
 

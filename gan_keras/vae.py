@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from gan_keras import checks, inputs, replicas
 from gan_keras.forward import float32
-from gan_keras.generative import GenerativeModel, seed_states, seeded
+from gan_keras.generative import GenerativeModel, seed_layers, seed_states, seeded
 from gan_keras.random import EVALUATION, TRAINING, Random
 
 
@@ -32,21 +32,26 @@ class VAE(GenerativeModel):
         checks.check_encoder(encoder, generator, deviation)
         self.encoder, self.deviation = encoder, deviation
 
-    def compile(self, optimizer="adam", **kwargs):
-        """As `keras.Model.compile`, with one optimizer for both networks."""
-        networks = self.generator, self.encoder
-        super().compile(replicas.loss_scaled(keras.optimizers.get(optimizer), *networks), loss=None, **kwargs)
+    def compile(self, optimizer="adam", jit_compile="auto", steps_per_execution=1, run_eagerly=False):
+        """As `keras.Model.compile`, with one optimizer for both networks and the loss above."""
+        replicas.check_execution(jit_compile, steps_per_execution)
+        self._execution = {
+            "jit_compile": jit_compile,
+            "steps_per_execution": steps_per_execution,
+            "run_eagerly": run_eagerly,
+        }
+        optimizer = replicas.loss_scaled(keras.optimizers.get(optimizer), self.generator, self.encoder)
+        super().compile(optimizer, loss=None, **self._execution)
         self.optimizer.build(self._variables())
         self.measure(["loss", "reconstruction", "kl"])
 
     def train_step(self, data):
         random = Random(self.seed, TRAINING, self.step.value)
-        states = seed_states(self.encoder, self.generator)
-        for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
-            state.assign(seed)
+        seed_layers(random, self.encoder, self.generator)
         with tf.GradientTape() as tape:
             logs = self._measured(data, random, training=True)
             scaled = replicas.scaled(self.optimizer, logs["loss"])
+        checks.check_no_losses([self.generator, self.encoder], "VAE")
         gradients = tape.gradient(scaled, self._variables())
         self.optimizer.apply_gradients(zip(replicas.agreed(self.optimizer, gradients), self._variables()))
         with tf.control_dependencies([logs["loss"]]):  # a step that is refused while it runs does not count
@@ -79,7 +84,9 @@ class VAE(GenerativeModel):
         return {**config, "encoder": keras.saving.serialize_keras_object(self.encoder), "deviation": self.deviation}
 
     def get_compile_config(self):
-        return None if not self.compiled else {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
+        if not self.compiled:
+            return None
+        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer), **self._execution}
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -108,7 +108,7 @@ shared = keras.optimizers.Adam()
                 tf.data.Dataset.from_tensor_slices(tiny_images(23)).batch(10),
                 lambda: tiny_gan(schedule=schedules.Alternating(5)),
             ),
-            "without a fixed size.*drop_remainder",
+            "size is not known beforehand.*drop_remainder",
         ),
         (fit(tiny_images(), validation_data=(tiny_images() * 200,)), "Received: values from"),
         (lambda: tiny_gan().evaluate(tiny_images() * 200, verbose=0), "Received: values from"),
@@ -368,6 +368,17 @@ def test_every_source_trains_the_same(source):
     gan.fit(SOURCES[source](batches), steps_per_epoch=5, shuffle=False, verbose=0)
     assert int(gan.step.numpy()) == 5, "looking at the first batch does not use it up"
     assert_same_bits(state(reference), state(gan))
+
+
+def test_a_generator_of_bare_images_is_taken():
+    gan = tiny_gan()
+    gan.fit((batch for batch in np.split(tiny_images(), 3)), steps_per_epoch=3, verbose=0)
+    assert int(gan.step.numpy()) == 3
+
+
+def test_fit_before_compile_says_so():
+    with pytest.raises(ValueError, match="Call compile"):
+        untrained().fit(tiny_images(), verbose=0)
 
 
 @pytest.mark.parametrize("source", SOURCES)

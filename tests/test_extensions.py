@@ -283,11 +283,49 @@ def test_a_part_of_the_latents_is_fixed():
         (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), value_range=(1, -1)), "value_range is"),
         (lambda: train(make_with(MissingNetwork()), 1), "no network 'encodr'"),
         (lambda: train(make_with(OfNobody()), 1), "players of a term"),
+        (lambda: make_with(Nameless()), "logged by its attribute `name`"),
+        (lambda: shares_a_layer(), "Two networks share a layer"),
+        (lambda: regularized_encoder(), "The generator has a loss of its own"),
+        (lambda: make("relativistic").compile("adam", "adam", loss=Relativistic(), schedule="three_step"), "halves"),
+        (lambda: halves_of_a_pair(), "two halves of the loss apart.*Relativistic"),
+        (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior="normal"), "an object such as"),
+        (lambda: priors.Joint(label=priors.Normal(2)), "name of an argument of sample"),
     ],
 )
 def test_what_cannot_work_is_refused(act, message):
     with pytest.raises(ValueError, match=message):
         act()
+
+
+def shares_a_layer():
+    discriminator = with_heads()
+    q = keras.Model(discriminator.input, layers.Dense(3)(discriminator.layers[2].output))
+    return gan_keras.GAN(tiny_generator(), discriminator, with_discriminator={"q": q})
+
+
+def regularized_encoder():
+    images = keras.Input((8, 8, 1))
+    network = keras.Model(images, layers.Dense(LATENT_DIM, kernel_regularizer="l2")(layers.Flatten()(images)))
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(), with_generator={"encoder": network})
+    gan.compile("adam", "adam")
+
+
+class Halves(schedules.Schedule):
+    batches_per_step = 1
+
+    def step(self, gan, batch):
+        return gan.update_discriminator(batch, on="real")
+
+
+def halves_of_a_pair():
+    gan = make("relativistic")
+    gan.compile("adam", "adam", loss=Relativistic(), schedule=Halves())
+    train(gan, 1)
+
+
+class Nameless(regularizers.Term):
+    def term(self, forward):
+        return 0.0
 
 
 def make_with(term):
@@ -324,3 +362,22 @@ def test_a_code_and_a_head_are_served(tmp_path):
     made = model.signatures["discriminate"](images=tf.constant(tiny_images(4)))
     np.testing.assert_allclose(made["code"], gan.discriminator(tiny_images(4))["code"], atol=1e-6)
     assert made["logits"].shape == (4,) and set(made) == {"logits", "probability", "features", "code"}
+
+
+def test_a_head_may_not_take_the_name_of_what_is_served(tmp_path):
+    images = keras.Input((8, 8, 1))
+    x = layers.Flatten()(images)
+    gan = gan_keras.GAN(
+        tiny_generator(), keras.Model(images, {"score": layers.Dense(1)(x), "logits": layers.Dense(3)(x)})
+    )
+    with pytest.raises(ValueError, match="must not be called logits"):
+        gan_keras.serving.export(gan, tmp_path / "export")
+    assert not (tmp_path / "export" / "1").exists()
+
+
+def test_a_network_in_16_bits_beside_the_players_has_its_loss_scaled():
+    with gan_keras.networks.precision("mixed_float16"):
+        network = encoder()
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(), with_generator={"encoder": network})
+    gan.compile("adam", "adam", regularizers=Reconstruction())
+    assert isinstance(gan.g_optimizer, keras.optimizers.LossScaleOptimizer)

@@ -196,6 +196,11 @@ def test_the_average_of_an_optimizer_is_what_fit_leaves():
     for first, second, third, last in zip(*weights, trained):
         np.testing.assert_allclose(last, first / 4 + second / 4 + third / 2, atol=1e-6)
     assert abs(weights[2][0] - trained[0].numpy()).max() > 1e-4
+    # A player that was never trained has no average.
+    idle = tiny_gan("sgd", keras.optimizers.SGD(0.1, use_ema=True), schedule=schedules.ThreePhase(0, 1, 0))
+    before = idle.generator.get_weights()
+    idle.fit(images, batch_size=16, verbose=0)
+    assert all((a == b).all() for a, b in zip(before, idle.generator.get_weights()))
 
 
 @keras.saving.register_keras_serializable(package="test_gan")

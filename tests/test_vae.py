@@ -45,12 +45,13 @@ def test_the_loss_is_its_closed_form():
 
 
 def test_train_save_load_train_is_train(tmp_path):
-    straight, first = make(), make()
+    straight, first = make(steps_per_execution=2), make(steps_per_execution=2)
     train(straight, 4)
     train(first, 2)
     first.save(tmp_path / "vae.keras")
     second = keras.models.load_model(tmp_path / "vae.keras")
     assert_same_bits(state(first), state(second))
+    assert second.steps_per_execution == 2
     train(second, 2)
     assert_same_bits(state(straight), state(second))
 
