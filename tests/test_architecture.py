@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import environment
+from helpers import environment
 from lab import versions
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "gan_keras"

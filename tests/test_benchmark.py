@@ -10,7 +10,7 @@ import peers
 import pytest
 import tensorflow as tf
 import time_to_quality
-from conftest import LATENT_DIM, tiny_gan, tiny_images
+from helpers import LATENT_DIM, tiny_gan, tiny_images
 from keras import layers
 
 import gan_keras

@@ -7,18 +7,26 @@ import time
 import keras
 import numpy as np
 import pytest
-from conftest import assert_same_bits, environment, state, tiny_gan, tiny_images
+import tensorflow as tf
+from helpers import (
+    assert_same_bits,
+    environment,
+    state,
+    stream,
+    tiny_discriminator,
+    tiny_gan,
+    tiny_generator,
+    tiny_images,
+    train,
+)
 from keras import layers
 from PIL import Image
-from test_gan import train
 
-from gan_keras import callbacks, plots
+from gan_keras import callbacks, data, plots
 from gan_keras.callbacks import Checkpoint, HistoryFile, NonFiniteGuard, SampleGrid
 
 
 def run(gan, steps, *used):
-    from test_gan import stream
-
     gan.fit(stream(int(gan.step.numpy())), steps_per_epoch=steps, verbose=0, callbacks=list(used))
 
 
@@ -80,8 +88,6 @@ def test_the_list_file_is_not_needed(tmp_path):
 
 
 def test_another_gan_is_refused(tmp_path):
-    from conftest import tiny_discriminator, tiny_generator
-
     run(tiny_gan(), 1, Checkpoint(tmp_path))
     for other in (
         tiny_gan(generator=tiny_generator(batch_norm=False)),
@@ -111,8 +117,7 @@ def test_a_broken_gan_is_not_saved(tmp_path):
 
 KILLED = """
 import sys
-from conftest import *
-from test_gan import stream
+from helpers import *
 gan = tiny_gan(ema=0.9)
 checkpoint = gan_keras.callbacks.Checkpoint(sys.argv[1], every=1, keep=2)
 step = checkpoint.restore(gan)
@@ -270,3 +275,33 @@ def test_works_in_epochs_too(tmp_path):
 def test_nonsense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# TensorBoard.
+
+
+def test_tensorboard_holds_curves_pictures_and_figures(tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is an optional extra"
+    )
+
+    class Evaluator:
+        def of_gan(self, gan, n, groups):
+            return {"frechet_distance": (4.5, None)}
+
+    gan = tiny_gan(loss="wasserstein", regularizers="gradient_penalty")
+    board = callbacks.TensorBoard(tmp_path, every=2, pictures=4, evaluator=Evaluator(), evaluations=6)
+    gan.fit(data.batches(tiny_images(), batch_size=8), steps_per_epoch=8, verbose=0, callbacks=[board])
+    events = accumulator.EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
+    steps = {tag: [event.step for event in events.Tensors(tag)] for tag in events.Tags()["tensors"]}
+    assert steps["d_loss"] == steps["gradient_penalty"] == steps["steps_per_second"] == [2, 4, 6, 8]
+    assert steps["samples"] == [4, 8] and steps["evaluation/frechet_distance"] == [6]
+    assert {"g_loss", "wasserstein", "d_optimizer/learning_rate", "g_optimizer/learning_rate"} <= set(steps)
+    value = tf.make_ndarray(events.Tensors("evaluation/frechet_distance")[0].tensor_proto)
+    assert value == 4.5
+
+
+def test_without_tensorboard_the_remedy_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install tensorboard"):
+        callbacks.TensorBoard(tmp_path)

@@ -4,7 +4,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LATENT_DIM, assert_same_bits, child, state, tiny_discriminator, tiny_gan, tiny_generator, tiny_images
+from helpers import (
+    LATENT_DIM,
+    Relativistic,
+    assert_same_bits,
+    child,
+    labels,
+    state,
+    tiny_discriminator,
+    tiny_gan,
+    tiny_generator,
+    tiny_images,
+)
 from keras import layers
 
 import gan_keras
@@ -17,10 +28,6 @@ def fit(images, gan=None, **kwargs):
 
 def conditional():
     return tiny_gan(num_classes=3)
-
-
-def labels(n=48):
-    return (np.arange(n) % 3).astype("int32")
 
 
 def with_nan():
@@ -44,16 +51,6 @@ def half_normalized():
     images = keras.Input((8, 8, 1))
     x = layers.Dense(4)(layers.Flatten()(images))
     return keras.Model(images, gan_keras.layers.SpectralNormalization(layers.Dense(1))(x))
-
-
-class Relativistic(gan_keras.losses.AdversarialLoss):
-    """A user's loss that compares real scores with generated ones."""
-
-    def discriminator(self, real, fake):
-        return keras.ops.mean(keras.ops.softplus(fake - real))
-
-    def generator(self, real, fake):
-        return keras.ops.mean(keras.ops.softplus(real - fake))
 
 
 shared = keras.optimizers.Adam()

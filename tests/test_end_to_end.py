@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from conftest import tiny_gan, tiny_images
+from helpers import tiny_gan, tiny_images
 
 from gan_keras import callbacks, data, recipes
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_gan, tiny_images
+from helpers import tiny_gan, tiny_images
 
 import gan_keras
 from gan_keras import callbacks, data, evaluation, metrics, networks

@@ -7,22 +7,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LATENT_DIM, assert_same_bits, child, state, tiny_discriminator, tiny_generator, tiny_images
-from keras import layers, ops
+from helpers import (
+    LATENT_DIM,
+    Relativistic,
+    assert_same_bits,
+    child,
+    state,
+    tiny_discriminator,
+    tiny_generator,
+    tiny_images,
+)
+from keras import layers
 
 import gan_keras
-from gan_keras import losses, priors, regularizers, schedules
-
-
-@keras.saving.register_keras_serializable(package="mine")
-class Relativistic(losses.AdversarialLoss):
-    """R3GAN's: every real score against a generated one."""
-
-    def discriminator(self, real, fake):
-        return ops.mean(ops.softplus(fake - real))
-
-    def generator(self, real, fake):
-        return ops.mean(ops.softplus(real - fake))
+from gan_keras import priors, regularizers, schedules
 
 
 @keras.saving.register_keras_serializable(package="mine")

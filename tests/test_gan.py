@@ -2,24 +2,25 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import (
-    child,
+from helpers import (
     LATENT_DIM,
     SCRIPTS,
+    Point,
     assert_same_bits,
-    environment,
+    child,
+    labels,
     state,
     tiny_discriminator,
     tiny_gan,
     tiny_generator,
     tiny_images,
+    train,
 )
 from keras import layers
 
 import gan_keras
 from gan_keras import losses, regularizers, schedules
 from gan_keras.random import TRAINING, Random
-
 
 # A step by hand, in NumPy-like TensorFlow without any of the library's machinery.
 
@@ -334,16 +335,6 @@ COMBINATIONS = [
 ]
 
 
-def stream(start=0):
-    """Three different batches, then the same again: a pure function of the step."""
-    images = tiny_images(72)
-    return tf.data.Dataset.range(start, 1000).map(lambda t: tf.constant(images.reshape(3, 24, 8, 8, 1))[t % 3])
-
-
-def train(gan, steps):
-    gan.fit(stream(int(gan.step.numpy())), steps_per_epoch=steps, verbose=0)
-
-
 def split_run(gan_of, tmp_path):
     straight, first = gan_of(), gan_of()
     train(straight, 4)
@@ -546,10 +537,6 @@ def test_two_replicas_are_one(kind, loss, regularizer, schedule):
 # Conditional.
 
 
-def labels(n=48):
-    return (np.arange(n) % 3).astype("int32")
-
-
 def test_conditional_gan_learns_what_a_label_means():
     # Label k is an image of constant brightness; the generator must tell the labels apart.
     brightness = np.array([-0.8, 0.0, 0.8], "float32")
@@ -611,8 +598,6 @@ def test_an_unconditional_gan_ignores_the_labels_of_a_data_set():
 @pytest.mark.slow
 def test_wasserstein_estimates_the_exact_distance_on_points():
     # Data at -1 + N(0, .1), the generator fixed at its initial point 1: W1 = mean |sorted x - sorted y|.
-    from test_schedules import Point
-
     data = (-1.0 + 0.1 * np.random.default_rng(0).normal(size=(512, 1))).astype("float32")
     z, x = keras.Input((1,)), keras.Input((1,))
     hidden = layers.Dense(32, activation="leaky_relu")(layers.Dense(32, activation="leaky_relu")(x))

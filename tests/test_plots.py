@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import tiny_gan
 from PIL import Image
 
 from gan_keras import plots
@@ -61,8 +62,6 @@ def test_curves_draws_every_column(tmp_path):
 
 
 def test_manifold_needs_two_latent_dimensions():
-    from conftest import tiny_gan
-
     with pytest.raises(ValueError, match="latent_dim=2. Received: latent_dim=8"):
         plots.manifold(tiny_gan())
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import train_mnist
-from conftest import SCRIPTS, child, environment, tiny_gan, tiny_images
+from helpers import SCRIPTS, child, environment, tiny_gan, tiny_images
 
-from gan_keras import callbacks, data, networks, recipes, replicas
+from gan_keras import networks, recipes, replicas
 
 
 def free_ports(number):
@@ -64,7 +64,7 @@ import common
 import tensorflow as tf
 import distribution
 strategy = distribution.get("multiworker" if "TF_CONFIG" in __import__("os").environ else "none")
-from conftest import *
+from helpers import *
 from gan_keras.regularizers import *
 from gan_keras.schedules import *
 loss, regularizers, schedule, out = sys.argv[1:]
@@ -106,14 +106,6 @@ def test_workers_together_are_one_process(workers, loss, regularizers, schedule,
     )
     assert np.allclose(made[0]["d_loss"], reference["d_loss"], atol=1e-5)
     assert np.allclose(made[0]["sample"], reference["sample"], atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def few_digits(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "few.npz"
-    images, labels = data.load(split="train[:600]")
-    np.savez_compressed(path, x_train=images, y_train=labels, x_test=images[:100])
-    return path
 
 
 def training(few_digits, out, *more):
@@ -375,7 +367,7 @@ if name == "mirrored":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import distribution
 strategy = distribution.get(name)
-from conftest import *
+from helpers import *
 from gan_keras import callbacks, networks
 
 images = tiny_images(96)
@@ -462,33 +454,3 @@ def test_a_run_in_16_bits_goes_on_in_them(options, few_digits, tmp_path, capsys)
     other = "float16" if options[1] == "bfloat16" else "bfloat16"
     assert train_mnist.main(["--out", str(tmp_path / "run"), "--resume", "--mixed-precision", other]) == 2
     assert "Leave --mixed-precision out" in capsys.readouterr().err
-
-
-# TensorBoard.
-
-
-def test_tensorboard_holds_curves_pictures_and_figures(tmp_path):
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is an optional extra"
-    )
-
-    class Evaluator:
-        def of_gan(self, gan, n, groups):
-            return {"frechet_distance": (4.5, None)}
-
-    gan = tiny_gan(loss="wasserstein", regularizers="gradient_penalty")
-    board = callbacks.TensorBoard(tmp_path, every=2, pictures=4, evaluator=Evaluator(), evaluations=6)
-    gan.fit(data.batches(tiny_images(), batch_size=8), steps_per_epoch=8, verbose=0, callbacks=[board])
-    events = accumulator.EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
-    steps = {tag: [event.step for event in events.Tensors(tag)] for tag in events.Tags()["tensors"]}
-    assert steps["d_loss"] == steps["gradient_penalty"] == steps["steps_per_second"] == [2, 4, 6, 8]
-    assert steps["samples"] == [4, 8] and steps["evaluation/frechet_distance"] == [6]
-    assert {"g_loss", "wasserstein", "d_optimizer/learning_rate", "g_optimizer/learning_rate"} <= set(steps)
-    value = tf.make_ndarray(events.Tensors("evaluation/frechet_distance")[0].tensor_proto)
-    assert value == 4.5
-
-
-def test_without_tensorboard_the_remedy_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="pip install tensorboard"):
-        callbacks.TensorBoard(tmp_path)

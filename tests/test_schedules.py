@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_gan, tiny_images
+from helpers import Point, tiny_discriminator, tiny_gan, tiny_images
 
 import gan_keras
 from gan_keras import schedules
@@ -89,8 +89,6 @@ def weights(model):
     [((3, 0, 0), "generator", "discriminator"), ((0, 2, 0), "discriminator", "generator")],
 )
 def test_the_fixed_player_of_a_phase_does_not_change_by_a_bit(phase, moved, fixed):
-    from conftest import tiny_discriminator
-
     gan = tiny_gan(
         schedule=schedules.ThreePhase(*phase), discriminator=tiny_discriminator(batch_norm=True, dropout=0.3)
     )
@@ -113,15 +111,6 @@ def bilinear_game(schedule, steps=200):
         gan.compile(sgd(0.1), sgd(0.1), loss="wasserstein", schedule=schedule)
     gan.fit(np.zeros((4, 1), "float32"), batch_size=4, epochs=steps, verbose=0)
     return np.hypot(generator.get_weights()[0].item(), discriminator.get_weights()[0].item())
-
-
-@keras.saving.register_keras_serializable(package="gan_keras_tests")
-class Point(keras.layers.Layer):
-    def build(self, shape):
-        self.point = self.add_weight(shape=(1,), initializer="ones")
-
-    def call(self, z):
-        return 0.0 * z + self.point
 
 
 def test_simultaneous_spirals_out_where_alternating_stays_bounded():

@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import tiny_gan
+from helpers import tiny_gan
 
 from gan_keras import plots, recipes, shards
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LATENT_DIM, assert_same_bits, tiny_generator, tiny_images
+from helpers import LATENT_DIM, assert_same_bits, tiny_generator, tiny_images
 from keras import layers
 
 import gan_keras

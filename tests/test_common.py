@@ -1,0 +1,78 @@
+"""What the scripts share: errors in one line, and reading a run folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import common
+import evaluate
+import export
+import pytest
+import sample
+import tensorflow as tf
+import train_mnist
+from helpers import environment
+
+
+@pytest.mark.parametrize(
+    "script, arguments, message",
+    [
+        (train_mnist, ["--out", ""], "--out: must not be empty"),
+        (train_mnist, ["--out", "r\udcc3\udca9seau"], "Set the environment variable PYTHONUTF8=1"),
+        (sample, ["run", "--num", "300", "--shards", "npz", "--out", ""], "--out: must not be empty"),
+        (evaluate, ["run", "--samples", ""], "--samples: must not be empty"),
+        (evaluate, [""], "DIR: must not be empty"),
+        (export, ["run", "--out", ""], "--out: must not be empty"),
+    ],
+)
+def test_a_text_that_is_no_path_is_refused(script, arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert script.main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not os.listdir(tmp_path)
+
+
+def test_errors_of_tensorflow_are_one_line(capsys):
+    @common.command
+    def main(argv):
+        raise tf.errors.InvalidArgumentError(None, None, "first\n  second\n" + 1000 * "much " + "last")
+
+    assert main([]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: first second much") and told.endswith("much last\n")
+    assert told.count("\n") == 1 and len(told) <= 501
+
+
+def test_a_terminal_without_unicode_is_no_error():
+    code = "import common, sys; sys.exit(common.command(lambda argv: print('r\xe9seau \u6570'))())"
+    encoding = {**environment(), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=encoding, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("r\\xe9seau \\u6570\n", "")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"{", "cannot be read"),
+        (b"[" * 100_000, "cannot be read"),
+        (b'{"recipe": "\xff"}', "cannot be read"),
+        (None, "no regular file"),
+        (b"[]", "lacks recipe"),
+        (b"{}", "lacks recipe"),
+    ],
+)
+def test_a_spoilt_config_is_told(content, message, mlp_run, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.unlink()
+    path.write_bytes(content) if content else os.mkfifo(path)
+    run = str(tmp_path / "run")
+    for script, options in (
+        (train_mnist, ["--resume", "--out", run]),
+        (evaluate, [run]),
+        (export, [run, "--out", str(tmp_path / "digits")]),
+    ):
+        assert script.main(options) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "digits").exists()

@@ -1,0 +1,141 @@
+"""scripts/evaluate.py: reports on runs and on samples."""
+
+import json
+import shutil
+
+import evaluate
+import keras
+import numpy as np
+import pytest
+import sample
+import train_mnist
+from PIL import Image
+
+from gan_keras import data
+
+GROUPS = ["frechet", "kernel", "score", "manifold", "memorisation"]
+
+
+@pytest.fixture(scope="module")
+def mlp_run(mlp_run, tmp_path_factory):
+    """A copy, which reports are written to."""
+    return shutil.copytree(mlp_run, tmp_path_factory.mktemp("runs") / "mlp")
+
+
+@pytest.fixture(scope="module")
+def cgan_run(cgan_run, tmp_path_factory):
+    """A copy, which reports are written to."""
+    return shutil.copytree(cgan_run, tmp_path_factory.mktemp("runs") / "cgan")
+
+
+def test_evaluate_writes_a_report_and_a_picture(mlp_run, capsys):
+    assert evaluate.main([str(mlp_run), "--num", "200", "--metrics", *GROUPS]) == 0
+    printed = capsys.readouterr().out
+    # Strict: JSON has no NaN.
+    report = json.loads((mlp_run / "report.json").read_text(), parse_constant=pytest.fail)
+    assert report["figures"]["kernel_distance"]["error"] > 0 and report["ceiling_samples"] == 200
+    assert report["classifier"].startswith("digits-") and report["step"] == 7 and report["samples"] == 200
+    for name, figure in report["figures"].items():
+        assert np.isfinite(figure["value"]) and np.isfinite(figure["ceiling"]), name
+        assert evaluate.evaluation.FIGURES[name].title in printed
+    # Seven steps make no digits.
+    figures = report["figures"]
+    assert figures["frechet_distance"]["value"] > 10 * figures["frechet_distance"]["ceiling"]
+    assert figures["coverage"]["value"] < 0.1 < 0.5 < figures["coverage"]["ceiling"]
+    with Image.open(mlp_run / "report.png") as picture:
+        assert picture.size[0] > 1000
+    first = (mlp_run / "report.json").read_bytes()
+    assert evaluate.main([str(mlp_run), "--num", "200", "--metrics", *GROUPS]) == 0
+    assert (mlp_run / "report.json").read_bytes() == first
+
+
+def test_evaluate_measures_labels_of_a_conditional_run(cgan_run):
+    assert evaluate.main([str(cgan_run), "--num", "120", "--metrics", "labels"]) == 0
+    figures = json.loads((cgan_run / "report.json").read_text())["figures"]
+    assert set(figures) == {"label_accuracy", "label_cross_entropy"}
+    assert 0 <= figures["label_accuracy"]["value"] < 0.5
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["RUN", "--num", "3"], "--num: must be from 100"),
+        (["RUN", "--num", "200", "--samples", "RUN"], "Leave --num and --seed out"),
+        (["RUN", "--metrics", "labels", "--num", "100"], "Only conditional GANs"),
+        (["nowhere"], "not a run folder"),
+        (["RUN", "--seed", "-1", "--num", "100"], "--seed: must be from 0"),
+    ],
+)
+def test_evaluate_refuses_nonsense(mlp_run, arguments, message, capsys):
+    before = sorted(path.name for path in mlp_run.iterdir())
+    assert evaluate.main([str(mlp_run) if a == "RUN" else a for a in arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in mlp_run.iterdir()) == before
+
+
+def test_evaluate_needs_held_out_images(mlp_run, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(mlp_run / "model.keras", run)
+    config = json.loads((mlp_run / "config.json").read_text())
+    images = data.load(split="train[:50]")[0]
+    for arrays, message in (
+        ({"pictures": images}, "has no array 'x_train'"),
+        ({"x_train": images}, "has no array 'x_test'"),
+        ({"x_train": images, "x_test": images[:, :14]}, "of one shape"),
+        ({"x_train": images, "x_test": images * 0}, "Every pixel of test has the same value"),
+    ):
+        np.savez(tmp_path / "foreign.npz", **arrays)
+        (run / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "foreign.npz")}))
+        assert evaluate.main([str(run), "--num", "100"]) == 2
+        assert message in capsys.readouterr().err
+    assert not (run / "report.json").exists()
+
+
+def test_samples_in_shards_are_measured(mlp_run, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    arguments = [str(mlp_run), "--num", "600", "--seed", "5", "--out"]
+    assert sample.main([*arguments, str(tmp_path / "shards"), "--shards", "npz", "--shard-size", "256"]) == 0
+    assert sample.main([*arguments, str(tmp_path / "plain.npz")]) == 0
+    parts = sorted((tmp_path / "shards").glob("*.npz"))
+    with np.load(tmp_path / "plain.npz") as plain:
+        assert (np.concatenate([np.load(part)["images"] for part in parts]) == plain["images"]).all() and len(
+            parts
+        ) == 3
+    reports = []
+    for more in (["--samples", str(tmp_path / "shards")], ["--num", "600", "--seed", "5"]):
+        assert evaluate.main([str(tmp_path / "run"), "--metrics", "frechet", *more]) == 0
+        reports.append(json.loads((tmp_path / "run" / "report.json").read_text()))
+    assert reports[0] == reports[1] and reports[0]["samples"] == 600
+    assert sample.main([*arguments, str(tmp_path / "shards"), "--shards", "tfrecord"]) == 2
+    assert "holds other samples" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def ring_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "ring"
+    assert train_mnist.main(["--recipe", "ring", "--steps", "3", "--batch-size", "32", "--out", str(out)]) == 0
+    return out
+
+
+def test_toys_are_trained_evaluated_and_sampled(ring_run, tmp_path):
+    assert json.loads((ring_run / "config.json").read_text())["data"] == "ring"
+    assert (ring_run / "samples" / "step-0000003.png").exists() and not (ring_run / "manifold.png").exists()
+    assert evaluate.main([str(ring_run), "--num", "500"]) == 0
+    report = json.loads((ring_run / "report.json").read_text())
+    assert report["figures"]["modes"]["ceiling"] == 8 and report["figures"]["high_quality"]["ceiling"] > 0.97
+    assert evaluate.main([str(ring_run), "--num", "500", "--metrics", "frechet"]) == 2
+    assert sample.main([str(ring_run), "--num", "300", "--out", str(tmp_path / "points.npz")]) == 0
+    with np.load(tmp_path / "points.npz") as archive:
+        np.testing.assert_array_equal(archive["points"], keras.models.load_model(ring_run / "model.keras").sample(300))
+    assert sample.main([str(ring_run), "--num", "300", "--out", str(tmp_path / "points.png")]) == 0
+
+
+def test_points_of_no_known_toy_have_no_figures(ring_run, tmp_path, capsys):
+    shutil.copytree(ring_run, tmp_path / "run")
+    points = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
+    np.savez(tmp_path / "points.npz", x_train=points, x_test=points)
+    config = json.loads((ring_run / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "points.npz")}))
+    assert evaluate.main([str(tmp_path / "run"), "--num", "100"]) == 2
+    assert "Points are measured against the toy" in capsys.readouterr().err

@@ -1,0 +1,51 @@
+"""scripts/export.py: folders to serve from, with a model card."""
+
+import json
+import shutil
+
+import export
+import keras
+import tensorflow as tf
+
+
+def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys):
+    assert export.main([str(cgan_run), "--out", str(tmp_path / "digits")]) == 0
+    assert "scripts/serve.py" in capsys.readouterr().out
+    version = tmp_path / "digits" / "1"
+    model = tf.saved_model.load(str(version))
+    inputs = {"seed": tf.constant(3, tf.int64), "n": tf.constant(4), "label": tf.constant(7)}
+    expected = keras.models.load_model(cgan_run / "model.keras").sample(4, seed=3, labels=7)
+    assert (model.signatures["generate"](**inputs)["images"].numpy() == expected).all()
+    card = (version / "model_card.md").read_text()
+    for told in ("cgan, step 2", "not known to gan_keras", "Adam", "tensorflow", "Not measured", "Limits"):
+        assert told in card, told
+    assert export.main([str(cgan_run), "--out", str(tmp_path / "digits")]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert export.main([str(cgan_run), "--out", str(tmp_path / "digits"), "--overwrite"]) == 0
+
+
+def test_the_card_holds_the_figures(mlp_run, tmp_path):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    figures = {"frechet_distance": {"value": 12.345, "error": None, "ceiling": 0.5, "better": "lower"}}
+    report = {"step": 6, "samples": 500, "figures": figures}
+    (tmp_path / "run" / "report.json").write_text(json.dumps(report))
+    assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "digits")]) == 0
+    card = (tmp_path / "digits" / "1" / "model_card.md").read_text()
+    assert "| Frechet distance | 12.35 | 0.5 | lower |" in card or "| Frechet distance | 12.34 | 0.5 | lower |" in card
+    assert "500 samples of step 6, which is not this one (7)" in card
+    (tmp_path / "run" / "report.json").write_text("{}")
+    assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "digits"), "--overwrite"]) == 2
+    assert (tmp_path / "digits" / "1" / "model_card.md").read_text() == card, "the old one stays"
+
+
+def test_a_run_under_way_is_exported_at_its_newest_whole_checkpoint(mlp_run, tmp_path):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    (tmp_path / "run" / "model.keras").unlink()
+    for out, step in (("newest", 7), ("before", 6)):
+        assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / out)]) == 0
+        assert f"step {step}" in (tmp_path / out / "1" / "model_card.md").read_text()
+        for path in (tmp_path / "run" / "checkpoints").glob("ckpt-7.data*"):
+            path.write_bytes(b"")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "none")]) == 2
+    assert not (tmp_path / "none").exists()

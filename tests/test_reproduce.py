@@ -1,0 +1,101 @@
+"""scripts/reproduce.py: the ledger holds what the runs say."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import reproduce
+from helpers import SCRIPTS
+
+from gan_keras import recipes
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    """A ledger of one row in a folder of its own."""
+    calls = []
+
+    def run(seed):
+        calls.append(seed)
+        return {"ours": {"modes": 6 + seed, "seconds": 10.0}, "others": {"modes": 0}}
+
+    row = reproduce.Row(
+        name="toy",
+        title="A toy",
+        source="a paper",
+        protocol="counting",
+        published="5 modes",
+        differs="nothing",
+        run=run,
+        figures={"modes": "{:.1f}"},
+        goal=("ours", "modes", "8 in every run", lambda runs: all(run["modes"] >= 8 for run in runs)),
+        uses=("ring",),
+        seeds=2,
+    )
+    monkeypatch.setattr(reproduce, "ROWS", [row])
+    monkeypatch.setattr(reproduce, "DOCS", tmp_path)
+    return tmp_path, calls
+
+
+def test_the_ledger_holds_what_the_runs_say(ledger):
+    folder, calls = ledger
+    assert reproduce.main(["--seeds", "1"]) == 0
+    assert "**1 of 2 seeds run** (6.0)" in (folder / "results.md").read_text()
+    assert reproduce.main([]) == 0
+    text = (folder / "results.md").read_text()
+    assert "| ours | 6.5 +- 0.7 | 10 +- 0 |" in text and "| others | 0.0 +- 0.0 |  |" in text
+    assert "**Falls short** (6.0, 7.0)" in text and "Seeds 0, 1" in text
+    # What is there is not run again, but enters the ledger.
+    assert reproduce.main(["--seeds", "3"]) == 0
+    assert calls == [0, 1, 2] and "Seeds 0, 1, 2" in (folder / "results.md").read_text()
+    assert reproduce.main(["--only", "toy", "--seeds", "1", "--again"]) == 0
+    assert calls == [0, 1, 2, 0]
+
+
+def test_runs_of_a_recipe_that_has_changed_do_not_count(ledger, monkeypatch):
+    folder, calls = ledger
+    assert reproduce.main([]) == 0
+    changed = dataclasses.replace(recipes.get("ring"), batch_size=7)
+    monkeypatch.setitem(recipes.RECIPES, "ring", changed)
+    reproduce.write_ledger()
+    assert "Not run yet" in (folder / "results.md").read_text()
+    assert reproduce.main([]) == 0 and calls == [0, 1, 0, 1]
+
+
+def test_a_row_that_fails_does_not_stop_the_others(ledger, monkeypatch, capsys):
+    folder, calls = ledger
+
+    def fail(seed):
+        raise FloatingPointError("weights are not finite")
+
+    monkeypatch.setattr(
+        reproduce, "ROWS", [dataclasses.replace(reproduce.ROWS[0], name="bad", run=fail), *reproduce.ROWS]
+    )
+    assert reproduce.main([]) == 1
+    assert calls == [0, 1] and "bad seed 0 failed: weights are not finite" in capsys.readouterr().err
+
+
+def test_reproduce_refuses_nonsense(capsys):
+    assert reproduce.main(["--only", "ringg"]) == 2
+    assert "Did you mean 'ring'" in capsys.readouterr().err
+    for seeds in ("0", str(10**30)):
+        assert reproduce.main(["--seeds", seeds]) == 2
+
+
+def test_the_ledger_is_written_from_the_runs(tmp_path, monkeypatch):
+    docs = SCRIPTS.parent / "docs"
+    written = (docs / "results.md").read_text()
+    monkeypatch.setattr(reproduce, "DOCS", tmp_path)
+    shutil.copytree(docs / "results", tmp_path / "results")
+    reproduce.write_ledger()
+    assert (tmp_path / "results.md").read_text() == written
+
+
+def test_centroids_are_those_of_k_means():
+    rng = np.random.default_rng(0)
+    images = np.concatenate(
+        [np.full((50, 2, 2, 1), level) + 0.01 * rng.normal(size=(50, 2, 2, 1)) for level in (0.2, 0.8)]
+    )
+    centers = reproduce.centroids(images, [0, 60])
+    np.testing.assert_allclose(centers, [images[:50].mean(axis=0), images[50:].mean(axis=0)], rtol=1e-5)

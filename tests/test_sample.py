@@ -1,0 +1,102 @@
+"""scripts/sample.py: arrays, pictures and shards from a run."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import sample
+from helpers import environment
+from PIL import Image
+
+
+def test_samples_as_arrays(mlp_run, tmp_path):
+    for name in ("a", "b"):
+        assert sample.main([str(mlp_run), "--num", "1500", "--out", str(tmp_path / f"{name}.npz"), "--seed", "3"]) == 0
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        assert a.files == ["images"] and a["images"].shape == (1500, 28, 28, 1) and a["images"].dtype == np.uint8
+        assert (a["images"] == b["images"]).all() and a["images"].std() > 1
+    gan = keras.models.load_model(mlp_run / "model.keras")
+    expected = np.rint(gan.sample(1500, seed=3) * 255)
+    with np.load(tmp_path / "a.npz") as a:
+        assert np.abs(a["images"] - expected).max() <= 1
+
+
+def test_samples_with_labels(cgan_run, tmp_path):
+    assert sample.main([str(cgan_run), "--num", "25", "--out", str(tmp_path / "all.npz")]) == 0
+    with np.load(tmp_path / "all.npz") as arrays:
+        assert arrays["labels"].tolist() == [k % 10 for k in range(25)]
+    assert sample.main([str(cgan_run), "--num", "5", "--label", "7", "--out", str(tmp_path / "sevens.npz")]) == 0
+    with np.load(tmp_path / "sevens.npz") as arrays:
+        assert arrays["labels"].tolist() == [7] * 5
+
+
+def test_samples_as_a_picture(mlp_run, tmp_path):
+    assert sample.main([str(mlp_run), "--num", "16", "--out", str(tmp_path / "grid.png")]) == 0
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.size == (244, 244)
+
+
+def test_samples_of_a_run_that_is_under_way(mlp_run, tmp_path):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    (tmp_path / "run" / "model.keras").unlink()
+    for run, name in ((mlp_run, "a"), (tmp_path / "run", "b")):
+        assert sample.main([str(run), "--num", "9", "--out", str(tmp_path / f"{name}.npz")]) == 0
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        assert (a["images"] == b["images"]).all()
+
+
+@pytest.mark.slow
+def test_many_samples_in_bounded_memory(mlp_run, tmp_path):
+    code = (
+        "import resource, sys, sample\n"
+        "for n in ('2000', sys.argv[3]):\n"
+        "    assert sample.main([sys.argv[1], '--num', n, '--out', sys.argv[2] + n + '.npz']) == 0\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, mlp_run, str(tmp_path) + "/", "300000"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    few, many = (int(line) for line in done.stdout.split() if line.isdigit())
+    assert many - few < 100_000, "kilobytes; the images alone are 235,000"
+    with np.load(tmp_path / "300000.npz") as arrays:
+        assert arrays["images"].shape == (300_000, 28, 28, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--num", "0", "--out", "x.npz"], "--num: must be from 1 to 1,000,000,000"),
+        (["--num", str(10**30), "--out", "x.npz"], "--num: must be from 1 to 1,000,000,000"),
+        (["--num", "3", "--out", "x.jpg"], "must end in .npz or .png"),
+        (["--num", "3", "--out", "nowhere/x.npz"], "There is no folder nowhere"),
+        (["--num", "3", "--out", "x.npz", "--label", "3"], "without num_classes"),
+        (["--num", "3", "--out", "x.npz", "--seed", "-3"], "--seed: must be from 0"),
+        (["--num", "20000", "--out", "x.png"], "at most 10,000"),
+        (["--num", "300", "--out", "x", "--shards", "npz", "--overwrite"], "Leave --overwrite out"),
+    ],
+)
+def test_sample_refuses(arguments, message, mlp_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert sample.main([str(mlp_run), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not os.listdir(tmp_path)
+
+
+def test_sample_refuses_what_is_no_run(mlp_run, cgan_run, tmp_path, capsys):
+    out = str(tmp_path / "x.npz")
+    assert sample.main([str(tmp_path), "--num", "3", "--out", out]) == 2
+    assert "not a run folder" in capsys.readouterr().err
+    assert sample.main([str(cgan_run), "--num", "3", "--label", "10", "--out", out]) == 2
+    assert "from 0 to 9" in capsys.readouterr().err
+    pathlib.Path(out).write_text("mine")
+    assert sample.main([str(mlp_run), "--num", "3", "--out", out]) == 2
+    assert "--overwrite" in capsys.readouterr().err and pathlib.Path(out).read_text() == "mine"

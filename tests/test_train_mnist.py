@@ -1,0 +1,294 @@
+"""scripts/train_mnist.py: what a run leaves behind, how it goes on, and what is refused."""
+
+import hashlib
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import common
+import keras
+import numpy as np
+import pytest
+import train_mnist
+from helpers import SCRIPTS, environment, train_run
+from PIL import Image
+
+
+def test_the_run_folder_holds_what_the_docs_say(mlp_run):
+    names = {path.name for path in mlp_run.iterdir()}
+    assert names == {"config.json", "checkpoints", "samples", "samples.gif", "history.csv", "losses.png", "model.keras"}
+    assert sorted(p.name for p in (mlp_run / "samples").iterdir()) == [f"step-000000{k}.png" for k in (3, 6, 7)]
+    config = json.loads((mlp_run / "config.json").read_text())
+    assert set(config) == {*common.SETTINGS, "precision"}
+    assert config["recipe"] == "tutorial_mlp" and config["batch_size"] == 8 and config["latent_dim"] == 100
+    assert (
+        config["steps"] == 7
+        and config["versions"]["keras"] == keras.__version__
+        and config["values"]["d_optimizer"]["call"] == "Adam"
+    )
+    assert int(keras.models.load_model(mlp_run / "model.keras").step.numpy()) == 7
+    table = np.genfromtxt(mlp_run / "history.csv", delimiter=",", names=True)
+    assert table["step"].tolist() == [2, 4, 6, 7]
+    with Image.open(mlp_run / "samples" / "step-0000007.png") as picture:
+        assert picture.size[0] == picture.size[1] > 280
+
+
+def test_says_what_it_will_do_and_where_everything_is(few_digits, tmp_path, capsys):
+    train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 2)
+    printed = capsys.readouterr().out
+    for text in (
+        "tutorial_mlp",
+        "227,344",
+        "600 images",
+        "2 steps",
+        "CPU",
+        "samples.gif",
+        "model.keras",
+        "scripts/sample.py",
+    ):
+        assert text in printed
+
+
+def test_resuming_reaches_the_same_bits(mlp_run, few_digits, tmp_path):
+    assert train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 4) == 0
+    assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 7) == 0
+    one, other = (keras.models.load_model(run / "model.keras") for run in (mlp_run, tmp_path / "run"))
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(one.get_weights(), other.get_weights()))
+    assert train_run(tmp_path / "run", few_digits, "--resume") == 0, "nothing left to do is no error"
+
+
+def test_resuming_from_any_step_makes_exactly_the_steps_asked_for(few_digits, tmp_path):
+    periods = ["--log-every", 10, "--sample-every", 10, "--checkpoint-every", 10]
+    assert train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 7, *periods) == 0
+    # 33 steps are left, and TensorFlow would take 20 at once.
+    assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 40, *periods) == 0
+    assert int(keras.models.load_model(tmp_path / "run" / "model.keras").step.numpy()) == 40
+    table = np.genfromtxt(tmp_path / "run" / "history.csv", delimiter=",", names=True)
+    assert table["step"].tolist() == [7, 10, 20, 30, 40]
+
+
+def test_jit_is_settled_when_the_run_begins(few_digits, tmp_path, capsys):
+    assert train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 1, "--jit", "auto") == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["jit"] == "on"
+    assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 2, "--jit", "auto") == 0
+    assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 3, "--jit", "off") == 2
+    assert "jit 'on', not 'off'" in capsys.readouterr().err
+
+
+def test_two_latent_dimensions_make_a_map(few_digits, tmp_path):
+    assert train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 2, "--latent-dim", 2) == 0
+    assert (tmp_path / "run" / "manifold.png").exists()
+
+
+def test_minutes(few_digits, tmp_path):
+    out = tmp_path / "run"
+
+    def steps():
+        return int(keras.models.load_model(out / "model.keras").step.numpy())
+
+    assert train_run(out, few_digits, "--recipe", "tutorial_mlp", "--minutes", 0.02) == 0
+    made = steps()
+    assert made >= 1 and train_mnist.seconds_so_far(out) >= 1.2
+    assert train_run(out, few_digits, "--resume") == 0 and steps() == made, "the time is up"
+    assert train_run(out, few_digits, "--resume", "--minutes", 0.04) == 0 and steps() > made
+    assert 2.4 <= train_mnist.seconds_so_far(out)
+
+
+def test_lists_and_shows_recipes(capsys):
+    assert train_mnist.main(["--list-recipes"]) == 0
+    assert "wgan_gp" in capsys.readouterr().out
+    assert train_mnist.main(["--show-recipe", "wgan_gp"]) == 0
+    assert "GradientPenalty(weight=10.0)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_saves_and_says_how_to_go_on(number, few_digits, tmp_path):
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            SCRIPTS / "train_mnist.py",
+            "--recipe",
+            "tutorial_mlp",
+            "--data",
+            few_digits,
+            "--out",
+            out,
+            "--steps",
+            "100000",
+        ]
+        + ["--checkpoint-every", "50", "--batch-size", "8"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("checkpoints/*.index")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, errors
+    assert "Traceback" not in errors
+    assert shlex.join(["python", "scripts/train_mnist.py", *map(str, process.args[2:]), "--resume"]) in printed
+    step = int(keras.models.load_model(out / "model.keras").step.numpy())
+    assert step >= 50 and (out / f"checkpoints/ckpt-{step}.index").exists()
+
+
+@pytest.mark.slow
+def test_killed_five_times_the_final_weights_are_the_same_bytes(few_digits, tmp_path):
+    command = [
+        sys.executable,
+        SCRIPTS / "train_mnist.py",
+        "--data",
+        few_digits,
+        "--steps",
+        "400",
+        "--batch-size",
+        "8",
+        "--recipe",
+        "tutorial_mlp",
+    ]
+    command += ["--checkpoint-every", "10", "--sample-every", "100", "--log-every", "10"]
+    subprocess.run([*command, "--out", tmp_path / "straight"], check=True, env=environment(), capture_output=True)
+    rng, out = np.random.default_rng(0), tmp_path / "killed"
+
+    def newest():
+        return max((int(p.stem[5:]) for p in out.glob("checkpoints/ckpt-*.index")), default=0)
+
+    for kill in range(5):
+        more = ["--resume", "--out", out] if (out / "config.json").exists() else ["--out", out]
+        process = subprocess.Popen(
+            [*command, *more], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        reached, deadline = newest(), time.monotonic() + 60
+        while newest() < min(reached + 30, 390) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.2))
+        assert process.poll() is None, "killed while it trained"
+        process.kill()
+        process.wait()
+    subprocess.run([*command, "--resume", "--out", out], check=True, env=environment(), capture_output=True)
+    weights = [
+        b"".join(w.tobytes() for w in keras.models.load_model(run / "model.keras").get_weights())
+        for run in (tmp_path / "straight", out)
+    ]
+    assert hashlib.sha256(weights[0]).digest() == hashlib.sha256(weights[1]).digest()
+    # All columns of the history but the seconds.
+    tables = [
+        [line.split(",")[:1] + line.split(",")[2:] for line in (run / "history.csv").read_text().splitlines()]
+        for run in (tmp_path / "straight", out)
+    ]
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--recipe", "wgan-gp"], "Did you mean 'wgan_gp'"),
+        (["--steps", "0"], "--steps: must be from 1 to 281,474,976,710,656. Received: 0"),
+        (["--steps", str(10**30)], "--steps: must be from 1 to 281,474,976,710,656"),
+        (["--steps", "1" * 5000], "--steps: invalid int value"),
+        (["--minutes", "-1"], "--minutes: must be from 0.001 to 525,600"),
+        (["--minutes", "inf"], "--minutes: must be from"),
+        (["--minutes", "nan"], "--minutes: must be from"),
+        (["--seed", "-1"], "--seed: must be from 0 to 2,147,483,647"),
+        (["--log-every", str(10**30)], "--log-every: must be from"),
+        (["--sample-every", "0"], "--sample-every: must be from"),
+        (["--checkpoint-every", str(10**30)], "--checkpoint-every: must be from"),
+        (["--batch-size", str(10**30)], "--batch-size: must be from"),
+        (["--latent-dim", str(10**30)], "--latent-dim: must be from"),
+        (["--recipe", ""], "--recipe: must not be empty"),
+        (["--data", ""], "--data: must not be empty"),
+        (["--recipe", "x" * 5000], "Unknown recipe: 'xxx"),
+        (["--data", "/a\n\x1b[1mb"], "No data at /a [1mb"),
+        (["--split", "test"], "Test images are not for training"),
+        (["--split", "trian"], "Unknown split"),
+        (["--data", "/nowhere"], "No data at /nowhere"),
+        (["--batch-size", "601"], "Received: 600"),
+        (["--recipe", "cgan", "--data", "{unlabelled}"], "needs labels"),
+        (["--data", "{large}"], r"takes images of shape (batch, 28, 28, 1). Received: shape (32, 32, 32, 1)"),
+        (["--recipe", "ring"], "The recipe ring takes data of shape (2,)"),
+        (["--resume"], "not a run folder"),
+    ],
+)
+def test_train_refuses(arguments, message, few_digits, tmp_path, capsys):
+    np.savez(tmp_path / "unlabelled.npz", x_train=np.zeros((100, 28, 28), "uint8"))
+    np.savez(tmp_path / "large.npz", x_train=np.zeros((100, 32, 32), "uint8"))
+    arguments = [a.format(unlabelled=tmp_path / "unlabelled.npz", large=tmp_path / "large.npz") for a in arguments]
+    arguments += ["--out", str(tmp_path / "run")]
+    arguments += [] if "--data" in arguments else ["--data", str(few_digits)]
+    assert train_mnist.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1 and len(told) <= 501
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_refuses_a_folder_in_use(mlp_run, few_digits, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in mlp_run.rglob("*")}
+    assert train_run(mlp_run, few_digits) == 2
+    assert "holds a run already. Add --resume" in capsys.readouterr().err
+    assert train_run(mlp_run, few_digits, "--resume", "--recipe", "dcgan") == 2
+    assert "holds a run with recipe 'tutorial_mlp', not 'dcgan'" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in mlp_run.rglob("*")}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    assert train_run(tmp_path / "other", few_digits) == 2
+    assert "not an empty folder" in capsys.readouterr().err
+
+
+def test_train_refuses_a_folder_that_another_process_trains_in(mlp_run, few_digits, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    with train_mnist.claimed(tmp_path / "run"):
+        assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 9) == 2
+    assert "Another process is training" in capsys.readouterr().err
+    assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 9) == 0
+    with train_mnist.claimed(tmp_path / "begins"):  # both saw an empty folder, and the other was faster
+        assert train_run(tmp_path / "begins", few_digits, "--recipe", "tutorial_mlp", "--steps", 1) == 2
+    assert "Another process is training" in capsys.readouterr().err
+    assert not list((tmp_path / "begins").iterdir())
+
+
+def test_train_refuses_a_place_it_cannot_write_to(few_digits, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert train_run(tmp_path / "file" / "run", few_digits, "--recipe", "tutorial_mlp") == 2
+    assert "Cannot write to" in capsys.readouterr().err
+
+
+def test_train_refuses_checkpoints_of_another_recipe(mlp_run, cgan_run, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    shutil.copytree(cgan_run / "checkpoints", tmp_path / "run" / "checkpoints")
+    assert train_mnist.main(["--resume", "--out", str(tmp_path / "run")]) == 2
+    assert "belongs to another GAN" in capsys.readouterr().err
+
+
+def test_train_refuses_to_go_on_by_a_changed_recipe(mlp_run, tmp_path, capsys):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["values"]["g_optimizer"]["learning_rate"] = 0.5
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert train_mnist.main(["--resume", "--out", str(tmp_path / "run")]) == 2
+    assert "has changed since" in capsys.readouterr().err
+
+
+def test_a_run_killed_after_its_last_checkpoint_is_finished_by_resuming(mlp_run, tmp_path):
+    shutil.copytree(mlp_run, tmp_path / "run")
+    for name in ("model.keras", "samples.gif", "losses.png"):
+        (tmp_path / "run" / name).unlink()
+    assert train_mnist.main(["--resume", "--out", str(tmp_path / "run")]) == 0
+    assert {p.name for p in mlp_run.iterdir()} == {p.name for p in (tmp_path / "run").iterdir()}
+
+
+def test_equal_points_are_drawn_without_warnings(tmp_path):
+    points = np.ones((300, 2), "float32")
+    np.savez(tmp_path / "equal.npz", x_train=points, x_test=points)
+    arguments = ["--recipe", "ring", "--data", str(tmp_path / "equal.npz"), "--batch-size", "32", "--steps", "2"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # matplotlib's
+        assert train_mnist.main([*arguments, "--out", str(tmp_path / "run")]) == 0
