@@ -5,7 +5,6 @@ A long run is one `fit` call: `gan.fit(stream, steps_per_epoch=remaining_steps, 
 
 import csv
 import importlib.util
-import os
 import pathlib
 import shutil
 import time
@@ -14,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_keras import plots
+from gan_keras import files, plots
 from gan_keras.identifiers import unknown
 from gan_keras.replicas import is_chief
 
@@ -295,12 +294,10 @@ class HistoryFile(EverySteps):
         rows = [row for row in rows if int(row["step"]) <= self._acted]
         self._earlier = float(rows[-1]["seconds"]) if rows else 0.0
         self._started = time.perf_counter()
-        temporary = self.path.with_name(self.path.name + ".new")
-        with open(temporary, "w", newline="") as file:
+        with files.replacing(self.path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, self._columns())
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, self.path)
 
     @property
     def seconds(self):

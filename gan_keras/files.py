@@ -1,10 +1,12 @@
-"""Reading files that others made: what is damaged, or promises too much, is refused in one way."""
+"""Files: what is damaged, or promises too much, is refused in one way; what is written appears when it is whole."""
 
 import contextlib
 import json
 import lzma
 import math
 import os
+import pathlib
+import shutil
 import struct
 import tokenize
 import zipfile
@@ -19,6 +21,29 @@ DAMAGED = (
     *(AttributeError, SyntaxError, tokenize.TokenError, struct.error),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tf.errors.OpError),
 )
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A path beside `path`, with the same suffix, to write a file or a folder to.
+
+    It is renamed to `path` when the block ends, and removed when the block fails: `path` is never half written.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".new.{path.name}")
+    _remove(temporary)  # of a process that was killed
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import pathlib
 
 import numpy as np
@@ -68,7 +67,8 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
         raise ValueError(f"{folder} is not empty and holds no manifest.json. Choose another folder.")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "manifest.json", lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
+        with files.replacing(folder / "manifest.json") as path:
+            path.write_text(json.dumps(manifest, indent=2) + "\n")
     parts = _files(folder, manifest)
     for k, file in enumerate(parts):
         if not file.exists():
@@ -76,7 +76,8 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
             blocks = list(gan.sample_batches(end, seed, label, start=k * size))
             images = plots.to_uint8(np.concatenate([images for images, _ in blocks]), gan.value_range)
             labels = np.concatenate([labels for _, labels in blocks]) if gan.conditional else None
-            _replace(file, lambda path: _WRITERS[format](path, images, labels))
+            with files.replacing(file) as path:
+                _WRITERS[format](path, images, labels)
         if report:
             report(k + 1, len(parts))
 
@@ -142,13 +143,6 @@ def _manifest(folder):
 def _files(folder, manifest):
     number = -(-manifest["num"] // manifest["size"])
     return [folder / f"samples-{k:05d}-of-{number:05d}.{manifest['format']}" for k in range(number)]
-
-
-def _replace(path, write_to):
-    """Let `write_to` write a file that appears when it is whole."""
-    temporary = path.with_name(f".{path.name}.new{path.suffix}")
-    write_to(temporary)
-    os.replace(temporary, path)
 
 
 def _write_npz(path, images, labels):

@@ -1,7 +1,6 @@
 """Measure the samples of a trained run, every figure beside its ceiling. See docs/evaluation.md."""
 
 import json
-import os
 import pathlib
 import sys
 import time
@@ -11,7 +10,7 @@ import common  # first: it sets the environment up
 import numpy as np
 
 import gan_keras
-from gan_keras import data, evaluation, metrics, plots, shards
+from gan_keras import data, evaluation, files, metrics, plots, shards
 from gan_keras.toys import TOYS
 
 GROUPS = evaluation.Evaluator.GROUPS
@@ -76,9 +75,8 @@ def main(argv=None):
     report.update(measure(gan, config, args, folder))
     report["versions"] = common.versions()
 
-    temporary = folder / "report.json.new"
-    temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    os.replace(temporary, folder / "report.json")
+    with files.replacing(folder / "report.json") as temporary:
+        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     print_table(report)
     print(
         f"\n{time.perf_counter() - started:.0f} seconds.\n  report   {folder / 'report.json'}\n  picture  {folder / 'report.png'}"

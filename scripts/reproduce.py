@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_keras import data, evaluation, losses, metrics, networks, plots, recipes, regularizers, schedules
+from gan_keras import data, evaluation, files, losses, metrics, networks, plots, recipes, regularizers, schedules
 from gan_keras.classifier import DigitClassifier
 from gan_keras.identifiers import unknown
 from gan_keras.toys import TOYS
@@ -491,9 +491,8 @@ def write_ledger():
     ]
     for row in ROWS:
         lines += section(row, runs_of(row))
-    temporary = DOCS / "results.md.new"
-    temporary.write_text("\n".join(lines).rstrip() + "\n")
-    os.replace(temporary, DOCS / "results.md")
+    with files.replacing(DOCS / "results.md") as temporary:
+        temporary.write_text("\n".join(lines).rstrip() + "\n")
 
 
 def section(row, runs):

@@ -1,7 +1,6 @@
 """Draw samples from a trained run, as arrays or as a picture. See docs/sample.md."""
 
 import functools
-import os
 import pathlib
 import sys
 import zipfile
@@ -10,7 +9,7 @@ import common  # first: it sets the environment up
 
 import numpy as np
 
-from gan_keras import data, plots, shards
+from gan_keras import data, files, plots, shards
 
 _MAX_PICTURE = 10_000
 
@@ -75,9 +74,7 @@ def main(argv=None):
         (images if points else plots.to_uint8(images, gan.value_range), labels)
         for images, labels in gan.sample_batches(args.num, args.seed, args.label)
     )
-    # Written beside its place and moved there when whole.
-    temporary = args.out.with_name(f".{args.out.name}.new{args.out.suffix}")
-    try:
+    with files.replacing(args.out) as temporary:
         if args.out.suffix == ".png" and points:
             real, _ = data.load(common.read_config(args.run)["data"], "test")
             plots.points(np.concatenate([part for part, _ in batches]), real, temporary)
@@ -85,9 +82,6 @@ def main(argv=None):
             plots.grid(np.concatenate([images for images, _ in batches])).save(temporary)
         else:
             write_npz(temporary, args.num, gan, batches)
-        os.replace(temporary, args.out)
-    finally:
-        temporary.unlink(missing_ok=True)
     print(f"{args.num:,} samples of step {int(gan.step.numpy()):,}, seed {args.seed}: {args.out}")
     return 0
 

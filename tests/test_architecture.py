@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "gan": {"checks", "forward", "generative", "inputs", "losses", "random", "regularizers", "replicas", "schedules"},
     "vae": {"checks", "forward", "generative", "inputs", "random", "replicas"},
     "recipes": {"identifiers", "identity", "networks", "losses", "regularizers", "replicas", "schedules", "gan"},
-    "callbacks": {"identifiers", "plots", "replicas"},
+    "callbacks": {"files", "identifiers", "plots", "replicas"},
     "serving": {"forward", "gan", "generative", "identifiers", "losses"},
     "shards": {"files", "generative", "identifiers", "plots"},
     "_version": set(),

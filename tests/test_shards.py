@@ -55,7 +55,7 @@ def test_interrupted_work_is_taken_up(tmp_path):
 
 
 def test_killed_before_there_was_a_manifest_it_begins_again(tmp_path):
-    (tmp_path / ".manifest.json.new.json").touch()
+    (tmp_path / ".new.manifest.json").touch()
     shards.write(tiny_gan(), tmp_path, 10)
     assert len(next(shards.read(tmp_path))[0]) == 10
 
