@@ -88,6 +88,20 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     return images, labels
 
 
+def shape_of(name):
+    """The shape of one example of a data set that `load` knows by name: (28, 28, 1) of "mnist".
+
+    Raises:
+        ValueError: The name is none of these.
+    """
+    if name in TOYS:
+        return TOYS[name].sample(1)[0].shape[1:]
+    shapes = {"mnist": (28, 28, 1), "stacked_mnist": (28, 28, 3)}
+    if name not in shapes:
+        raise ValueError(f"The shape of {name} is not known before it is read. Give it: shape=(height, width, channels).")
+    return shapes[name]
+
+
 def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0, start=0, shard=(0, 1)):
     """An endless, shuffled stream of batches, as `fit(stream, steps_per_epoch=...)` takes it.
 

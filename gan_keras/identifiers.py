@@ -1,6 +1,10 @@
 """Turn what a user may pass (a name, an instance, a saved config) into the object that is meant."""
 
 import difflib
+import importlib
+import importlib.util
+import pathlib
+import sys
 
 import keras
 
@@ -26,3 +30,38 @@ def get(kind, base, table, identifier):
         f"A {kind} is a name ({', '.join(sorted(table))}) or an instance of {base.__name__}. "
         f"Received: {identifier!r} of type {type(identifier).__name__}."
     )
+
+
+def imported(reference):
+    """The object that "path/to/file.py:name" or "package.module:name" names. A file is imported once, as a module of its name.
+
+    Raises:
+        ValueError: There is no such file, module or name.
+    """
+    source, _, name = reference.rpartition(":")
+    try:
+        module = _module_of_file(pathlib.Path(source)) if source.endswith(".py") else importlib.import_module(source)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"{reference!r} cannot be imported: {error}. Expected path/to/file.py:name or package.module:name.") from error
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise unknown(f"name in {source}", name, public)
+    return getattr(module, name)
+
+
+def _module_of_file(path):
+    if not path.is_file():
+        raise ImportError(f"there is no file {path}")
+    path, name = path.resolve(), path.stem
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        # Known by its name, so that what is saved of its classes can be loaded.
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    if getattr(sys.modules[name], "__file__", None) != str(path):
+        raise ImportError(f"another module is called {name!r}; rename the file")
+    return sys.modules[name]

@@ -11,10 +11,10 @@ import inspect
 import keras
 
 # What has been renamed since runs were saved: old name of a class, function or argument > its name today.
-RENAMED = {}
+RENAMED = {"dimensions": "shape"}
 
-# Given by the recipe when it builds, whatever a builder's own default.
-_GIVEN = ("latent_dim", "num_classes")
+# Given by the recipe or the data when networks are built, whatever a builder's own default.
+_GIVEN = ("latent_dim", "num_classes", "shape")
 
 
 def describe(value):
@@ -50,6 +50,7 @@ def same(saved, value):
     if not isinstance(saved, dict):
         return False
     saved = {RENAMED.get(key, key): argument for key, argument in saved.items()}
+    saved = {key: argument for key, argument in saved.items() if key not in _GIVEN}
     saved = {**_defaults(function), **saved, "call": RENAMED.get(saved.get("call"), saved.get("call"))}
     now = {"call": function.__name__, **_defaults(function), **arguments}
     return saved.keys() == now.keys() and all(same(saved[key], now[key]) for key in now)

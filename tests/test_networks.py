@@ -46,13 +46,13 @@ def test_discriminators_put_out_one_logit(build, num_classes):
 
 
 def test_networks_of_points():
-    generator = networks.points_generator(latent_dim=3, dimensions=1, width=8, depth=2, scale=4.0)
+    generator = networks.points_generator(latent_dim=3, shape=(1,), width=8, depth=2, scale=4.0)
     z = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
-    unit = networks.points_generator(latent_dim=3, dimensions=1, width=8, depth=2)
+    unit = networks.points_generator(latent_dim=3, shape=(1,), width=8, depth=2)
     unit.set_weights(generator.get_weights())
     np.testing.assert_allclose(generator(z), 4.0 * unit(z), rtol=1e-6)
-    judge = networks.points_discriminator(dimensions=1, width=8, depth=2, scale=4.0)
-    plain = networks.points_discriminator(dimensions=1, width=8, depth=2)
+    judge = networks.points_discriminator(shape=(1,), width=8, depth=2, scale=4.0)
+    plain = networks.points_discriminator(shape=(1,), width=8, depth=2)
     plain.set_weights(judge.get_weights())
     np.testing.assert_allclose(judge(4.0 * z[:, :1]), plain(z[:, :1]), rtol=1e-5)
     labelled = networks.points_discriminator(num_classes=3, width=8)
@@ -71,6 +71,18 @@ def test_stacked_networks_have_the_published_sizes():
     for build in (networks.stacked_discriminator, networks.points_discriminator):
         with pytest.raises(ValueError, match="exclude each other"):
             build(packing=2, num_classes=10)
+
+
+def test_sixty_four_pixels_are_the_published_dcgan():
+    """Radford et al. 2016, figure 1: 4x4x1024, 512, 256, 128, then the image; the discriminator is its mirror."""
+    generator = networks.dcgan_generator(width=128, shape=(64, 64, 3))
+    assert generator.layers[1].units == 4 * 4 * 1024
+    kinds = (keras.layers.Conv2DTranspose, keras.layers.Conv2D)
+    assert [layer.filters for layer in generator.layers if isinstance(layer, kinds)] == [512, 256, 128, 3]
+    discriminator = networks.dcgan_discriminator(width=128, shape=(64, 64, 3))
+    assert [layer.filters for layer in discriminator.layers if isinstance(layer, kinds)] == [128, 256, 512, 1024]
+    # Not at the input.
+    assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in discriminator.layers) == 3
 
 
 def test_the_tutorials_networks_layer_by_layer():

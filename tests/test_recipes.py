@@ -1,5 +1,9 @@
+import ast
 import dataclasses
+import json
+import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -41,18 +45,38 @@ def test_all_are_there():
     assert list(recipes.RECIPES) == NAMES
 
 
+def comments(source):
+    """{argument: the comment on its line, or on the line above} of the call that a recipe returns."""
+    found, lines = {}, source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Return):
+            for keyword in node.value.keywords:
+                above, line = lines[keyword.lineno - 2].strip(), lines[keyword.value.end_lineno - 1]
+                found[keyword.arg] = line.partition("  # ")[2] or above.removeprefix("# ") * above.startswith("# ")
+    return found
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_value_names_its_source(name):
+    # What is shown begins with the recipe, and goes on with those that it is made from.
+    functions = recipes.show(name).split("\n\ndef ")
+    sources = {}
+    for function in functions:
+        sources = comments(function if function.startswith("def ") else f"def {function}") | sources
+    assert all(len(source) > 3 for source in sources.values()), sources
     recipe = recipes.get(name)
-    unsourced = {row for row, value, source in recipe.rows() if not source}
-    # What is at its default of None, of MNIST, or at the plain schedule, needs none.
-    assert unsourced <= {"num_classes", "ema", "regularizers", "schedule", "data"}
-    assert set(recipe.sources) <= {field.name for field in dataclasses.fields(recipe)}
-    for attribute in unsourced:
-        default = next(f.default for f in dataclasses.fields(recipe) if f.name == attribute)
-        assert getattr(recipe, attribute) == default
-    table = str(recipe)
-    assert recipe.summary in table and "batch_size" in table and "object at" not in table
+    for field in dataclasses.fields(recipe):
+        if field.name not in sources:
+            assert getattr(recipe, field.name) == field.default, "what the lines do not say is as for every recipe"
+    assert {"generator", "discriminator", "latent_dim", "d_optimizer", "g_optimizer", "loss", "batch_size"} <= set(sources)
+    first = functions[0]
+    assert first.startswith(f"def {name}():") and recipes.summary(name) in first and recipes.summary(name).endswith(".")
+
+
+def test_what_is_shown_is_what_is_made():
+    shown = recipes.show("lsgan")
+    assert "loss=losses.LeastSquares(),  # Mao et al. 2017, equation 9" in shown
+    assert "batch_size=128,  # Radford et al. 2016, section 4" in shown and shown.count("def ") == 2
 
 
 # The slow ones differ from another in a few values only.
@@ -98,6 +122,102 @@ def test_two_builds_share_nothing():
 def test_parts_can_be_replaced():
     gan = dataclasses.replace(recipes.get("tutorial_mlp"), latent_dim=2).build()
     assert gan.latent_dim == 2
+
+
+def test_optimizers_may_be_objects_and_names():
+    optimizer = keras.optimizers.Adam(3e-4, beta_1=0.25)
+    recipe = dataclasses.replace(recipes.get("tutorial_mlp"), d_optimizer=optimizer, g_optimizer="sgd")
+    one, other = recipe.build(), recipe.build()
+    assert one.d_optimizer is not optimizer and one.d_optimizer is not other.d_optimizer
+    assert float(one.d_optimizer.learning_rate) == np.float32(3e-4) and one.d_optimizer.beta_1 == 0.25
+    assert type(one.g_optimizer).__name__ == "SGD"
+    saved = json.loads(json.dumps(recipe.values()))
+    assert recipe.differs_from(saved) == []
+    assert dataclasses.replace(recipe, d_optimizer=keras.optimizers.Adam(2e-4, beta_1=0.25)).differs_from(saved) == ["d_optimizer"]
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 3), (32, 32, 1), (64, 64, 3), (30, 45, 1)])
+@pytest.mark.parametrize("name", ["default", "dcgan", "wgan_gp"])
+def test_recipes_are_built_for_images_of_any_shape(name, shape):
+    gan = recipes.get(name).build(shape=shape)
+    assert gan.generator.output_shape == gan.discriminator.input_shape == (None, *shape)
+    assert gan.value_range == (-1.0, 1.0)
+
+
+def test_images_of_another_shape_are_trained_on_and_sampled():
+    recipe = dataclasses.replace(recipes.get("cgan"), batch_size=4)
+    gan = recipe.build(shape=(32, 32, 3))
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), "uint8")
+    stream = data.batches(images, np.arange(8), 4, gan.value_range)
+    logs = gan.fit(stream, steps_per_epoch=2, verbose=0).history
+    assert np.isfinite(logs["d_loss"]).all() and gan.sample(3).shape == (3, 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "name, shape, message",
+    [
+        ("tutorial_mlp", (32, 32, 1), r"mlp_generator is a published network of one shape, \(28, 28, 1\). Received: shape=\(32"),
+        ("tutorial_conv", (28, 28, 3), "tutorial_generator is a published"),
+        ("stacked_mnist", (28, 28, 1), "stacked_generator is a published"),
+        ("dcgan", (7, 28, 1), "sides of 8 pixels or more"),
+        ("dcgan", (2,), "are for images"),
+        ("ring", (28, 28, 1), r"shape=\(dimensions,\)"),
+    ],
+)
+def test_shapes_that_the_networks_do_not_have_are_refused(name, shape, message):
+    with pytest.raises(ValueError, match=message):
+        recipes.get(name).build(shape=shape)
+
+
+def test_a_recipe_for_a_path_needs_a_shape():
+    with pytest.raises(ValueError, match="Give it: shape="):
+        dataclasses.replace(recipes.get("default"), data="photographs").build()
+
+
+OWN = """
+import dataclasses
+from gan_keras import recipes
+
+def small():
+    \"\"\"A small one.\"\"\"
+    return dataclasses.replace(recipes.tutorial_mlp(), batch_size=8)  # chosen for this test
+
+def wrong():
+    return 3
+
+def takes(argument):
+    return small()
+
+text = "no function"
+"""
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    (tmp_path / "own_of_test_recipes.py").write_text(OWN)
+    name = f"{tmp_path / 'own_of_test_recipes.py'}:small"
+    assert recipes.get(name).batch_size == 8 and recipes.summary(name) == "A small one."
+    shown = recipes.show(name)
+    assert "batch_size=8)  # chosen for this test" in shown and "def tutorial_mlp():" in shown
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("own_of_test_recipes.py:wrong", "returns 3"),
+        ("own_of_test_recipes.py:takes", "a function without arguments"),
+        ("own_of_test_recipes.py:text", "a function without arguments"),
+        ("own_of_test_recipes.py:smal", "Did you mean 'small'"),
+        ("absent.py:small", "there is no file"),
+        ("no_such_module:small", "No module named 'no_such_module'"),
+        ("json.py:small", "another module is called 'json'"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(name, message, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "own_of_test_recipes", raising=False)
+    for file in ("own_of_test_recipes.py", "json.py"):
+        (tmp_path / file).write_text(OWN)
+    with pytest.raises(ValueError, match=message):
+        recipes.get(f"{tmp_path}/{name}" if ".py" in name else name)
 
 
 def test_nearest_names_are_offered():

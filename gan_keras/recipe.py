@@ -1,0 +1,125 @@
+"""What a recipe is: everything that defines a GAN and its training, as one object. `recipes` has the recipes themselves."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+
+import keras
+
+from gan_keras import data, identity, losses, replicas, schedules
+from gan_keras.gan import GAN
+
+
+def adam(learning_rate, beta_1, beta_2=0.999):
+    """The saved form of a Keras Adam: each build makes an optimizer of its own from it."""
+    return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2}}
+
+
+def cosine_decay(learning_rate, steps):
+    """The saved form of a rate that falls from `learning_rate` to 0 along a cosine in `steps` steps, for `adam`."""
+    return {
+        "module": "keras.optimizers.schedules",
+        "class_name": "CosineDecay",
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": steps},
+        "registered_name": None,
+    }
+
+
+def rmsprop(learning_rate, rho):
+    """The saved form of a Keras RMSprop."""
+    return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho}}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that defines a GAN and its training.
+
+    Attributes:
+        generator: Builder, called with latent_dim, num_classes and shape.
+        discriminator: Builder, called with num_classes and shape.
+        data: What it is trained on unless told otherwise, as `data.load` takes it.
+        latent_dim, num_classes, ema: As in `GAN`.
+        d_optimizer, g_optimizer: As `keras.optimizers.get` takes them; each build makes optimizers of its own.
+        loss, regularizers, schedule: As in `GAN.compile`.
+        batch_size: Examples for each update of the discriminator.
+        steps: Steps that the training script makes unless told otherwise.
+        steps_per_execution: Steps that the script hands to TensorFlow at once. Saves time between steps where these are short;
+            the weights are the same.
+        jit_on_cpu: Whether the step is faster through XLA on a CPU, measured by the benchmark (docs/performance.md).
+    """
+
+    generator: Callable
+    discriminator: Callable
+    d_optimizer: dict
+    g_optimizer: dict
+    data: str = "mnist"
+    latent_dim: int = 100
+    num_classes: int | None = None
+    ema: float | None = None
+    loss: losses.AdversarialLoss = losses.NonSaturating()
+    regularizers: tuple = ()
+    schedule: schedules.Schedule = schedules.Alternating()
+    batch_size: int = 64
+    steps: int = 10_000
+    steps_per_execution: int = 5
+    jit_on_cpu: bool = False
+
+    @property
+    def batch_per_step(self):
+        """Examples that `fit` must deliver for a step: the schedule splits them into batches of `batch_size`."""
+        return self.batch_size * schedules.get(self.schedule).batches_per_step
+
+    def build(self, seed=0, jit_compile="auto", steps_per_execution=1, shape=None):
+        """The compiled GAN. Sets Keras' global random seed, from which the initial weights are drawn.
+
+        Args:
+            seed: Integer from 0 to 2^31 - 1: the initial weights, and everything random in training.
+            jit_compile: As in `GAN.compile`; "auto" is on with a GPU, and on a CPU where the recipe is faster for it.
+            steps_per_execution: As in `GAN.compile`.
+            shape: (height, width, channels) of the images, or (dimensions,) of the points; by default those of the recipe's data.
+
+        Raises:
+            ValueError: The networks do not come in this shape.
+        """
+        if jit_compile == "auto" and self.jit_on_cpu and not replicas.distributed():
+            jit_compile = True
+        shape = data.shape_of(self.data) if shape is None else tuple(shape)
+        keras.utils.set_random_seed(seed)
+        gan = GAN(
+            self.generator(latent_dim=self.latent_dim, num_classes=self.num_classes, shape=shape),
+            self.discriminator(num_classes=self.num_classes, shape=shape),
+            num_classes=self.num_classes,
+            ema=self.ema,
+            seed=seed,
+        )
+        gan.compile(
+            _new_optimizer(self.d_optimizer),
+            _new_optimizer(self.g_optimizer),
+            loss=self.loss,
+            regularizers=self.regularizers,
+            schedule=self.schedule,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+        )
+        return gan
+
+    def values(self):
+        """{attribute: description} of each attribute that decides the result, as JSON; see `gan_keras.identity`."""
+        return {name: identity.describe(getattr(self, name)) for name in self._deciding()}
+
+    def differs_from(self, values):
+        """The attributes in which `values`, those of a recipe when it was saved, are not those of this one.
+
+        An attribute that they lack, because it was added since, counts as its default.
+        """
+        saved = {field.name: identity.describe(field.default) for field in dataclasses.fields(self)} | values
+        return [name for name in self._deciding() if not identity.same(saved[name], getattr(self, name))]
+
+    def _deciding(self):
+        return [f.name for f in dataclasses.fields(self) if f.name not in ("steps_per_execution", "jit_on_cpu")]
+
+
+def _new_optimizer(identifier):
+    if isinstance(identifier, keras.optimizers.Optimizer):
+        identifier = keras.optimizers.serialize(identifier)
+    return keras.optimizers.get(copy.deepcopy(identifier))  # a copy: Keras writes into the configurations that it reads
