@@ -370,7 +370,7 @@ class TensorBoard(EverySteps):
         with self._writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-            if step // self.pictures > before // self.pictures and len(self.model.generator.outputs[0].shape) == 4:
+            if step // self.pictures > before // self.pictures and self.model.makes_images:
                 images = self.model.sample(64, seed=self.seed)
                 low, high = self.model.value_range or (images.min(), images.max() + 1e-6)
                 grid = np.asarray(plots.grid(plots.to_uint8(images, (low, high)), scale=1))

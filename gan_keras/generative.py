@@ -64,6 +64,11 @@ class GenerativeModel(keras.Model):
         return self.generator if self.ema_generator is None else self.ema_generator
 
     @property
+    def makes_images(self):
+        """Whether samples are images (height, width, channels), and not points (dimensions,)."""
+        return len(self.generator.outputs[0].shape) == 4
+
+    @property
     def optimizers(self):
         """{attribute: (optimizer, the variables that it updates)}."""
         return {"optimizer": (self.optimizer, self.trainable_variables)}

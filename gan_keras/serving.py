@@ -173,7 +173,7 @@ def _endpoints(gan):
     }
     if isinstance(gan, GAN):
         endpoints["discriminate"] = (discriminate, [images, *labels[: len(gan.discriminator.inputs) - 1]])
-    if len(images.shape) != 4 or images.shape[-1] not in (1, 3) or gan.value_range is None:
+    if not gan.makes_images or images.shape[-1] not in (1, 3) or gan.value_range is None:
         del endpoints["generate_png"]
     return endpoints
 

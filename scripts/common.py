@@ -1,12 +1,9 @@
-"""What the scripts share: a quiet start, errors in one line, and reading a run folder."""
+"""What the scripts share: a quiet start, options, and errors in one line."""
 
 import argparse
 import contextlib
-import dataclasses
 import functools
 import os
-import pathlib
-import platform
 import sys
 import tempfile
 
@@ -40,18 +37,11 @@ def hidden_stderr():
 
 
 with hidden_stderr():
-    import keras
-    import numpy as np
     import tensorflow as tf
 
-    import gan_keras
-    from gan_keras import files
+    import gan_keras  # noqa: F401
 
     tf.config.list_physical_devices()  # the search for devices is the noisiest part
-
-
-# What --mixed-precision sets: the name in config.json, and Keras' for it.
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -89,6 +79,14 @@ def between(low, high, kind=int):
     return convert
 
 
+def sides(text):
+    """The `type` of --image-size: "64" is 64 x 64, "48x64" is 48 high and 64 wide."""
+    parts = text.split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and 8 <= int(part) <= 4096 for part in parts):
+        raise argparse.ArgumentTypeError(f"must be a number of pixels from 8 to 4096, or HEIGHTxWIDTH. Received: {text}")
+    return int(parts[0]), int(parts[-1])
+
+
 SEED = between(0, 2**31 - 1)
 SAMPLES = 1_000_000_000  # what --num takes at most
 
@@ -116,62 +114,3 @@ def command(main):
             return 130
 
     return run
-
-
-def versions():
-    """What a result was made with."""
-    return {
-        "gan_keras": gan_keras.__version__,
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-
-
-# What config.json holds.
-SETTINGS = "recipe seed batch_size latent_dim data split jit steps minutes values versions".split()
-
-
-def read_config(folder):
-    """The config.json of a run folder."""
-    path = pathlib.Path(folder) / "config.json"
-    if not path.exists():
-        raise ValueError(
-            f"{folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py."
-        )
-    with files.reading(f"{path} cannot be read", "Begin another run."):
-        config = files.read_json(path)
-    missing = [name for name in SETTINGS if not isinstance(config, dict) or name not in config]
-    if missing:
-        raise ValueError(f"{path} is not what scripts/train_mnist.py writes. It lacks {', '.join(missing)}.")
-    return {"precision": "float32", **config}
-
-
-def load_gan(folder):
-    """The GAN of a run folder: the finished model, or the newest whole checkpoint of a run that is still under way."""
-    folder = pathlib.Path(folder)
-    config = read_config(folder)
-    checkpoint = gan_keras.callbacks.Checkpoint(folder / "checkpoints")
-    model, steps = folder / "model.keras", checkpoint.steps()
-    if model.is_file():
-        with files.reading(f"{model} cannot be read", "If it is damaged, delete it to take the newest checkpoint."):
-            return keras.models.load_model(model)
-    if not steps:
-        raise ValueError(f"{folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")
-    gan = build_gan(config)
-    checkpoint.restore(gan)
-    return gan
-
-
-def recipe_of(config):
-    """The recipe that a config.json describes."""
-    recipe = gan_keras.recipes.get(config["recipe"])
-    return dataclasses.replace(recipe, latent_dim=config["latent_dim"], batch_size=config["batch_size"])
-
-
-def build_gan(config, steps_per_execution=1):
-    """The compiled GAN that a config.json describes."""
-    jit = {"auto": "auto", "on": True, "off": False}[config["jit"]]
-    with gan_keras.networks.precision(POLICIES[config["precision"]]):
-        return recipe_of(config).build(config["seed"], jit, steps_per_execution)

@@ -1,7 +1,6 @@
 """Measure the samples of a trained run, every figure beside its ceiling. See docs/evaluation.md."""
 
 import json
-import pathlib
 import sys
 import time
 
@@ -9,8 +8,9 @@ import common  # first: it sets the environment up
 
 import numpy as np
 
-import gan_keras
-from gan_keras import data, evaluation, files, metrics, plots, shards
+from gan_keras import evaluation, files, identifiers, metrics, plots, settings, shards
+from gan_keras.classifier import DigitClassifier
+from gan_keras.runs import Run
 from gan_keras.toys import TOYS
 
 GROUPS = evaluation.Evaluator.GROUPS
@@ -33,6 +33,11 @@ def parse(argv):
     parser.add_argument(
         "--samples", metavar="FOLDER", help="measure these, written by sample.py --shards, instead of drawing new ones"
     )
+    parser.add_argument(
+        "--extractor",
+        metavar="FILE.py:NAME",
+        help="your function of uint8 images to features, or to (features, class probabilities); default: the digit classifier",
+    )
     args = parser.parse_args(argv)
     if args.samples and (args.num, args.seed) != (None, None):
         raise ValueError("--samples brings number and seed of its own. Leave --num and --seed out.")
@@ -49,13 +54,13 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     started = time.perf_counter()
-    folder = pathlib.Path(args.run)
-    config = common.read_config(folder)
-    gan = common.load_gan(folder)
+    run = Run(args.run)
+    config = run.settings
+    gan = run.load()
     if args.samples:
         shards.check_origin(args.samples, gan)
     step = int(gan.step.numpy())
-    print(f"Run       {folder}: recipe {config['recipe']}, step {step:,}")
+    print(f"Run       {run.folder}: recipe {config['recipe']}, step {step:,}")
     print(f"Samples   {args.num:,}, seed {args.seed}", flush=True)
     report = {
         "recipe": config["recipe"],
@@ -67,38 +72,36 @@ def main(argv=None):
     if config["data"] in TOYS or config["data"] == "stacked_mnist":
         if args.samples:
             raise ValueError(f"--samples is for images of digits, not for {config['data']}. Leave it out.")
+        if args.extractor:
+            raise ValueError(f"--extractor is for images, not for {config['data']}, whose modes are known. Leave it out.")
         if args.metrics:
             raise ValueError(f"--metrics chooses among figures of digits; {config['data']} has its own. Leave it out.")
         measure = evaluate_points if config["data"] in TOYS else evaluate_stacked
     else:
         measure = evaluate_images
-    report.update(measure(gan, config, args, folder))
-    report["versions"] = common.versions()
+    report.update(measure(gan, run, args))
+    report["versions"] = settings.versions()
 
-    with files.replacing(folder / "report.json") as temporary:
+    with files.replacing(run.report) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     print_table(report)
     print(
-        f"\n{time.perf_counter() - started:.0f} seconds.\n  report   {folder / 'report.json'}\n  picture  {folder / 'report.png'}"
+        f"\n{time.perf_counter() - started:.0f} seconds.\n  report   {run.report}\n  picture  {run.report_picture}"
     )
     return 0
 
 
-def evaluate_images(gan, config, args, folder):
-    (train, labels), (test, _) = (data.load(config["data"], split) for split in (config["split"], "test"))
-    if train.ndim != 4:
+def evaluate_images(gan, run, args):
+    (train, labels), (test, _) = run.training_data, run.data("test")
+    if not gan.makes_images:
         raise ValueError(
-            f"Points are measured against the toy that they come from. Received: {config['data']}, of shape {train.shape[1:]}; use "
-            "gan_keras.metrics in your own code."
+            f"Points are measured against the toy that they come from. Received: {run.settings['data']}, of shape "
+            f"{train.shape[1:]}; use gan_keras.metrics in your own code."
         )
     if train.dtype != np.uint8:
         train, test = (plots.to_uint8(images, gan.value_range) for images in (train, test))
-    if config["data"] != "mnist":
-        print(
-            "Note      The features are those of a classifier of digits. For other images measure with an extractor of your "
-            "own: docs/evaluation.md"
-        )
-    evaluator = evaluation.Evaluator(train, test, train_labels=labels if gan.conditional else None)
+    extractor = extractor_for(train.shape[1:], run.settings["data"], args.extractor)
+    evaluator = evaluation.Evaluator(train, test, extractor, train_labels=labels if gan.conditional else None)
     if args.samples:
         samples = evaluator.describe(shards.read(args.samples))
     else:
@@ -108,15 +111,15 @@ def evaluate_images(gan, config, args, folder):
     figures = evaluator.figures(samples, args.metrics)
     ceiling = evaluator.ceiling(args.num, args.metrics)
     nearest, _ = metrics.nearest_neighbours(samples.images[:50], train)
-    plots.sheets(
-        samples.images,
-        train[nearest],
-        folder / "report.png",
-        confidence=samples.probabilities[: len(samples.images)].max(axis=1),
-        classes=samples.probabilities.argmax(axis=1),
-        real_classes=evaluator.reference.probabilities.argmax(axis=1),
-        title=f"{folder.resolve().name}, {args.num:,} samples",
-    )
+    read = {}
+    if samples.probabilities is not None:
+        read = {
+            "confidence": samples.probabilities[: len(samples.images)].max(axis=1),
+            "classes": samples.probabilities.argmax(axis=1),
+            "real_classes": evaluator.reference.probabilities.argmax(axis=1),
+        }
+    title = f"{run.folder.resolve().name}, {args.num:,} samples"
+    plots.sheets(samples.images, train[nearest], run.report_picture, **read, title=title)
     return {
         "classifier": evaluator.identity,
         "ceiling_samples": min(args.num, len(train)),
@@ -124,23 +127,40 @@ def evaluate_images(gan, config, args, folder):
     }
 
 
-def evaluate_points(gan, config, args, folder):
-    toy = TOYS[config["data"]]
+def extractor_for(shape, name, given):
+    """The function of --extractor, or the digit classifier where it can read the images."""
+    if given:
+        extractor = identifiers.imported(given)
+        if not callable(extractor):
+            raise ValueError(f"--extractor must name a function of images. Received: {given}, which is {extractor!r}")
+        return extractor
+    if shape != (28, 28, 1):
+        raise ValueError(
+            f"The digit classifier reads images of 28x28x1. Received: {name}, of shape {shape}; pass --extractor "
+            "FILE.py:NAME, a function of these images to features. See docs/evaluation.md."
+        )
+    if name != "mnist":
+        print("Note      The features are those of a classifier of digits. For other images pass --extractor: docs/evaluation.md")
+    return None
+
+
+def evaluate_points(gan, run, args):
+    toy = TOYS[run.settings["data"]]
     points = gan.sample(args.num, args.seed)
     real, _ = toy.sample(args.num, seed=1)
-    plots.points(points, real, folder / "report.png", f"{folder.resolve().name}, {args.num:,} samples")
+    plots.points(points, real, run.report_picture, f"{run.folder.resolve().name}, {args.num:,} samples")
     return {"figures": table(evaluation.toy_figures(toy, points), evaluation.toy_figures(toy, real))}
 
 
-def evaluate_stacked(gan, config, args, folder):
+def evaluate_stacked(gan, run, args):
     if args.num < 5000:
         raise ValueError(
             f"1,000 modes are counted among 5,000 samples or more. Received: --num {args.num}; papers have 25,600."
         )
-    classifier = gan_keras.classifier.DigitClassifier()
+    classifier = DigitClassifier()
     images = np.concatenate([plots.to_uint8(x, gan.value_range) for x, _ in gan.sample_batches(args.num, args.seed)])
-    real, _ = data.load(config["data"], f"test[:{args.num}]")
-    plots.grid(images[:100]).save(folder / "report.png")
+    real, _ = run.data(f"test[:{args.num}]")
+    plots.grid(images[:100]).save(run.report_picture)
     figures, ceiling = (evaluation.stacked_figures(x, classifier) for x in (images, real))
     return {"classifier": classifier.identity, "figures": table(figures, ceiling)}
 

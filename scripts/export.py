@@ -1,11 +1,11 @@
 """Write a trained run as a folder that model servers load. See docs/serving.md."""
 
-import pathlib
 import sys
 
 import common  # first: it sets the environment up
 
-from gan_keras import evaluation, files, identity, serving, toys
+from gan_keras import evaluation, files, identity, serving, settings, toys
+from gan_keras.runs import Run
 
 LICENCES = {
     "mnist": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0 (https://creativecommons.org/licenses/by-sa/3.0/)",
@@ -28,10 +28,10 @@ def parse(argv):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    config = common.read_config(args.run)
+    run = Run(args.run)
     serving.check(args.out, args.format, args.overwrite)
-    gan = common.load_gan(args.run)
-    version = serving.export(gan, args.out, args.format, card(gan, config, pathlib.Path(args.run)), args.overwrite)
+    gan = run.load()
+    version = serving.export(gan, args.out, args.format, card(gan, run), args.overwrite)
     print(f"Step {int(gan.step.numpy()):,} of {args.run}, as {args.format}: {version}")
     for path in sorted(version.iterdir()):
         print(f"  {path.name}")
@@ -40,8 +40,9 @@ def main(argv=None):
     return 0
 
 
-def card(gan, config, folder):
+def card(gan, run):
     """The model card: what was trained on what, how good it is, under which licence, and what it is not for."""
+    config = run.settings
     known = LICENCES.get(config["data"], "not known to gan_keras; ask where the data came from")
     lines = [
         f"# {config['recipe']}, step {int(gan.step.numpy()):,}",
@@ -51,17 +52,17 @@ def card(gan, config, folder):
         f"- data: {config['data']}, {config['split']}. Licence of the data: {known}",
         f"- seed {config['seed']}, {config['batch_size']} examples for each update, {config['precision']}",
         f"- versions in training: {', '.join(f'{name} {value}' for name, value in config['versions'].items())}",
-        f"- versions in export: {', '.join(f'{name} {value}' for name, value in common.versions().items())}",
+        f"- versions in export: {', '.join(f'{name} {value}' for name, value in settings.versions().items())}",
         f"- weights: {gan.generator.count_params():,} in the generator"
         + (", exported as their moving average" if gan.ema_generator is not None else ""),
         "",
         "## Recipe",
         "",
-        *(f"- {name}: {identity.text(value)}" for name, value in config["values"].items()),
+        *(f"- {name}: {identity.text(value)}" for name, value in run.recipe.values().items()),
         "",
         "## Figures",
         "",
-        *figures(gan, folder / "report.json"),
+        *figures(gan, run.report),
         "",
         "## Limits",
         "",

@@ -9,7 +9,8 @@ import common  # first: it sets the environment up
 
 import numpy as np
 
-from gan_keras import data, files, plots, shards
+from gan_keras import files, plots, shards
+from gan_keras.runs import Run
 
 _MAX_PICTURE = 10_000
 
@@ -63,20 +64,21 @@ def parse(argv):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    gan = common.load_gan(args.run)
+    run = Run(args.run)
+    gan = run.load()
     if args.shards:
         write = functools.partial(shards.write, format=args.shards, size=args.shard_size, report=progress)
         write(gan, args.out, args.num, args.seed, args.label)
         print(f"{args.num:,} samples of step {int(gan.step.numpy()):,}, seed {args.seed}: {args.out}")
         return 0
-    points = len(gan.generator.outputs[0].shape) == 2
+    points = not gan.makes_images
     batches = (
         (images if points else plots.to_uint8(images, gan.value_range), labels)
         for images, labels in gan.sample_batches(args.num, args.seed, args.label)
     )
     with files.replacing(args.out) as temporary:
         if args.out.suffix == ".png" and points:
-            real, _ = data.load(common.read_config(args.run)["data"], "test")
+            real, _ = run.data("test")
             plots.points(np.concatenate([part for part, _ in batches]), real, temporary)
         elif args.out.suffix == ".png":
             plots.grid(np.concatenate([images for images, _ in batches])).save(temporary)

@@ -1,5 +1,6 @@
 """What the scripts share: errors in one line, and reading a run folder."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -60,11 +61,17 @@ def test_a_terminal_without_unicode_is_no_error():
         (None, "no regular file"),
         (b"[]", "lacks recipe"),
         (b"{}", "lacks recipe"),
+        (b'"jit": "maybe"', "jit, in"),
+        (b'"minutes": NaN', "minutes, in"),
+        (b'"split": "test"', "split, in"),
+        (b'"shape": [28, 28]', "shape, in"),
     ],
 )
 def test_a_spoilt_config_is_told(content, message, mlp_run, tmp_path, capsys):
     shutil.copytree(mlp_run, tmp_path / "run")
     path = tmp_path / "run" / "config.json"
+    if content and content.startswith(b'"'):  # one value of a good file
+        content = json.dumps({**json.loads(path.read_text()), **json.loads(b"{%s}" % content)}).encode()
     path.unlink()
     path.write_bytes(content) if content else os.mkfifo(path)
     run = str(tmp_path / "run")

@@ -82,7 +82,7 @@ def test_evaluate_needs_held_out_images(mlp_run, tmp_path, capsys):
     for arrays, message in (
         ({"pictures": images}, "has no array 'x_train'"),
         ({"x_train": images}, "has no array 'x_test'"),
-        ({"x_train": images, "x_test": images[:, :14]}, "of one shape"),
+        ({"x_train": images, "x_test": images[:, :14]}, "of shape (14, 28, 1), where (28, 28, 1) is expected"),
         ({"x_train": images, "x_test": images * 0}, "Every pixel of test has the same value"),
     ):
         np.savez(tmp_path / "foreign.npz", **arrays)

@@ -16,7 +16,7 @@ import tensorflow as tf
 import train_mnist
 from helpers import SCRIPTS, child, environment, tiny_gan, tiny_images
 
-from gan_keras import networks, recipes, replicas
+from gan_keras import networks, recipes, replicas, settings
 
 
 def free_ports(number):
@@ -368,12 +368,12 @@ if name == "mirrored":
 import distribution
 strategy = distribution.get(name)
 from helpers import *
-from gan_keras import callbacks, networks
+from gan_keras import callbacks, networks, settings
 
 images = tiny_images(96)
 
 def build(jit, steps):
-    with strategy.scope(), networks.precision(common.POLICIES[precision]):
+    with strategy.scope(), networks.precision(settings.POLICIES[precision]):
         return tiny_gan(loss="wasserstein", regularizers="gradient_penalty", schedule="alternating", ema=0.9,
                         jit_compile=jit, steps_per_execution=steps)
 

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 
-import common
+import filelock
 import keras
 import numpy as np
 import pytest
@@ -18,13 +18,16 @@ import train_mnist
 from helpers import SCRIPTS, environment, train_run
 from PIL import Image
 
+from gan_keras import settings
+from gan_keras.runs import Run
+
 
 def test_the_run_folder_holds_what_the_docs_say(mlp_run):
     names = {path.name for path in mlp_run.iterdir()}
-    assert names == {"config.json", "checkpoints", "samples", "samples.gif", "history.csv", "losses.png", "model.keras"}
+    assert names == {".lock", "config.json", "checkpoints", "samples", "samples.gif", "history.csv", "losses.png", "model.keras"}
     assert sorted(p.name for p in (mlp_run / "samples").iterdir()) == [f"step-000000{k}.png" for k in (3, 6, 7)]
     config = json.loads((mlp_run / "config.json").read_text())
-    assert set(config) == {*common.SETTINGS, "precision"}
+    assert set(config) == set(settings.NAMES) and config["shape"] == [28, 28, 1]
     assert config["recipe"] == "tutorial_mlp" and config["batch_size"] == 8 and config["latent_dim"] == 100
     assert (
         config["steps"] == 7
@@ -93,17 +96,17 @@ def test_minutes(few_digits, tmp_path):
 
     assert train_run(out, few_digits, "--recipe", "tutorial_mlp", "--minutes", 0.02) == 0
     made = steps()
-    assert made >= 1 and train_mnist.seconds_so_far(out) >= 1.2
+    assert made >= 1 and Run(out).seconds >= 1.2
     assert train_run(out, few_digits, "--resume") == 0 and steps() == made, "the time is up"
     assert train_run(out, few_digits, "--resume", "--minutes", 0.04) == 0 and steps() > made
-    assert 2.4 <= train_mnist.seconds_so_far(out)
+    assert 2.4 <= Run(out).seconds
 
 
 def test_lists_and_shows_recipes(capsys):
     assert train_mnist.main(["--list-recipes"]) == 0
     assert "wgan_gp" in capsys.readouterr().out
     assert train_mnist.main(["--show-recipe", "wgan_gp"]) == 0
-    assert "GradientPenalty(weight=10.0)" in capsys.readouterr().out
+    assert "regularizers.GradientPenalty(10.0),),  # Gulrajani et al. 2017, algorithm 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
@@ -212,8 +215,16 @@ def test_killed_five_times_the_final_weights_are_the_same_bytes(few_digits, tmp_
         (["--data", "/nowhere"], "No data at /nowhere"),
         (["--batch-size", "601"], "Received: 600"),
         (["--recipe", "cgan", "--data", "{unlabelled}"], "needs labels"),
-        (["--data", "{large}"], r"takes images of shape (batch, 28, 28, 1). Received: shape (32, 32, 32, 1)"),
-        (["--recipe", "ring"], "The recipe ring takes data of shape (2,)"),
+        (["--recipe", "tutorial_mlp", "--data", "{large}"], "published network of one shape, (28, 28, 1). Received: shape=(32, 32, 1)"),
+        (["--recipe", "ring"], "Dense networks of points have shape=(dimensions,). Received: shape=(28, 28, 1)"),
+        (["--image-size", "64"], "has examples of shape (28, 28, 1), where (64, 64, 1) is expected"),
+        (["--channels", "3"], "where (28, 28, 3) is expected"),
+        (["--image-size", "7"], "--image-size: must be a number of pixels from 8 to 4096, or HEIGHTxWIDTH. Received: 7"),
+        (["--image-size", "64x"], "--image-size: must be"),
+        (["--channels", "2"], "--channels: invalid choice"),
+        (["--recipe", "no_file.py:mine"], "there is no file no_file.py"),
+        (["--recipe", "json:dump"], "a function without arguments"),
+        (["--jit", "on", "--deterministic"], "cannot go with --deterministic"),
         (["--resume"], "not a run folder"),
     ],
 )
@@ -244,14 +255,15 @@ def test_train_refuses_a_folder_in_use(mlp_run, few_digits, tmp_path, capsys):
 
 def test_train_refuses_a_folder_that_another_process_trains_in(mlp_run, few_digits, tmp_path, capsys):
     shutil.copytree(mlp_run, tmp_path / "run")
-    with train_mnist.claimed(tmp_path / "run"):
+    with filelock.FileLock(tmp_path / "run" / ".lock"):
         assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 9) == 2
     assert "Another process is training" in capsys.readouterr().err
     assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 9) == 0
-    with train_mnist.claimed(tmp_path / "begins"):  # both saw an empty folder, and the other was faster
+    (tmp_path / "begins").mkdir()
+    with filelock.FileLock(tmp_path / "begins" / ".lock"):  # both saw an empty folder, and the other was faster
         assert train_run(tmp_path / "begins", few_digits, "--recipe", "tutorial_mlp", "--steps", 1) == 2
     assert "Another process is training" in capsys.readouterr().err
-    assert not list((tmp_path / "begins").iterdir())
+    assert [path.name for path in (tmp_path / "begins").iterdir()] == [".lock"]
 
 
 def test_train_refuses_a_place_it_cannot_write_to(few_digits, tmp_path, capsys):
@@ -292,3 +304,83 @@ def test_equal_points_are_drawn_without_warnings(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # matplotlib's
         assert train_mnist.main([*arguments, "--out", str(tmp_path / "run")]) == 0
+
+
+RECIPE = """
+import dataclasses
+import keras
+from gan_keras import recipes
+
+@keras.saving.register_keras_serializable(package="mine")
+class Halved(keras.layers.Layer):
+    def call(self, x):
+        return 0.5 * x
+
+def discriminator(num_classes=None, shape=(28, 28, 1)):
+    images = keras.Input(shape)
+    x = keras.layers.Dense(16, activation="relu")(Halved()(keras.layers.Flatten()(images)))
+    return keras.Model(images, keras.layers.Dense(1)(x))
+
+def colours():
+    \"\"\"Small colour pictures.\"\"\"
+    return dataclasses.replace(
+        recipes.default(),
+        discriminator=discriminator,  # small
+        batch_size=8,  # small
+        steps=2,  # few
+    )
+"""
+
+FEATURES = """
+def features(images):
+    return images[:, ::8, ::8].reshape(len(images), -1).astype("float32")
+"""
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    rng = np.random.default_rng(0)
+    for side, number in (("train", 12), ("test", 110)):
+        (tmp_path / "photographs" / side).mkdir(parents=True)
+        for k in range(number):
+            Image.fromarray(rng.integers(0, 256, (40, 50, 3), "uint8")).save(tmp_path / "photographs" / side / f"{k}.png")
+    return tmp_path / "photographs"
+
+
+def test_ones_own_recipe_and_images_through_all_scripts(photographs, tmp_path, monkeypatch):
+    """Each script in a process of its own, which has to find the recipe again; colour, 32x48."""
+    (tmp_path / "recipe_of_mine.py").write_text(RECIPE)
+    (tmp_path / "features_of_mine.py").write_text(FEATURES)
+    monkeypatch.chdir(tmp_path)
+
+    def script(name, *arguments):
+        command = [sys.executable, SCRIPTS / f"{name}.py", *arguments]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    size = ["--image-size", "32x48", "--channels", "3"]
+    out = script("train_mnist", "--recipe", "recipe_of_mine.py:colours", "--data", "photographs", *size)
+    assert "Small colour pictures." in out and "12 images of 32x48x3" in out
+    script("train_mnist", "--out", "runs/colours", "--resume", "--steps", "4")
+    run = Run("runs/colours")
+    assert int(run.load().step.numpy()) == 4 and run.settings["shape"] == [32, 48, 3]
+    assert run.settings["recipe"] == f"{tmp_path / 'recipe_of_mine.py'}:colours" and run.recipe.batch_size == 8
+    script("train_mnist", "--out", "straight", "--recipe", "recipe_of_mine.py:colours", "--data", "photographs", *size, "--steps", "4")
+    weights = [b"".join(w.tobytes() for w in Run(folder).load().get_weights()) for folder in ("straight", "runs/colours")]
+    assert weights[0] == weights[1]
+    script("sample", "runs/colours", "--num", "3", "--out", "samples.npz")
+    assert np.load("samples.npz")["images"].shape == (3, 32, 48, 3)
+    names = ["--metrics", "frechet", "memorisation"]
+    out = script("evaluate", "runs/colours", "--num", "100", "--extractor", "features_of_mine.py:features", *names)
+    assert "unnamed extractor features" in out and run.report.exists() and run.report_picture.exists()
+    script("export", "runs/colours", "--out", "exported")
+    assert "recipe_of_mine" not in str(list((tmp_path / "exported").rglob("*")))
+
+
+def test_classes_are_those_of_ones_own_images(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32), "uint8")
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=np.arange(40) % 13)
+    arguments = ["--recipe", "cgan", "--data", str(tmp_path / "own.npz"), "--batch-size", "8", "--steps", "1"]
+    assert train_mnist.main([*arguments, "--out", str(tmp_path / "run")]) == 0
+    assert Run(tmp_path / "run").load().num_classes == 13

@@ -1,0 +1,305 @@
+"""The run folder: the settings, checkpoints, history, pictures and model of one training, in one place.
+
+    run = Run.new("runs/mine", recipe="dcgan", steps=2000)
+    gan = run.train()
+    gan = Run("runs/mine").load()  # later, in another process
+"""
+
+import contextlib
+import csv
+import dataclasses
+import functools
+import json
+import math
+import pathlib
+
+import filelock
+import keras
+
+from gan_keras import callbacks, data, files, networks, plots, recipes, replicas, settings
+
+
+class Run:
+    """A training and its folder. `Run(folder)` opens one, `Run.new` begins one.
+
+    Args:
+        folder: The folder of a run that has begun.
+
+    Attributes:
+        folder: `pathlib.Path`; the files below are in it.
+        settings: What config.json holds: recipe, seed, batch_size, latent_dim, num_classes, data, split, shape, jit, precision,
+            steps or minutes, the recipe's values, versions.
+        model: The finished GAN, model.keras.
+        checkpoints, samples, tensorboard: Folders of the checkpoints, of the sample grids, of the event files.
+        history, curves, animation, manifold: history.csv and the pictures of the whole run.
+        report, report_picture: What an evaluation writes.
+
+    Raises:
+        ValueError: The folder is not that of a run, or its settings are damaged.
+    """
+
+    def __init__(self, folder, _settings=None):
+        self.folder = folder = pathlib.Path(folder)
+        self.model, self.history, self.curves = folder / "model.keras", folder / "history.csv", folder / "losses.png"
+        self.checkpoints, self.samples, self.tensorboard = folder / "checkpoints", folder / "samples", folder / "tensorboard"
+        self.animation, self.manifold = folder / "samples.gif", folder / "manifold.png"
+        self.report, self.report_picture = folder / "report.json", folder / "report.png"
+        self._config, self._is_new = folder / "config.json", _settings is not None
+        self._lock = filelock.FileLock(folder / ".lock")
+        self.settings = _settings or self._read()
+
+    @classmethod
+    def new(cls, folder, **given):
+        """A run that is to begin. Nothing is written before `train`.
+
+        Args:
+            folder: Empty, or not there yet.
+            given: As in `settings.resolve`: recipe, steps or minutes, seed, batch_size, latent_dim, data, split, shape, jit,
+                precision. What is left out is the recipe's.
+
+        Raises:
+            ValueError: A setting is out of range, or the folder is taken.
+        """
+        run = cls(folder, settings.resolve(**given))
+        if replicas.is_chief():  # of several workers the others come when it may have begun already
+            run.check_free()
+        images, labels = run.training_data
+        run.settings["shape"] = list(images.shape[1:])
+        chosen = recipes.get(run.settings["recipe"])
+        if chosen.num_classes is not None:
+            # The ten digits of a recipe, or as many classes as the user's own images have.
+            own = run.settings["data"] != chosen.data and labels is not None
+            run.settings["num_classes"] = int(labels.max()) + 1 if own else chosen.num_classes
+        return run
+
+    def go_on(self, steps=None, minutes=None, **given):
+        """Set how far a run goes, to steps or minutes in all. Other settings that are given must be those it has.
+
+        Raises:
+            ValueError: The run has other settings, or its recipe has changed since.
+        """
+        for name, value in given.items():
+            value = settings.absolute(value) if name in ("recipe", "data") else list(value) if name == "shape" else value
+            if value != self.settings[name] and (name, value) != ("jit", "auto"):
+                raise ValueError(
+                    f"{self.folder} holds a run with {name} {self.settings[name]!r}, not {value!r}. Leave that out to go on with "
+                    "the run, or choose another folder."
+                )
+        changed = [name for name in self.recipe.differs_from(self.settings["values"]) if name not in settings.OWN]
+        if changed:
+            raise ValueError(
+                f"The recipe {self.settings['recipe']} has changed since {self.folder} was begun, in {', '.join(changed)}; the run "
+                "cannot go on as it began. Use the version of gan_keras in its config.json, or begin another run."
+            )
+        if steps or minutes:
+            self.settings.update(steps=steps, minutes=None if steps else minutes)
+
+    @functools.cached_property
+    def recipe(self):
+        """The recipe, with this run's batch size, latents and labels."""
+        chosen = recipes.get(self.settings["recipe"])
+        own = {name: self.settings.get(name, getattr(chosen, name)) for name in ("batch_size", "latent_dim", "num_classes")}
+        return dataclasses.replace(chosen, **own)
+
+    def data(self, split):
+        """Images and labels of the run's data, as `data.load` returns them."""
+        source, shape = self.settings["data"], self.settings["shape"]
+        height, width, channels = shape if shape and len(shape) == 3 else (28, 28, 1)
+        images, labels = data.load(source, split, (height, width), channels)
+        if shape and list(images.shape[1:]) != list(shape):
+            raise ValueError(
+                f"{source} has examples of shape {images.shape[1:]}, where {tuple(shape)} is expected. Only folders of images are "
+                "read in a shape of your choice."
+            )
+        return images, labels
+
+    @functools.cached_property
+    def training_data(self):
+        """Images and labels that the run trains on."""
+        return self.data(self.settings["split"])
+
+    def build(self, *periods):
+        """The compiled GAN, untrained.
+
+        Args:
+            periods: Numbers of steps between which callbacks act. Several steps are handed to TensorFlow at once, as the recipe
+                says, where all actions fall between two such calls.
+        """
+        ends = [*periods, self.settings["steps"] or 0, *self._checkpoint().steps()]
+        at_once = 1 if replicas.distributed() else math.gcd(self.recipe.steps_per_execution, *ends)
+        with networks.precision(settings.POLICIES[self.settings["precision"]]):
+            return self.recipe.build(self.settings["seed"], self.settings["jit"] == "on", at_once, self.settings["shape"])
+
+    def load(self):
+        """The trained GAN: the finished model, or the newest complete checkpoint of a run that is still training.
+
+        Raises:
+            ValueError: There is neither, or the file is damaged.
+        """
+        if not self.model.is_file():
+            if not self._checkpoint().steps():
+                raise ValueError(f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")
+            gan = self.build()
+            self._checkpoint().restore(gan)
+            return gan
+        if ":" in self.settings["recipe"]:
+            recipes.find(self.settings["recipe"])  # knows the classes of the user's own that model.keras names
+        with files.reading(f"{self.model} cannot be read", "If it is damaged, delete it to take the newest checkpoint."):
+            return keras.models.load_model(self.model)
+
+    # Training.
+
+    def check(self, gan):
+        """Raise ValueError unless the GAN can train on the run's data. Nothing is written."""
+        images, labels = self.training_data
+        gan.check_data(data.batches(*self._inputs(gan)))
+        if gan.conditional:
+            gan.check_labels(labels)
+
+    @contextlib.contextmanager
+    def claimed(self, gan):
+        """Hold the folder until the block or the process ends: two trainings in one would spoil each other's files.
+
+        Of several workers the first holds it.
+
+        Raises:
+            ValueError: Another process trains in it, or it cannot be written.
+        """
+        if not replicas.is_chief(gan.distribute_strategy):
+            yield
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise ValueError(f"Another process is training in {self.folder}. Wait for it, or choose another folder.") from error
+        except OSError as error:
+            raise ValueError(f"Cannot write to {self.folder}: {error.strerror}. Choose another folder.") from error
+        try:
+            if self._is_new and self._config.exists():
+                raise ValueError(f"Another process has begun a run in {self.folder}. Choose another folder.")
+            yield
+        finally:
+            self._lock.release()
+
+    def restore(self, gan):
+        """Put the newest complete checkpoint into the GAN and return its step, 0 where there is none."""
+        start, steps = self._checkpoint().restore(gan), self.settings["steps"]
+        if steps and start > steps:
+            raise ValueError(
+                f"The run in {self.folder} has made {start:,} steps already. Received: steps={steps}; give more to go on."
+            )
+        return start
+
+    def train(self, gan=None, log_every=100, sample_every=250, checkpoint_every=500, callbacks=(), verbose="auto"):
+        """Train from the newest checkpoint to the end that the settings name, then save model and pictures.
+
+        Args:
+            gan: A GAN that `build` has built, and `restore` has restored; `None`: one is built, checked and restored here.
+            log_every, sample_every, checkpoint_every: Steps between rows of the history, sample grids, checkpoints.
+            callbacks: More Keras callbacks. They come before the checkpoint.
+            verbose: As in `keras.Model.fit`.
+
+        Returns:
+            The trained GAN.
+        """
+        begin = gan is None
+        if begin:
+            gan = self.build(log_every, sample_every, checkpoint_every)
+            self.check(gan)
+        with self.claimed(gan):
+            if begin:
+                self.restore(gan)
+            chief = replicas.is_chief(gan.distribute_strategy)
+            if chief:
+                self._write_settings()
+            if not self._finished(gan):
+                if chief:
+                    self.model.unlink(missing_ok=True)  # of an earlier part of the run: the checkpoints are ahead of it
+                checkpoint = self._checkpoint(checkpoint_every)
+                self._fit(gan, log_every, sample_every, checkpoint, callbacks, verbose if chief else 0)
+            if chief:
+                self._conclude(gan)
+        return gan
+
+    def _fit(self, gan, log_every, sample_every, checkpoint, more, verbose):
+        images, _ = self.training_data
+        start = int(gan.step.numpy())
+        history = callbacks.HistoryFile(self.history, log_every)
+        gan.fit(
+            replicas.share(lambda shard: data.batches(*self._inputs(gan, start), shard), gan.distribute_strategy),
+            verbose=verbose,
+            steps_per_epoch=self.settings["steps"] and self.settings["steps"] - start,
+            callbacks=[
+                callbacks.NonFiniteGuard(),
+                *([_StopAfter(self.settings["minutes"], history)] if self.settings["minutes"] else []),
+                callbacks.SampleGrid(
+                    self.samples, sample_every, seed=self.settings["seed"], real=images[:10_000] if images.ndim == 2 else None
+                ),
+                history,
+                *more,
+                checkpoint,  # last, so that what it resumes from has its picture and its row
+            ],
+        )
+
+    def _inputs(self, gan, start=0):
+        images, labels = self.training_data
+        labels = labels if gan.conditional else None
+        return images, labels, self.recipe.batch_per_step, gan.value_range, self.settings["seed"], start
+
+    def _checkpoint(self, every=500):
+        return callbacks.Checkpoint(self.checkpoints, every)
+
+    def _finished(self, gan):
+        steps, minutes = self.settings["steps"], self.settings["minutes"]
+        return int(gan.step.numpy()) == steps or bool(minutes) and self.seconds >= 60 * minutes
+
+    @property
+    def seconds(self):
+        """Training seconds so far, by history.csv, whose last row a killed process may have left incomplete."""
+        try:
+            with open(self.history, newline="") as file:
+                return max((float(row["seconds"] or 0) for row in csv.DictReader(file)), default=0.0)
+        except FileNotFoundError:
+            return 0.0
+
+    def _conclude(self, gan):
+        with files.replacing(self.model) as temporary:
+            gan.save(temporary)
+        plots.animation(sorted(self.samples.glob("step-*.png")), self.animation)
+        plots.curves(self.history, self.curves)
+        if gan.latent_dim == 2 and not gan.conditional and gan.makes_images:
+            plots.manifold(gan).save(self.manifold)
+
+    # config.json.
+
+    def _read(self):
+        if not self._config.exists():
+            raise ValueError(f"{self.folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py.")
+        with files.reading(f"{self._config} cannot be read", "Begin another run."):
+            found = files.read_json(self._config)
+        return settings.completed(found, self._config)
+
+    def _write_settings(self):
+        with files.replacing(self._config) as temporary:
+            temporary.write_text(json.dumps(self.settings, indent=2) + "\n")
+        self._is_new = False
+
+    def check_free(self):
+        """Raise ValueError if the folder of a new run holds a run, or anything else."""
+        if self._config.exists():
+            raise ValueError(f"{self.folder} holds a run already. Add --resume (in Python: Run(folder)) to go on with it, or choose another folder.")
+        if self.folder.exists() and not (self.folder.is_dir() and all(p.name.startswith(".") for p in self.folder.iterdir())):
+            raise ValueError(f"{self.folder} exists and is not an empty folder. Choose another folder.")
+
+
+class _StopAfter(keras.callbacks.Callback):
+    """Ends training after the call of TensorFlow (up to 20 steps of a toy) in which the time is up."""
+
+    def __init__(self, minutes, history):
+        super().__init__()
+        self.minutes, self.history = minutes, history
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.history.seconds >= 60 * self.minutes:
+            self.model.stop_training = True

@@ -1,0 +1,143 @@
+"""The settings of a run: what decides its result, complete and checked. A run folder keeps them in config.json."""
+
+import math
+import pathlib
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_keras import data as data_sets
+from gan_keras import recipes, replicas
+from gan_keras._version import __version__
+from gan_keras.random import MAX_STEPS
+
+# The name of a precision > Keras' dtype policy.
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+# What config.json holds; num_classes besides, where there are labels.
+NAMES = "recipe seed batch_size latent_dim data split shape jit precision steps minutes values versions".split()
+
+# Attributes of a recipe that the settings hold themselves.
+OWN = ("batch_size", "latent_dim", "num_classes", "data", "steps")
+
+
+def resolve(
+    recipe="default",
+    *,
+    steps=None,
+    minutes=None,
+    seed=0,
+    batch_size=None,
+    latent_dim=None,
+    data=None,
+    split="train",
+    shape=None,
+    jit="auto",
+    precision="float32",
+):
+    """The settings of a new run, as JSON: what is left out is the recipe's, and paths are absolute.
+
+    Args:
+        recipe: As `recipes.get` takes it.
+        steps: Training steps in all; `None`: the recipe's.
+        minutes: Train for this long instead.
+        seed: Integer from 0 to 2^31 - 1: of the initial weights, the order of the data, the noise.
+        batch_size, latent_dim, data: `None`: the recipe's.
+        split: The part of the data to train on, as in `data.load`.
+        shape: (height, width, channels) to which a folder of images is read; other data have their own.
+        jit: "on" or "off": XLA; "auto": on with a GPU, and where the recipe is faster for it.
+        precision: "float32", "bfloat16" or "float16": what is computed in; weights are float32.
+
+    Raises:
+        ValueError: An unknown recipe, or a setting out of range.
+    """
+    chosen = recipes.get(recipe)
+    faster = not replicas.distributed() and (chosen.jit_on_cpu or tf.config.list_physical_devices("GPU"))
+    settings = {
+        "recipe": absolute(recipe),
+        "seed": seed,
+        "batch_size": chosen.batch_size if batch_size is None else batch_size,
+        "latent_dim": chosen.latent_dim if latent_dim is None else latent_dim,
+        "data": absolute(chosen.data if data is None else data),
+        "split": split,
+        "shape": None if shape is None else list(shape),
+        "jit": ("on" if faster else "off") if jit == "auto" else jit,  # settled now: bits differ between the two
+        "precision": precision,
+        "steps": chosen.steps if steps is None and minutes is None else steps,
+        "minutes": minutes,
+        "values": {name: value for name, value in chosen.values().items() if name not in OWN},
+        "versions": versions(),
+    }
+    check(settings, "these settings")
+    return settings
+
+
+def completed(found, where):
+    """Settings read from the file `where`, with what runs of earlier versions lack.
+
+    Raises:
+        ValueError: Something is missing, of another type, or out of range.
+    """
+    missing = [n for n in NAMES if n not in ("shape", "precision") and not (isinstance(found, dict) and n in found)]
+    if missing:
+        raise ValueError(f"{where} is not what a training writes. It lacks {', '.join(missing)}.")
+    shape = list(data_sets.shape_of(found["data"])) if found["data"] in data_sets.NAMES else [28, 28, 1]
+    settings = {"precision": "float32", "shape": shape, **found}
+    check(settings, where)
+    return settings
+
+
+def check(settings, where):
+    """Raise ValueError where a setting is of another type or out of range."""
+
+    def integer(low, high):
+        return lambda value: type(value) is int and low <= value <= high
+
+    def sizes(value):
+        return isinstance(value, (list, tuple)) and len(value) in (1, 3) and all(map(integer(1, 2**20), value))
+
+    def text(value):
+        return isinstance(value, str) and value != ""
+
+    rules = {
+        "recipe": (text, "a name"),
+        "seed": (integer(0, 2**31 - 1), "an integer from 0 to 2^31 - 1"),
+        "batch_size": (integer(1, 2**31 - 1), "an integer of 1 or more"),
+        "latent_dim": (integer(1, 2**31 - 1), "an integer of 1 or more"),
+        "data": (text, "a name or a path"),
+        "split": (lambda value: text(value) and not value.startswith("test"), "a part of 'train': test images are not for training"),
+        "shape": (lambda value: value is None or sizes(value), "(height, width, channels)"),
+        "jit": (("on", "off").__contains__, "'on', 'off' or, at the beginning, 'auto'"),
+        "precision": (lambda value: isinstance(value, str) and value in POLICIES, f"one of {', '.join(POLICIES)}"),
+        "steps": (lambda value: value is None or integer(1, MAX_STEPS)(value), f"an integer from 1 to {MAX_STEPS:,}"),
+        "minutes": (lambda value: value is None or isinstance(value, (int, float)) and 0 < value < math.inf, "above 0"),
+        "values": (lambda value: isinstance(value, dict), "an object"),
+    }
+    for name, (good, expected) in rules.items():
+        if not good(settings[name]):
+            raise ValueError(f"{name}, in {where}, must be {expected}. Received: {settings[name]!r}")
+    if settings["steps"] is None and settings["minutes"] is None:
+        raise ValueError(f"{where} name neither steps nor minutes.")
+
+
+def absolute(name):
+    """A name of a data set or a recipe as it is; a path as an absolute one."""
+    if name in data_sets.NAMES or name in recipes.RECIPES:
+        return name
+    path, colon, function = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        return f"{pathlib.Path(path).resolve()}:{function}"
+    return name if colon else str(pathlib.Path(name).resolve())
+
+
+def versions():
+    """What a result was made with."""
+    return {
+        "gan_keras": __version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
