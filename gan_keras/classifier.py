@@ -38,12 +38,12 @@ def _convolution(x, filters, padding="valid"):
 class DigitClassifier:
     """Features and class probabilities of digits, by the network that comes with the package.
 
-    A small convolutional network, 168,106 weights, trained by scripts/train_classifier.py on the 60,000 training digits of
+    A small convolutional network, 168,106 weights, trained by scripts/lab/train_classifier.py on the 60,000 training digits of
     MNIST only, with small shifts, turns and zooms; 99.69 % of the test digits are classified rightly. Features are its 64
     activations before the logits, as FID takes those of Inception.
 
     Args:
-        weights: Path of a .weights.h5 file that scripts/train_classifier.py wrote; the default comes with the package.
+        weights: Path of a .weights.h5 file that scripts/lab/train_classifier.py wrote; the default comes with the package.
 
     Attributes:
         identity: "digits-" and twelve hexadecimal digits of the SHA-256 of the weights. Distances of features compare only
@@ -59,8 +59,8 @@ class DigitClassifier:
             self._network.load_weights(weights)
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f"{weights} cannot be read as the classifier's weights: {error}. Write it with scripts/train_classifier.py, or "
-                "install the package anew."
+                f"{weights} cannot be read as the classifier's weights: {error}. Write it with "
+                "scripts/lab/train_classifier.py, or install the package anew."
             ) from error
         digest = hashlib.sha256(b"".join(array.tobytes() for array in self._network.get_weights()))
         self.identity = f"digits-{digest.hexdigest()[:12]}"

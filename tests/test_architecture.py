@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
+import versions
 from helpers import environment
-from lab import versions
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "gan_keras"
 

@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import train_classifier
 
 from gan_keras import classifier, data
 
@@ -57,8 +58,6 @@ def test_refuses_damaged_weights(tmp_path):
 
 @pytest.mark.slow
 def test_it_can_be_made_again(tmp_path, capsys):
-    import train_classifier
-
     identities = []
     for k in range(2):
         out = tmp_path / f"{k}.weights.h5"
@@ -73,8 +72,6 @@ def test_it_can_be_made_again(tmp_path, capsys):
 
 
 def test_training_refuses_nonsense(tmp_path, capsys):
-    import train_classifier
-
     assert train_classifier.main(["--out", str(tmp_path / "weights.txt")]) == 2
     assert "must end in .weights.h5" in capsys.readouterr().err
     assert train_classifier.main(["--out", str(tmp_path / "a.weights.h5"), "--epochs", "0"]) == 2

@@ -1,4 +1,4 @@
-"""scripts/reproduce.py: the ledger holds what the runs say."""
+"""scripts/lab/reproduce.py: the ledger holds what the runs say."""
 
 import dataclasses
 import shutil
@@ -92,7 +92,8 @@ def test_the_ledger_is_written_from_the_runs(tmp_path, monkeypatch):
     assert (tmp_path / "results.md").read_text() == written
 
 
-def test_centroids_are_those_of_k_means():
+def test_centroids_start_from_the_chosen_images():
+    pytest.importorskip("sklearn", reason="scikit-learn is of the optional extra lab")
     rng = np.random.default_rng(0)
     images = np.concatenate(
         [np.full((50, 2, 2, 1), level) + 0.01 * rng.normal(size=(50, 2, 2, 1)) for level in (0.2, 0.8)]

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import load_test
 import numpy as np
 import pytest
 import serve
@@ -254,8 +255,6 @@ def test_the_demo_page_holds_no_markup_of_the_model():
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads the memory in use from Linux")
 def test_two_thousand_requests_from_eight_clients(server, capsys):
-    import load_test
-
     address, process = server
 
     def memory():

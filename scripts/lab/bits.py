@@ -13,9 +13,7 @@ import json
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
-import common  # first: it sets the environment up
+from lab import common  # first: it sets the environment up
 
 import keras
 import tensorflow as tf

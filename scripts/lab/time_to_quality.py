@@ -1,10 +1,11 @@
-"""How good are the samples after so many seconds? The trainings behind `benchmark.py --time-to-quality`."""
+"""How good are the samples after so many seconds? Trains for equal time and measures. See docs/performance.md."""
 
 import json
 import os
+import sys
 import time
 
-import common  # first: it sets the environment up
+from lab import common, json_file  # first: it sets the environment up
 
 import keras
 import numpy as np
@@ -81,52 +82,6 @@ class Quality(keras.callbacks.Callback):
             self.model.stop_training = not self.marks
 
 
-def time_to_quality(args, out):
-    """Train every contestant for equal time, and write figures against seconds as JSON and as a picture."""
-    conditions = {"versions": common.versions(), "cores": os.cpu_count(), "minutes": args.minutes}
-    conditions["recipes"] = {name: recipes.get(name).values() for name in CONTESTANTS if name in recipes.RECIPES}
-    report = begun(out, {**conditions, "features": DigitClassifier().identity, "samples": SAMPLES})
-    train, test = data.load("mnist", "train")[0], data.load("mnist", "test")[0]
-    evaluator = evaluation.Evaluator(train, test)
-    end = 60 * args.minutes
-    marks = [*(mark for mark in MARKS if mark < end), end]
-    asked = [(name, seed) for name in args.contestants for seed in range(args.seeds)]
-    todo = [(name, seed) for name, seed in asked if str(seed) not in report["runs"].get(name, {})]
-    print(
-        f"{', '.join(args.contestants)}: {args.seeds} seed(s) each, {len(asked) - len(todo)} training(s) already in {out}."
-    )
-    print(f"{len(todo)} to do, {args.minutes:g} minutes each, {len(todo) * args.minutes:g} minutes in all.")
-    for name, seed in todo:
-        keras.backend.clear_session()
-        model, stream, draw = CONTESTANTS[name](train, seed)
-
-        def look():
-            figures = evaluator.figures(evaluator.describe([(draw(), None)]), ["frechet", "manifold"])
-            return {key: figures[key][0] for key in ("frechet_distance", "coverage")}
-
-        quality = Quality(marks, look)
-        print(f"\n{name}, seed {seed}", flush=True)
-        model.fit(stream, shuffle=False, steps_per_epoch=10**7, verbose=0, callbacks=[quality, Progress(quality)])
-        report["runs"].setdefault(name, {})[str(seed)] = quality.points
-        out.write_text(json.dumps(report, indent=2) + "\n")
-    draw_curves(report, out.with_suffix(".png"))
-    print(f"\nResults {out}\nPicture {out.with_suffix('.png')}")
-    return 0
-
-
-def begun(out, conditions):
-    """The report in `out`, to which trainings are added, or a new one."""
-    if not out.exists():
-        return {**conditions, "runs": {}}
-    with files.reading(f"{out} exists and is no JSON", "Choose another --out."):
-        report = files.read_json(out)
-    old = report if isinstance(report, dict) else {}
-    same = all(old.get(key) == value for key, value in conditions.items() if key != "recipes")
-    if not same or not isinstance(old.get("runs"), dict) or not recipes.unchanged(old["recipes"], conditions["recipes"]):
-        raise ValueError(f"{out} holds something else, or trainings under other conditions. Choose another --out.")
-    return report
-
-
 class Progress(keras.callbacks.Callback):
     """A line for each look."""
 
@@ -144,6 +99,34 @@ class Progress(keras.callbacks.Callback):
             )
 
 
+def train(name, seed, minutes, images, evaluator):
+    """The looks at one training: [{"seconds", "steps", "frechet_distance", "coverage"}, ...]."""
+    keras.backend.clear_session()
+    model, stream, draw = CONTESTANTS[name](images, seed)
+
+    def look():
+        figures = evaluator.figures(evaluator.describe([(draw(), None)]), ["frechet", "manifold"])
+        return {key: figures[key][0] for key in ("frechet_distance", "coverage")}
+
+    end = 60 * minutes
+    quality = Quality([*(mark for mark in MARKS if mark < end), end], look)
+    model.fit(stream, shuffle=False, steps_per_epoch=10**7, verbose=0, callbacks=[quality, Progress(quality)])
+    return quality.points
+
+
+def begun(out, conditions):
+    """The report in `out`, to which trainings are added, or a new one."""
+    if not out.exists():
+        return {**conditions, "runs": {}}
+    with files.reading(f"{out} exists and is no JSON", "Choose another --out."):
+        report = files.read_json(out)
+    old = report if isinstance(report, dict) else {}
+    same = all(old.get(key) == value for key, value in conditions.items() if key != "recipes")
+    if not same or not isinstance(old.get("runs"), dict) or not recipes.unchanged(old["recipes"], conditions["recipes"]):
+        raise ValueError(f"{out} holds something else, or trainings under other conditions. Choose another --out.")
+    return report
+
+
 def draw_curves(report, path):
     """The median over seeds of each figure against seconds."""
     panels = {}
@@ -156,3 +139,42 @@ def draw_curves(report, path):
             for name, runs in report["runs"].items()
         }
     plots.lines(panels, path, "seconds of training", logarithmic=("Frechet distance",))
+
+
+def parse(argv):
+    minutes, default = common.between(0.001, 60 * 24, float), "default: %(default)s"
+    parser = common.Parser(description=__doc__)
+    parser.add_argument("--minutes", type=minutes, default=20.0, metavar="M", help=f"of each training; {default}")
+    known = {"choices": CONTESTANTS, "default": list(CONTESTANTS), "metavar": "NAME"}
+    parser.add_argument("--contestants", nargs="+", **known, help=f"of {', '.join(CONTESTANTS)}; default: all")
+    seeds = common.between(1, 1000)
+    parser.add_argument("--seeds", type=seeds, default=1, metavar="K", help=f"trainings of each contestant; {default}")
+    out = {"type": json_file, "default": "time_to_quality.json", "metavar": "FILE"}
+    parser.add_argument("--out", **out, help=f"results, added to what is there; a chart is drawn beside it; {default}")
+    return parser.parse_args(argv)
+
+
+@common.command
+def main(argv=None):
+    args = parse(argv)
+    conditions = {"versions": common.versions(), "cores": os.cpu_count(), "minutes": args.minutes}
+    conditions["recipes"] = {name: recipes.get(name).values() for name in CONTESTANTS if name in recipes.RECIPES}
+    report = begun(args.out, {**conditions, "features": DigitClassifier().identity, "samples": SAMPLES})
+    asked = [(name, seed) for name in args.contestants for seed in range(args.seeds)]
+    todo = [(name, seed) for name, seed in asked if str(seed) not in report["runs"].get(name, {})]
+    made = len(asked) - len(todo)
+    print(f"{', '.join(args.contestants)}: {args.seeds} seed(s) each, {made} training(s) already in {args.out}.")
+    print(f"{len(todo)} to do, {args.minutes:g} minutes each, {len(todo) * args.minutes:g} minutes in all.")
+    images = data.load("mnist", "train")[0]
+    evaluator = evaluation.Evaluator(images, data.load("mnist", "test")[0])
+    for name, seed in todo:
+        print(f"\n{name}, seed {seed}", flush=True)
+        report["runs"].setdefault(name, {})[str(seed)] = train(name, seed, args.minutes, images, evaluator)
+        args.out.write_text(json.dumps(report, indent=2) + "\n")
+    draw_curves(report, args.out.with_suffix(".png"))
+    print(f"\nResults {args.out}\nPicture {args.out.with_suffix('.png')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

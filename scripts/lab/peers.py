@@ -188,6 +188,30 @@ def check_plain(gan):
         )
 
 
+def squared_slopes(discriminator, images):
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        scores = discriminator(images, training=True)
+    return tf.reduce_sum(tf.square(tape.gradient(scores, images)), axis=[1, 2, 3])
+
+
+def plain_d_loss(gan, real, fake):
+    discriminator, penalties = gan.discriminator, {r.name: r for r in gan.game_regularizers}
+    real_scores, fake_scores = discriminator(real, training=True), discriminator(fake, training=True)
+    if isinstance(gan.adversarial_loss, Wasserstein):
+        loss = tf.reduce_mean(fake_scores) - tf.reduce_mean(real_scores)
+    else:
+        loss = tf.reduce_mean(tf.nn.softplus(-real_scores)) + tf.reduce_mean(tf.nn.softplus(fake_scores))
+    if "r1" in penalties:
+        r1 = penalties["r1"]
+        loss += r1.weight / 2 * tf.reduce_mean(squared_slopes(discriminator, real[:: r1.every]))
+    if "gradient_penalty" in penalties:
+        between = real + tf.random.uniform((real.shape[0], 1, 1, 1)) * (fake - real)
+        slopes = tf.sqrt(squared_slopes(discriminator, between) + 1e-12)
+        loss += penalties["gradient_penalty"].weight * tf.reduce_mean((slopes - 1.0) ** 2)
+    return loss
+
+
 def plain_step(gan):
     """The step of a compiled `GAN` by hand: alternating, non-saturating or Wasserstein, R1 or gradient penalty; a `tf.function`.
 
@@ -195,30 +219,7 @@ def plain_step(gan):
     """
     check_plain(gan)
     generator, discriminator = gan.generator, gan.discriminator
-    wasserstein = isinstance(gan.adversarial_loss, Wasserstein)
-    penalties = {r.name: r for r in gan.game_regularizers}
-    n_critic = gan.schedule.batches_per_step
-
-    def squared_slopes(images):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(images)
-            scores = discriminator(images, training=True)
-        return tf.reduce_sum(tf.square(tape.gradient(scores, images)), axis=[1, 2, 3])
-
-    def d_loss(real, fake):
-        real_scores, fake_scores = discriminator(real, training=True), discriminator(fake, training=True)
-        if wasserstein:
-            loss = tf.reduce_mean(fake_scores) - tf.reduce_mean(real_scores)
-        else:
-            loss = tf.reduce_mean(tf.nn.softplus(-real_scores)) + tf.reduce_mean(tf.nn.softplus(fake_scores))
-        if "r1" in penalties:
-            r1 = penalties["r1"]
-            loss += r1.weight / 2 * tf.reduce_mean(squared_slopes(real[:: r1.every]))
-        if "gradient_penalty" in penalties:
-            between = real + tf.random.uniform((real.shape[0], 1, 1, 1)) * (fake - real)
-            slopes = tf.sqrt(squared_slopes(between) + 1e-12)
-            loss += penalties["gradient_penalty"].weight * tf.reduce_mean((slopes - 1.0) ** 2)
-        return loss
+    wasserstein, n_critic = isinstance(gan.adversarial_loss, Wasserstein), gan.schedule.batches_per_step
 
     def step(images):
         for k in range(n_critic):
@@ -226,7 +227,7 @@ def plain_step(gan):
             z = tf.random.normal((real.shape[0], gan.latent_dim))
             fake = generator(z, training=True)
             with tf.GradientTape() as tape:
-                loss = d_loss(real, fake)
+                loss = plain_d_loss(gan, real, fake)
             variables = discriminator.trainable_variables
             gradients = tape.gradient(loss, variables)
             with tf.control_dependencies([loss, *gradients]):  # else they may read weights that are already updated

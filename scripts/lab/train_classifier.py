@@ -3,7 +3,7 @@
 import pathlib
 import sys
 
-import common  # first: it sets the environment up
+from lab import common  # first: it sets the environment up
 
 import keras
 import tensorflow as tf
@@ -24,12 +24,8 @@ def augmentation():
 def parse(argv):
     parser = common.Parser(description=__doc__)
     parser.add_argument("--out", required=True, metavar="FILE", help="where to write the weights, a .weights.h5 file")
-    parser.add_argument(
-        "--epochs", type=common.between(1, 1000), default=12, metavar="N", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--batch-size", type=common.between(1, 60_000), default=128, metavar="B", help="default: %(default)s"
-    )
+    parser.add_argument("--epochs", type=common.between(1, 1000), default=12, metavar="N", help="default: %(default)s")
+    parser.add_argument("--batch-size", type=common.between(1, 60_000), default=128, metavar="B", help="default: %(default)s")
     parser.add_argument("--seed", type=common.SEED, default=0, metavar="S", help="default: %(default)s")
     args = parser.parse_args(argv)
     if not args.out.endswith(".weights.h5"):

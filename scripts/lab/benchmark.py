@@ -1,13 +1,11 @@
 """Measure how fast training is, beside other ways to train the same networks. See docs/performance.md."""
 
-import argparse
 import json
 import os
-import pathlib
 import sys
 import time
 
-import common  # first: it sets the environment up
+from lab import common, json_file  # first: it sets the environment up
 
 import keras
 import numpy as np
@@ -16,7 +14,6 @@ import tensorflow as tf
 
 from gan_keras import data, plots, recipes
 from gan_keras.networks import precision
-from time_to_quality import CONTESTANTS, time_to_quality
 
 # The recipes whose networks are measured, each in its own batches.
 NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "default")
@@ -37,81 +34,21 @@ PEERS = {
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--networks",
-        nargs="+",
-        choices=NETWORKS,
-        default=list(NETWORKS),
-        metavar="NAME",
-        help=f"of {', '.join(NETWORKS)}; default: all",
-    )
-    parser.add_argument(
-        "--peers",
-        nargs="+",
-        choices=PEERS,
-        default=list(PEERS),
-        metavar="NAME",
-        help=f"of {', '.join(PEERS)}; default: all",
-    )
-    parser.add_argument(
-        "--jit", choices=("auto", "on", "off"), default="auto", help="for fit and step; default: %(default)s"
-    )
-    parser.add_argument(
-        "--builds", type=int, default=3, help="how often all peers are built anew; default: %(default)s"
-    )
-    parser.add_argument(
-        "--rounds",
-        type=int,
-        default=3,
-        help="of each build; each peer is measured once a round, in turn; default: %(default)s",
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=1.0, help="about how long a peer runs in a round; default: %(default)s"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        help="results; a chart is drawn beside it; default: benchmark.json or time_to_quality.json",
-    )
-    parser.add_argument(
-        "--time-to-quality",
-        action="store_true",
-        help="instead of all this train for equal time and measure the samples",
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=20.0, help="of each training, with --time-to-quality; default: %(default)s"
-    )
-    parser.add_argument(
-        "--contestants",
-        nargs="+",
-        choices=CONTESTANTS,
-        default=list(CONTESTANTS),
-        metavar="NAME",
-        help=f"of {', '.join(CONTESTANTS)}, with --time-to-quality; default: all",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        default=1,
-        help="trainings of each contestant, with --time-to-quality; default: %(default)s",
-    )
+    number, default = common.between(1, 1000), "default: %(default)s"
+    parser = common.Parser(description=__doc__)
+    for name, known in (("networks", NETWORKS), ("peers", PEERS)):
+        told = f"of {', '.join(known)}; default: all"
+        parser.add_argument(f"--{name}", nargs="+", choices=known, default=list(known), metavar="NAME", help=told)
+    parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto", help=f"for fit and step; {default}")
+    parser.add_argument("--builds", type=number, default=3, metavar="N", help=f"how often peers are built anew; {default}")
+    parser.add_argument("--rounds", type=number, default=3, metavar="N", help=f"of a build, peers in turn; {default}")
+    seconds = common.between(0.001, 3600, float)
+    parser.add_argument("--seconds", type=seconds, default=1.0, metavar="S", help=f"of a peer in a round, about; {default}")
+    out = {"type": json_file, "default": "benchmark.json", "metavar": "FILE"}
+    parser.add_argument("--out", **out, help=f"results; a chart is drawn beside it; {default}")
     args = parser.parse_args(argv)
-    speed, quality = ("networks", "peers", "jit", "builds", "rounds", "seconds"), ("minutes", "contestants", "seeds")
-    for name in speed if args.time_to_quality else quality:
-        if getattr(args, name) != parser.get_default(name):
-            where = "with" if args.time_to_quality else "without"
-            raise ValueError(f"--{name} says nothing {where} --time-to-quality. Leave it out.")
-    for name in ("builds", "rounds", "seconds", "minutes", "seeds"):
-        if not 0 < getattr(args, name) < 1e6:
-            raise ValueError(f"--{name} must be above 0 and finite. Received: {getattr(args, name)}")
-    args.out = args.out or ("time_to_quality.json" if args.time_to_quality else "benchmark.json")
-    if not args.out.endswith(".json"):
-        raise ValueError(f"--out is the name of a .json file; the chart gets the same with .png. Received: {args.out}")
-    if not pathlib.Path(args.out).absolute().parent.is_dir():
-        raise ValueError(f"There is no folder {pathlib.Path(args.out).parent} to write {args.out} into. Make it first.")
-    if not os.access(pathlib.Path(args.out).absolute().parent, os.W_OK) or pathlib.Path(args.out).is_dir():
-        raise ValueError(f"Cannot write to {args.out}. Choose another --out.")
+    if args.out.exists():
+        raise ValueError(f"{args.out} exists. Choose another --out.")
     return args
 
 
@@ -335,11 +272,6 @@ def table(name, report):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    out = pathlib.Path(args.out)
-    if args.time_to_quality:
-        return time_to_quality(args, out)
-    if out.exists():
-        raise ValueError(f"{out} exists. Choose another --out.")
     print("Peers, each measured once a round in turn; times are medians, ratios are to fit:")
     for peer in args.peers:
         print(f"  {peer:16} {PEERS[peer]}")
@@ -349,13 +281,13 @@ def main(argv=None):
         networks = Networks(name, args.jit)
         report["networks"][name] = {**networks.settings(), "peers": measure(networks, args)}
         print(table(name, report["networks"][name]), flush=True)
-        out.write_text(json.dumps(report, indent=1) + "\n")
+        args.out.write_text(json.dumps(report, indent=1) + "\n")
     medians = {
         name: {peer: 1e3 * np.median(result["rounds"]) for peer, result in part["peers"].items()}
         for name, part in report["networks"].items()
     }
-    plots.bars(medians, out.with_suffix(".png"), unit="ms a step")
-    print(f"\nResults {out}\nChart   {out.with_suffix('.png')}")
+    plots.bars(medians, args.out.with_suffix(".png"), unit="ms a step")
+    print(f"\nResults {args.out}\nChart   {args.out.with_suffix('.png')}")
     return 0
 
 

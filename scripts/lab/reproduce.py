@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-import common  # first: it sets the environment up
+from lab import common  # first: it sets the environment up
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ from gan_keras.classifier import DigitClassifier
 from gan_keras.identifiers import unknown
 from gan_keras.toys import TOYS
 
-DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,18 +126,13 @@ def parzen_figures(samples):
     return metrics.parzen_log_likelihood(test, samples, bandwidth)[0], bandwidth
 
 
-def centroids(images, chosen, rounds=5):
-    """k-means of Lloyd, from the images `chosen`."""
+def centroids(images, chosen):
+    """k-means from the images `chosen`."""
+    from sklearn.cluster import KMeans  # of the extra `lab`
+
     flat = images.reshape(len(images), -1).astype("float32")
-    centers = flat[chosen]
-    for _ in range(rounds):
-        nearest, _ = metrics.nearest_neighbours(flat, centers)
-        counts = np.bincount(nearest, minlength=len(centers))
-        order = np.argsort(nearest, kind="stable")
-        held = counts > 0
-        starts = (np.cumsum(counts) - counts)[held]
-        centers[held] = np.add.reduceat(flat[order], starts, axis=0) / counts[held, np.newaxis]
-    return centers.reshape(-1, *images.shape[1:])
+    found = KMeans(len(chosen), init=flat[chosen], n_init=1, max_iter=5, algorithm="lloyd").fit(flat)
+    return found.cluster_centers_.reshape(-1, *images.shape[1:])
 
 
 def toy(name):
@@ -443,35 +438,38 @@ def main(argv=None):
     )
     failed = []
     for number, (row, seed) in enumerate(todo, 1):
-        started = time.perf_counter()
         try:
-            cases = row.run(seed)
+            result = run(row, seed, args.threads)
         except (ValueError, FloatingPointError, tf.errors.OpError) as error:
             failed.append(row.name)
             failure = common.one_line(f"{row.name} seed {seed} failed: {error}")
             print(f"[{number}/{len(todo)}] {failure}", file=sys.stderr, flush=True)
             continue
-        result = {
-            "row": row.name,
-            "seed": seed,
-            "cases": cases,
-            "recipes": {name: recipes.get(name).values() for name in row.uses},
-            "minutes": round((time.perf_counter() - started) / 60, 1),
-            "threads": args.threads or os.cpu_count(),
-            "classifier": DigitClassifier().identity,
-            "versions": common.versions(),
-        }
-        path_of(row, seed).write_text(json.dumps(result, indent=1) + "\n")
-        keras.backend.clear_session()
-        print(f"[{number}/{len(todo)}] {row.name} seed {seed}, {result['minutes']} minutes: {cases}", flush=True)
+        told = f"{row.name} seed {seed}, {result['minutes']} minutes: {result['cases']}"
+        print(f"[{number}/{len(todo)}] {told}", flush=True)
         write_ledger()
     write_ledger()
     print(f"Ledger: {DOCS / 'results.md'}")
     return 1 if failed else 0
 
 
-def path_of(row, seed):
-    return DOCS / "results" / f"{row.name}-{seed}.json"
+def run(row, seed, threads):
+    """What docs/results holds of a row's run, once it is made and written."""
+    started = time.perf_counter()
+    cases = row.run(seed)
+    result = {
+        "row": row.name,
+        "seed": seed,
+        "cases": cases,
+        "recipes": {name: recipes.get(name).values() for name in row.uses},
+        "minutes": round((time.perf_counter() - started) / 60, 1),
+        "threads": threads or os.cpu_count(),
+        "classifier": DigitClassifier().identity,
+        "versions": common.versions(),
+    }
+    (DOCS / "results" / f"{row.name}-{seed}.json").write_text(json.dumps(result, indent=1) + "\n")
+    keras.backend.clear_session()
+    return result
 
 
 def runs_of(row):
@@ -485,7 +483,7 @@ def write_ledger():
     lines = [
         "# Results",
         "",
-        "Published figures beside ours. Written by `python scripts/reproduce.py` from the runs' own files in `docs/results/`;",
+        "Published figures beside ours. Written by `python scripts/lab/reproduce.py` from the runs' own files in `docs/results/`;",
         "do not edit it. Ours are means +- standard deviations (n - 1) over the seeds named.",
         "",
     ]
@@ -498,7 +496,7 @@ def write_ledger():
 def section(row, runs):
     lines = [f"## {row.title}", "", f"- Source: {row.source}.", f"- Protocol: {row.protocol}."]
     lines += [f"- Published: {row.published}."] if row.published else []
-    lines += [f"- What differs: {row.differs}.", f"- Command: `python scripts/reproduce.py --only {row.name}`", ""]
+    lines += [f"- What differs: {row.differs}.", f"- Command: `python scripts/lab/reproduce.py --only {row.name}`", ""]
     if not runs:
         return [*lines, "Not run yet.", ""]
     cases = list(dict.fromkeys(case for run in runs for case in run["cases"]))

@@ -109,7 +109,7 @@ def _module(layer, exact):
     elif kind == "Flatten":
         return FlattenChannelsLast()
     else:
-        raise ValueError(f"The twin has no {kind}. Add it to scripts/torch_twin.py.")
+        raise ValueError(f"The twin has no {kind}. Add it to scripts/lab/torch_twin.py.")
     with torch.no_grad():
         for parameter, tensor in zip(module.parameters(), tensors, strict=True):
             parameter.copy_(tensor)

@@ -1,0 +1,23 @@
+"""What the programs of this folder share: scripts/common.py, and a path to write a report to."""
+
+import argparse
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import common
+
+
+def json_file(text):
+    """The `type` of an option: the path of a .json file; a chart is drawn beside it."""
+    path = pathlib.Path(common.checked_text(text))
+    if path.suffix != ".json":
+        raise argparse.ArgumentTypeError(f"must end in .json; the chart gets the same name with .png. Received: {text}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}. Make it first")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"cannot write to {text}. Choose another")
+    return path

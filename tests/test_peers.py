@@ -1,0 +1,172 @@
+"""scripts/lab/peers.py and torch_twin.py: the peers of the benchmark train what they claim to."""
+
+import benchmark
+import keras
+import numpy as np
+import peers
+import pytest
+import tensorflow as tf
+from helpers import LATENT_DIM, tiny_gan, tiny_images
+from keras import layers
+
+import gan_keras
+from gan_keras import recipes
+
+OPTIONAL = "PyTorch is an optional peer of the benchmark"
+
+
+class Fixed:
+    """Draws that are given instead of made."""
+
+    def __init__(self, z, u):
+        self.z, self.u = z, u
+
+    def normal(self, shape):
+        return tf.constant(self.z)
+
+    def uniform(self, shape):
+        return tf.constant(self.u)
+
+
+@pytest.mark.parametrize("name", benchmark.NETWORKS)
+def test_the_torch_twin_has_our_losses_and_gradients(name):
+    Twin = pytest.importorskip("torch_twin", reason=OPTIONAL, exc_type=ImportError).Twin
+    import torch
+
+    rng = np.random.default_rng(0)
+    n = 6
+    gan = recipes.get(name).build(seed=3)
+    low, high = gan.value_range
+    images = rng.uniform(low, high, (n, 28, 28, 1)).astype("float32")
+    z = rng.normal(size=(n, gan.latent_dim)).astype("float32")
+    u = rng.uniform(size=(n, 1, 1, 1)).astype("float32")
+    batch = gan_keras.gan.Batch(tf.constant(images), None, Fixed(z, u))
+    twin = Twin(gan, exact=True)
+    d_loss = twin.d_loss(torch.tensor(images).permute(0, 3, 1, 2), torch.tensor(z), torch.tensor(u))
+    d_loss.backward()
+    d_gradients, logs = gan._discriminator_gradients(batch)
+    assert d_loss.item() == pytest.approx(float(logs["d_loss"]), rel=1e-4)
+    agree(d_gradients, twin.discriminator)
+    twin.generator.zero_grad()
+    g_loss = twin.g_loss(torch.tensor(z))
+    g_loss.backward()
+    g_gradients, logs = gan._generator_gradients(batch)
+    assert g_loss.item() == pytest.approx(float(logs["g_loss"]), rel=1e-4)
+    agree(g_gradients, twin.generator)
+
+
+@pytest.mark.parametrize("name", benchmark.NETWORKS)
+def test_the_step_of_the_torch_twin_trains_both_players(name):
+    Twin = pytest.importorskip("torch_twin", reason=OPTIONAL, exc_type=ImportError).Twin
+    import torch
+
+    gan = recipes.get(name).build()
+    twin = Twin(gan)  # with the paddings that are timed
+    updates = []
+    for optimizer in twin.optimizers:
+        optimizer.register_step_post_hook(lambda optimizer, *_: updates.append(twin.optimizers.index(optimizer)))
+    before = [p.detach().clone() for network in (twin.generator, twin.discriminator) for p in network.parameters()]
+    average = [p.clone() for p in twin.average or []]
+    z = torch.randn(3, gan.latent_dim)
+    assert twin.generator(z).shape == (3, 1, 28, 28) and twin.score(twin.generator(z)).shape == (3, 1)
+    twin.step(torch.rand(2 * gan.schedule.batches_per_step, 1, 28, 28))
+    assert updates == [0] * gan.schedule.batches_per_step + [1]
+    after = [p for network in (twin.generator, twin.discriminator) for p in network.parameters()]
+    assert all((a != b).any() for a, b in zip(before, after, strict=True) if b.grad.abs().max() > 1e-6)
+    assert any((a != b).any() for a, b in zip(average, twin.average)) if gan.ema else twin.average is None
+
+
+def agree(ours, module):
+    theirs = [parameter.grad.numpy() for parameter in module.parameters()]
+    assert len(ours) == len(theirs)
+    # A bias before BatchNorm has no gradient but rounding: the measure is the largest gradient of the network.
+    scale = max(np.abs(a).max() for a in ours)
+    for a, b in zip(ours, theirs):
+        a = a.numpy()
+        if a.ndim == 2:
+            a = a.T
+        elif a.ndim == 4:
+            a = a.transpose(3, 2, 0, 1)
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() <= 1e-4 * scale
+
+
+def linear_discriminator():
+    """Its slope is the same everywhere, wherever a penalty looks."""
+    images = keras.Input((8, 8, 1))
+    return keras.Model(images, layers.Dense(1)(layers.Flatten()(images)))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    "loss, penalty, discriminator",
+    [
+        ("non_saturating", gan_keras.regularizers.R1(1.0, every=2), None),
+        ("wasserstein", gan_keras.regularizers.GradientPenalty(3.0), linear_discriminator),
+    ],
+)
+def test_the_step_of_the_library_is_the_plain_step(loss, penalty, discriminator, jit):
+    # The generator puts out the same for every latent: the two draw theirs in other ways.
+    z = keras.Input((LATENT_DIM,))
+    x = layers.Dense(64, activation="tanh", bias_initializer="random_normal", name="dense")(layers.Rescaling(0.0)(z))
+    generator = keras.Model(z, layers.Reshape((8, 8, 1))(x))
+    images = tiny_images(8)
+    weights = []
+    for plainly in (True, False):
+        keras.utils.set_random_seed(1)
+        gan = tiny_gan(
+            keras.optimizers.Adam(0.01, epsilon=1e-3),
+            keras.optimizers.Adam(0.01, epsilon=1e-3),
+            generator=keras.models.clone_model(generator),
+            discriminator=discriminator and discriminator(),
+            loss=loss,
+            regularizers=penalty,
+            schedule=gan_keras.schedules.Alternating(2),
+            jit_compile=jit,
+        )
+        gan.generator.set_weights(generator.get_weights())
+        if plainly:
+            step = peers.plain_step(gan)
+            for _ in range(3):
+                step(tf.constant(images))
+        else:
+            gan.fit(images, batch_size=8, epochs=3, shuffle=False, verbose=0)
+        weights.append(gan.discriminator.get_weights() + [gan.generator.get_layer("dense").bias.numpy()])
+    moved = np.abs(weights[0][-1] - generator.get_layer("dense").bias.numpy()).max()
+    assert moved > 0.01
+    for a, b in zip(*weights):
+        assert np.abs(a - b).max() < 1e-5
+
+
+def test_the_plain_step_refuses_other_games():
+    with pytest.raises(ValueError, match="plain step is Alternating.*Received: Hinge"):
+        peers.plain_step(tiny_gan(loss="hinge"))
+
+
+@pytest.mark.parametrize("kind", [peers.GuideGAN, peers.GuideWGAN, peers.TutorialGAN])
+def test_the_guides_steps_train_both_players(kind):
+    gan = tiny_gan()
+    model = kind(gan.generator, gan.discriminator)
+    model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    before = [player.get_weights() for player in (gan.generator, gan.discriminator)]
+    logs = model.fit(tiny_images(16), batch_size=8, verbose=0).history
+    assert all(np.isfinite(values).all() for values in logs.values())
+    for weights, player in zip(before, (gan.generator, gan.discriminator)):
+        assert max(np.abs(a - b).max() for a, b in zip(weights, player.get_weights())) > 1e-4
+
+
+def test_the_tutorials_order_of_layers_is_the_same_function():
+    ours, stock = gan_keras.networks.tutorial_discriminator(), peers.stock_tutorial_discriminator()
+    stock.set_weights(ours.get_weights())
+    images = np.random.default_rng(0).normal(size=(5, 28, 28, 1)).astype("float32")
+    assert np.array_equal(ours(images), stock(images))
+
+
+def test_the_networks_of_the_guide_and_of_the_tutorial_have_their_published_sizes():
+    for networks, shape, sizes in (
+        (peers.guide_networks, (128,), (7 * 7 * 128 * 129 + 2 * (16 * 128 * 128 + 128) + 49 * 128 + 1, 74_625)),
+        (peers.tutorial_networks, (100,), (2_330_944, 212_865)),
+    ):
+        generator, discriminator = networks()
+        assert generator.input_shape[1:] == shape and generator.output_shape[1:] == (28, 28, 1)
+        assert (generator.count_params(), discriminator.count_params()) == sizes

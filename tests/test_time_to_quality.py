@@ -1,0 +1,54 @@
+"""scripts/lab/time_to_quality.py: samples are looked at after equal times; trainings are added to what is there."""
+
+import json
+
+import pytest
+import time_to_quality
+
+
+@pytest.mark.slow
+def test_trainings_are_looked_at_and_added_to_the_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(time_to_quality, "SAMPLES", 200)
+    monkeypatch.setattr(time_to_quality, "MARKS", (0.2, 1000))
+    out = tmp_path / "quality.json"
+
+    def run(*more):
+        assert time_to_quality.main(["--minutes", "0.01", "--out", str(out), "--contestants", "tutorial_mlp", *more]) == 0
+        return json.loads(out.read_text())["runs"]
+
+    runs = run("keras_guide")
+    assert set(runs) == {"tutorial_mlp", "keras_guide"}
+    for seeds in runs.values():
+        seconds = [point["seconds"] for point in seeds["0"]]
+        assert len(seconds) == 2 and 0.2 <= seconds[0] < seconds[1]
+        assert all(point["frechet_distance"] > 1 and 0 <= point["coverage"] <= 1 for point in seeds["0"])
+    assert (tmp_path / "quality.png").exists()
+    more = run("--seeds", "2")
+    assert set(runs["tutorial_mlp"]) == {"0"} and set(more["tutorial_mlp"]) == {"0", "1"}
+    assert more["tutorial_mlp"]["0"] == runs["tutorial_mlp"]["0"], "what is there is not made again"
+    assert more["keras_guide"] == runs["keras_guide"]
+    out.write_text('{"cores": 2}')
+    assert time_to_quality.main(["--minutes", "0.01", "--out", str(out)]) == 2
+    assert "holds something else" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--minutes", "inf"], "--minutes: must be from 0.001 to 1,440"),
+        (["--minutes", "-1"], "--minutes: must be from"),
+        (["--minutes", "nan"], "--minutes: must be from"),
+        (["--seeds", "0"], "--seeds: must be from 1"),
+        (["--contestants", "vae"], "--contestants: invalid choice"),
+        (["--out", "quality.txt"], "--out: must end in .json"),
+        (["--out", "folder.json"], "--out: cannot write to folder.json"),
+        (["--out", "old.json"], "old.json holds something else"),
+    ],
+)
+def test_nonsense_is_refused(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.json").write_text("{}")
+    (tmp_path / "folder.json").mkdir()
+    assert time_to_quality.main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.json", "old.json"]
