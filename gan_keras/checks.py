@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_keras import identifiers, losses, priors, schedules
-from gan_keras.layers import SpectralNormalization
+from gan_keras.layers import SpectralNormalization, inside
 from gan_keras.regularizers import GradientPenalty, GradientTerm, Term, WeightClipping
 
 # The networks.
@@ -206,7 +206,7 @@ def check_arguments(function, unknown):
 def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule):
     """Raise ValueError if the parts of a game contradict each other. `networks` are {role: the player, then those beside it}."""
     discriminator = networks["discriminator"][0]
-    layers = [layer for layer in discriminator._flatten_layers() if layer is not discriminator]
+    layers = inside(discriminator)
     terms = [r for r in regularizers if isinstance(r, Term)]
     names = [term.name for term in terms]
     gradient_terms = [term.name for term in terms if isinstance(term, GradientTerm)]

@@ -1,6 +1,7 @@
 """A generator as a `keras.Model`: latents, samples, a moving average, checked data, saving. What trains it is a subclass' business."""
 
 import functools
+import types
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from gan_keras import checks, inputs, priors, replicas
 from gan_keras.forward import float32
+from gan_keras.layers import inside
 from gan_keras.random import SAMPLING, Random
 
 # Samples are drawn in blocks and computed in groups of these sizes, so that sample i of a seed is the same bytes however many
@@ -190,8 +192,8 @@ class GenerativeModel(keras.Model):
 
     def measure(self, names):
         """Make a mean for each name that `report` will be given. Call it in `compile`."""
-        # Past Keras' attribute tracking: means of the running epoch are no state of the model.
-        object.__setattr__(self, "_means", {name: keras.metrics.Mean(name=name) for name in names})
+        # Keras would take a dict of metrics for state of the model, and refuse more of it once the model is built.
+        self._means = types.MappingProxyType({name: keras.metrics.Mean(name=name) for name in names})
 
     def report(self, logs):
         """Take the scalars of a step into the means, and return these."""
@@ -268,7 +270,7 @@ class GenerativeModel(keras.Model):
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """As `keras.Model.evaluate`, on held-out images. The first batch is looked at as in `fit`."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # then `fit` is asking, and has looked
+        if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):  # as `fit` passes them, which has looked
             x = self._check_source(x, y, batch_size)
             self._start_average()
         with inputs.readable_errors():
@@ -374,8 +376,9 @@ def _copy(network, name):
 
 
 def seed_states(*networks):
-    """The states of the seed generators of Dropout and its like."""
-    return [v for network in networks for v in network.variables if v.name == "seed_generator_state"]
+    """The states of the seed generators of Dropout and its like, in the order of the networks' variables."""
+    states = {id(g.state) for network in networks for g in inside(network, keras.random.SeedGenerator)}
+    return [v for network in networks for v in network.variables if id(v) in states]
 
 
 def seed_layers(random, *networks):

@@ -1,8 +1,7 @@
-"""Layers that Keras lacks or gets wrong."""
+"""Layers that Keras lacks or gets wrong, and a look inside those that hold others."""
 
 import keras
 from keras import ops
-
 
 _NORMALIZABLE = (
     keras.layers.Dense,
@@ -149,3 +148,25 @@ class Packing(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "number": self.number}
+
+
+def inside(network, kind=keras.layers.Layer):
+    """All layers of a network, or all objects of another `kind` that they hold, however deep: in models, wrappers, lists, dicts.
+
+    A layer holds others as attributes. `keras.Model.layers` has the outermost alone.
+    """
+    found, seen, waiting = [], set(), [network]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, kind):
+            found.append(value)
+        if isinstance(value, keras.layers.Layer):
+            waiting.extend(vars(value).values())
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple, set)):
+            waiting.extend(value)
+    return found

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_keras.layers import inside
+
 
 def number(strategy=None):
     """How many replicas compute a step together."""
@@ -95,7 +97,7 @@ def reported(logs):
 
 def loss_scaled(optimizer, *networks):
     """The optimizer, in a `LossScaleOptimizer` if the networks compute in float16, so that small gradients do not vanish."""
-    half = any(layer.compute_dtype == "float16" for network in networks for layer in network._flatten_layers())
+    half = any(layer.compute_dtype == "float16" for network in networks for layer in inside(network))
     if half and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

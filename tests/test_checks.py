@@ -499,6 +499,21 @@ def test_two_replicas_refuse_what_they_cannot_share():
     assert lines[5:] == ["2 True"]
 
 
+def test_fit_looks_at_held_out_data_once_and_a_callback_that_evaluates_looks_itself(monkeypatch):
+    looks, unpack = [], gan_keras.GAN.unpack
+    monkeypatch.setattr(gan_keras.GAN, "unpack", lambda gan, data: looks.append(data) or unpack(gan, data))
+    gan, images = tiny_gan(), tiny_images()
+
+    def looked():  # else Keras traces a step
+        return sum(isinstance(keras.tree.flatten(data)[0], np.ndarray) for data in looks)
+
+    gan.fit(images, epochs=3, validation_data=(images,), verbose=0)
+    assert looked() == 2
+    evaluate = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: gan.evaluate(images, verbose=0))
+    gan.fit(images, epochs=3, callbacks=[evaluate], verbose=0)
+    assert looked() == 2 + 1 + 3
+
+
 # Runs.
 
 

@@ -2,11 +2,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import tiny_gan
 from keras import layers
 
 import gan_keras
 from gan_keras import data, networks
-from gan_keras.layers import SpectralNormalization
+from gan_keras.layers import SpectralNormalization, inside
 
 
 def built(layer, shape):
@@ -146,3 +147,63 @@ def test_a_packed_discriminator_trains_with_a_penalty_and_is_saved(tmp_path):
     again = keras.models.load_model(tmp_path / "gan.keras")
     np.testing.assert_array_equal(gan.discriminator(points[:8]), again.discriminator(points[:8]))
     assert again.discriminator(points[:8]).shape == (2, 1)
+
+
+# Looking inside.
+
+
+class Hidden(layers.Layer):
+    """Calls a layer that it holds in lists and dicts alone."""
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        self.held = {"deep": [(layer, 7), None], 3: set()}
+
+    def call(self, x):
+        return self.held["deep"][0][0](x)
+
+
+def nested(layer):
+    x = keras.Input((2, 4))
+    return keras.Model(x, keras.Sequential([keras.Sequential([layer])])(x))
+
+
+HOLDERS = [nested, layers.TimeDistributed, Hidden, lambda layer: nested(Hidden(layer))]
+
+
+def holding_discriminator(hold, layer):
+    """A discriminator that has the layer inside another."""
+    images = keras.Input((8, 8, 1))
+    x = layers.Reshape((2, 4))(layers.Dense(8)(layers.Flatten()(images)))
+    return keras.Model(images, layers.Dense(1, dtype="float32")(layers.Flatten()(hold(layer)(x))))
+
+
+@pytest.mark.parametrize("hold", [*HOLDERS, SpectralNormalization])
+def test_a_layer_is_found_inside_whatever_holds_it(hold):
+    layer = layers.Dense(4)
+    found = inside(holding_discriminator(hold, layer))
+    assert any(other is layer for other in found)
+    assert len({id(other) for other in found}) == len(found)
+
+
+@pytest.mark.parametrize("hold", HOLDERS)
+def test_batch_norm_inside_another_layer_is_refused_by_gradient_terms(hold):
+    discriminator = holding_discriminator(hold, layers.BatchNormalization())
+    with pytest.raises(ValueError, match="has BatchNormalization"):
+        tiny_gan(discriminator=discriminator, regularizers="r1")
+    tiny_gan(discriminator=holding_discriminator(hold, layers.LayerNormalization()), regularizers="r1")
+
+
+@pytest.mark.parametrize("hold", [*HOLDERS, SpectralNormalization])
+def test_losses_are_scaled_for_float16_inside_another_layer(hold):
+    for dtype in ("mixed_float16", "mixed_bfloat16"):
+        gan = tiny_gan(discriminator=holding_discriminator(hold, layers.Dense(4, dtype=dtype)))
+        assert isinstance(gan.d_optimizer, keras.optimizers.LossScaleOptimizer) == (dtype == "mixed_float16")
+
+
+def test_cells_and_seed_generators_are_found():
+    cells = layers.RNN(layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(3)]))
+    kinds = [type(layer) for layer in inside(layers.Bidirectional(layers.LSTM(3))) + inside(cells)]
+    assert {layers.LSTM, layers.LSTMCell, layers.GRUCell} <= set(kinds)
+    dropout = layers.Dropout(0.1)
+    assert inside(nested(Hidden(dropout)), keras.random.SeedGenerator) == [dropout.seed_generator]

@@ -100,7 +100,7 @@ def test_the_tutorials_networks_layer_by_layer():
 
 def test_batch_norm_is_synchronized_and_absent_where_penalties_go():
     def normalizations(model):
-        return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+        return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
 
     for model in (networks.tutorial_generator(), networks.dcgan_generator(), networks.dcgan_discriminator()):
         assert normalizations(model) and all(layer.synchronized for layer in normalizations(model))

@@ -16,7 +16,7 @@ import tensorflow as tf
 import train_mnist
 from helpers import SCRIPTS, child, environment, tiny_gan, tiny_images
 
-from gan_keras import networks, recipes, replicas, settings
+from gan_keras import callbacks, data, layers, networks, recipes, replicas, settings
 
 
 def free_ports(number):
@@ -285,9 +285,8 @@ def test_recipes_compute_in_16_bits_and_put_out_32(name, policy):
     assert keras.config.dtype_policy().name == "float32"
     assert all(player.outputs[0].dtype == "float32" for player in (gan.generator, gan.discriminator))
     for player in (gan.generator, gan.discriminator):
-        assert any(
-            layer.compute_dtype != "float32" for layer in player._flatten_layers(include_self=False) if layer.weights
-        )
+        weighted = [layer for layer in layers.inside(player) if layer.weights and layer is not player]
+        assert any(layer.compute_dtype != "float32" for layer in weighted)
     assert {str(weight.dtype) for weight in gan.weights} <= {"float32", "int64", "uint32"}
     for optimizer in (gan.d_optimizer, gan.g_optimizer):
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")

@@ -275,7 +275,7 @@ def main(argv=None):
     print("Peers, each measured once a round in turn; times are medians, ratios are to fit:")
     for peer in args.peers:
         print(f"  {peer:16} {PEERS[peer]}")
-    report = {"versions": common.versions(), "cores": os.cpu_count(), "jit": args.jit, "networks": {}}
+    report = {"versions": settings.versions(), "cores": os.cpu_count(), "jit": args.jit, "networks": {}}
     for name in args.networks:
         print(f"\n{name}: preparing ...", flush=True)
         networks = Networks(name, args.jit)

@@ -465,7 +465,7 @@ def run(row, seed, threads):
         "minutes": round((time.perf_counter() - started) / 60, 1),
         "threads": threads or os.cpu_count(),
         "classifier": DigitClassifier().identity,
-        "versions": common.versions(),
+        "versions": settings.versions(),
     }
     (DOCS / "results" / f"{row.name}-{seed}.json").write_text(json.dumps(result, indent=1) + "\n")
     keras.backend.clear_session()

@@ -157,7 +157,7 @@ def parse(argv):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    conditions = {"versions": common.versions(), "cores": os.cpu_count(), "minutes": args.minutes}
+    conditions = {"versions": settings.versions(), "cores": os.cpu_count(), "minutes": args.minutes}
     conditions["recipes"] = {name: recipes.get(name).values() for name in CONTESTANTS if name in recipes.RECIPES}
     report = begun(args.out, {**conditions, "features": DigitClassifier().identity, "samples": SAMPLES})
     asked = [(name, seed) for name in args.contestants for seed in range(args.seeds)]
