@@ -57,7 +57,7 @@ def test_runs_of_a_recipe_that_has_changed_do_not_count(ledger, monkeypatch):
     folder, calls = ledger
     assert reproduce.main([]) == 0
     changed = dataclasses.replace(recipes.get("ring"), batch_size=7)
-    monkeypatch.setitem(recipes.RECIPES, "ring", changed)
+    monkeypatch.setitem(recipes.RECIPES, "ring", lambda: changed)
     reproduce.write_ledger()
     assert "Not run yet" in (folder / "results.md").read_text()
     assert reproduce.main([]) == 0 and calls == [0, 1, 0, 1]

@@ -12,7 +12,7 @@ import numpy as np
 import peers
 import tensorflow as tf
 
-from gan_keras import data, plots, recipes
+from gan_keras import data, plots, recipes, settings
 from gan_keras.networks import precision
 
 # The recipes whose networks are measured, each in its own batches.

@@ -12,7 +12,7 @@ import numpy as np
 import peers
 import tensorflow as tf
 
-from gan_keras import data, evaluation, files, plots, recipes
+from gan_keras import data, evaluation, files, plots, recipes, settings
 from gan_keras.classifier import DigitClassifier
 
 # Seconds of training after which samples are looked at.
