@@ -70,6 +70,14 @@ def check_generator(generator, num_classes):
         )
 
 
+def check_averaged(names, ema):
+    """Raise ValueError unless `names` can be networks of which a moving average is kept."""
+    if isinstance(names, str) or (names and ema is None):
+        raise ValueError(
+            f"averaged is a list of names, and needs the decay of the moving average: GAN(ema=0.999). Received: {names!r}, ema={ema}"
+        )
+
+
 def check_players(generator, discriminator, num_classes, with_generator, with_discriminator):
     """Raise ValueError unless the networks fit together."""
     check_generator(generator, num_classes)

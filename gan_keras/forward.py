@@ -96,8 +96,9 @@ class ForwardPass:
         return float32(made if isinstance(made, dict) else {"score": made})
 
     def network(self, name, x):
-        """One of the networks beside the players, on `x`."""
+        """One of the networks beside the players, on `x`; on held-out data its moving average, where there is one."""
         role, network = self._gan.companion(name)
+        network = network if self._training else self._gan.averaged.get(name, network)
         with self._playing(role):
             return float32(network(x, training=self._training))
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from gan_keras import checks, inputs, losses, regularizers, replicas, schedules
 from gan_keras.forward import Batch, ForwardPass, float32
-from gan_keras.generative import GenerativeModel, seed_layers, seed_states, seeded
+from gan_keras.generative import GenerativeModel, frozen_copy, seed_layers, seed_states, seeded
 from gan_keras.random import EVALUATION, TRAINING, Random
 
 
@@ -24,6 +24,8 @@ class GAN(GenerativeModel):
         seed, ema, num_classes, prior, value_range: As in `GenerativeModel`.
         with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players, for
             the terms of a regularizer: `forward.network(name, inputs)`.
+        averaged: Names of networks beside the players that `evaluate` uses by a moving average too, as it does the generator; with
+            `ema`. The attribute of this name is {name: moving average}.
 
     Attributes:
         step: Training steps made so far, a weight: saved, and the place from which training and its data go on.
@@ -55,12 +57,15 @@ class GAN(GenerativeModel):
         value_range=None,
         with_generator=None,
         with_discriminator=None,
+        averaged=(),
         **kwargs,
     ):
         checks.check_players(generator, discriminator, num_classes, with_generator or {}, with_discriminator or {})
         super().__init__(generator, prior, seed, ema, num_classes, value_range, **kwargs)
         self.discriminator = discriminator
         self.with_generator, self.with_discriminator = dict(with_generator or {}), dict(with_discriminator or {})
+        checks.check_averaged(averaged, ema)
+        self.averaged = {name: frozen_copy(self.companion(name)[1], f"ema_{name}") for name in averaged}
 
     # The game: compile, and the two steps that Keras calls.
 
@@ -122,6 +127,10 @@ class GAN(GenerativeModel):
             "d_optimizer": (self.d_optimizer, self._variables("discriminator")),
             "g_optimizer": (self.g_optimizer, self._variables("generator")),
         }
+
+    @property
+    def averages(self):
+        return [*super().averages, *((self.companion(name)[1], average) for name, average in self.averaged.items())]
 
     @property
     def batch_parts(self):
@@ -250,7 +259,8 @@ class GAN(GenerativeModel):
 
     def get_config(self):
         networks = ("discriminator", "with_generator", "with_discriminator")
-        return {**super().get_config(), **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in networks}}
+        networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in networks}
+        return {**super().get_config(), **networks, "averaged": list(self.averaged)}
 
     def get_compile_config(self):
         if not self.compiled:

@@ -53,7 +53,7 @@ class GenerativeModel(keras.Model):
         self.num_classes, self.ema, self.seed = num_classes, ema, seed
         self.conditional = len(generator.inputs) > 1
         self.value_range = checks.output_range(generator) if value_range is None else tuple(map(float, value_range))
-        self.ema_generator = None if ema is None else _copy(generator, "ema_generator")
+        self.ema_generator = None if ema is None else frozen_copy(generator, "ema_generator")
         self.step = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
@@ -167,13 +167,18 @@ class GenerativeModel(keras.Model):
 
     # The moving average.
 
+    @property
+    def averages(self):
+        """[(network, its moving average)], brought up to date after each step."""
+        return [] if self.ema_generator is None else [(self.generator, self.ema_generator)]
+
     def reset_average(self):
         """Set the moving average to the generator's weights. Call it after you have given the generator other weights.
 
         Before the first training step `sample` and `evaluate` do it themselves.
         """
-        if self.ema_generator is not None:
-            self.ema_generator.set_weights(self.generator.get_weights())
+        for network, average in self.averages:
+            average.set_weights(network.get_weights())
 
     def _start_average(self):
         if not int(self.step.numpy()):
@@ -181,11 +186,12 @@ class GenerativeModel(keras.Model):
 
     def finish_step(self):
         """The end of a subclass' `train_step`: bring the average up to date, and count the step."""
-        if self.ema_generator is not None:
+        if self.averages:
             step = tf.cast(self.step.value, tf.float32)
             decay = tf.minimum(self.ema, (1.0 + step) / (10.0 + step))
-            for average, weight in zip(self.ema_generator.weights, self.generator.weights):
-                average.assign_add(tf.cast(1.0 - decay, average.dtype) * (weight - average))
+            for network, copy in self.averages:
+                for average, weight in zip(copy.weights, network.weights):
+                    average.assign_add(tf.cast(1.0 - decay, average.dtype) * (weight - average))
         self.step.assign_add(1)
 
     # What is logged: means over the epoch.
@@ -362,7 +368,7 @@ class GenerativeModel(keras.Model):
         return cls(**config)
 
 
-def _copy(network, name):
+def frozen_copy(network, name):
     """A frozen copy with the same weights. Layers without weights are shared, so that they need not be serializable."""
 
     def clone(layer):

@@ -122,6 +122,10 @@ CASES = {
         {"regularizers": [Classification(every=2)], "schedule": "simultaneous"},
     ),
     "encoder": lambda: ({"with_generator": {"encoder": encoder()}}, {"regularizers": [Reconstruction(2.0)]}),
+    "averaged": lambda: (
+        {"with_generator": {"encoder": encoder()}, "averaged": ["encoder"]},
+        {"regularizers": [Reconstruction(2.0)]},
+    ),
     "schedule": lambda: ({}, {"schedule": GeneratorFirst()}),
     "prior": lambda: ({"prior": Triangular(LATENT_DIM), "value_range": (-2.0, 2.0)}, {}),
     "subclass": lambda: ({"kind": Mirrored}, {}),
@@ -239,6 +243,36 @@ def test_an_encoder_learns_with_the_generator_and_stays_while_the_discriminator_
     history = gan.fit(tiny_images(), batch_size=16, epochs=30, verbose=0).history["reconstruction"]
     assert history[-1] < 0.8 * history[0]
     assert all((a != b).any() for a, b in zip(before[:1], gan.with_generator["encoder"].get_weights()))
+
+
+def test_the_average_of_an_encoder_is_its_formula_and_is_what_evaluates():
+    gan = make("averaged")
+    expected = gan.with_generator["encoder"].get_weights()
+    for step in range(3):
+        train(gan, 1)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = [decay * e + (1 - decay) * w for e, w in zip(expected, gan.with_generator["encoder"].get_weights())]
+    for average, weight in zip(gan.averaged["encoder"].get_weights(), expected):
+        np.testing.assert_allclose(average, weight, rtol=1e-4, atol=1e-6)
+    before = gan.evaluate(tiny_images(), batch_size=16, verbose=0, return_dict=True)["reconstruction"]
+    gan.with_generator["encoder"].set_weights([0 * w for w in gan.with_generator["encoder"].get_weights()])
+    assert gan.evaluate(tiny_images(), batch_size=16, verbose=0, return_dict=True)["reconstruction"] == before
+    gan.reset_average()
+    assert gan.evaluate(tiny_images(), batch_size=16, verbose=0, return_dict=True)["reconstruction"] != before
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"averaged": ["encoder"], "ema": None}, "ema=None"),
+        ({"averaged": "encoder"}, "is a list of names"),
+        ({"averaged": ["q"]}, "There is no network 'q'"),
+    ],
+)
+def test_averages_that_cannot_be_kept_are_refused(given, message):
+    arguments = {"ema": 0.9, "with_generator": {"encoder": encoder()}, **given}
+    with pytest.raises(ValueError, match=message):
+        gan_keras.GAN(tiny_generator(), tiny_discriminator(), **arguments)
 
 
 def test_labels_of_minus_one_are_left_out_of_a_term_and_allowed_nowhere_else():
