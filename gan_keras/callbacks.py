@@ -97,6 +97,13 @@ def check_finite(gan):
             )
 
 
+def _checkpoint(gan):
+    # TensorFlow does not see layers that a layer holds in a list or a dict. What no optimizer leads to either is named besides.
+    seen = {id(child) for child in tf.train.TrackableView(gan).descendants()}
+    unseen = [weight for weight in gan.weights if id(weight) not in seen]
+    return tf.train.Checkpoint(gan=gan, **({"unseen": unseen} if unseen else {}))
+
+
 class Checkpoint(EverySteps):
     """Saves everything a run needs to go on, and takes it up again to the bit, at any step.
 
@@ -144,7 +151,7 @@ class Checkpoint(EverySteps):
         for step in steps:
             path = str(self.directory / f"ckpt-{step}")
             try:
-                tf.train.Checkpoint(gan=gan).restore(path).assert_consumed()
+                _checkpoint(gan).restore(path).assert_consumed()
                 return int(gan.step.numpy())
             except (AssertionError, ValueError) as error:
                 raise ValueError(
@@ -178,7 +185,7 @@ class Checkpoint(EverySteps):
             return
         for leftover in self.directory.glob("ckpt-*_temp"):  # of a process killed while it wrote
             shutil.rmtree(leftover)
-        self._manager = tf.train.CheckpointManager(tf.train.Checkpoint(gan=self.model), str(self.directory), self.keep)
+        self._manager = tf.train.CheckpointManager(_checkpoint(self.model), str(self.directory), self.keep)
 
     def act(self, step, logs):
         self.save()

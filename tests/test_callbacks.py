@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import (
+    LATENT_DIM,
     assert_same_bits,
     environment,
     state,
@@ -50,6 +51,29 @@ def test_resumes_at_any_step_to_the_bit(tmp_path, stop):
     run(second, 7 - stop, checkpoint)
     assert_same_bits(state(straight), state(second))
     assert checkpoint.steps() == [7, stop]
+
+
+class Block(layers.Layer):
+    """Holds its layers in a list, where `tf.train.Checkpoint` does not see them."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.layers = [layers.Dense(16), layers.BatchNormalization(synchronized=True)]
+
+    def call(self, x):
+        return self.layers[1](self.layers[0](x))
+
+
+def block_generator():
+    z = keras.Input((LATENT_DIM,))
+    return keras.Model(z, layers.Reshape((8, 8, 1))(layers.Dense(64, activation="tanh")(Block()(z))))
+
+
+def test_layers_in_a_list_are_restored(tmp_path):
+    first, second = (tiny_gan(generator=block_generator(), ema=0.9, seed=seed) for seed in (0, 1))
+    run(first, 3, Checkpoint(tmp_path, every=100))
+    Checkpoint(tmp_path).restore(second)
+    assert_same_bits(state(first), state(second))
 
 
 def test_nothing_to_restore_is_step_0(tmp_path):
