@@ -31,7 +31,7 @@ FORMATS = {
     "savedmodel": Format("saved_model.pb"),
     "onnx": Format("model.onnx", ("tf2onnx", "onnx")),
     "litert": Format("model.tflite"),
-    "openvino": Format("model.xml", ("openvino", "scipy")),
+    "openvino": Format("model.xml", ("openvino",)),
 }
 
 

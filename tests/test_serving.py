@@ -199,7 +199,7 @@ def test_an_export_is_refused_or_replaces(tmp_path):
     assert (first / "model_card.md").read_text() == "new" and [p.name for p in (tmp_path / "model").iterdir()] == ["1"]
 
 
-@pytest.mark.parametrize("format, packages", [("onnx", "tf2onnx and onnx"), ("openvino", "openvino and scipy")])
+@pytest.mark.parametrize("format, packages", [("onnx", "tf2onnx and onnx"), ("openvino", "openvino")])
 def test_absent_packages_are_named(format, packages, tmp_path, monkeypatch):
     gan = tiny_gan()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -262,7 +262,7 @@ def default_gan():
     return recipes.get("default").build()
 
 
-@needs("openvino", "scipy")
+@needs("openvino")
 @pytest.mark.filterwarnings("ignore")  # of the other project
 @pytest.mark.parametrize("format", ["savedmodel", "openvino"])
 def test_openvino_agrees(format, default_gan, tmp_path):

@@ -1,6 +1,7 @@
 """Modes of the toys: how many are hit, how well, how evenly."""
 
 import numpy as np
+import scipy
 
 from gan_keras.metrics.arrays import vectors
 
@@ -64,6 +65,4 @@ def kl_from_uniform(labels, number):
         )
     if not labels.size:
         return float("inf")
-    shares = np.bincount(labels, minlength=number) / len(labels)
-    hit = shares[shares > 0]
-    return float((hit * np.log(hit * number)).sum())
+    return float(scipy.stats.entropy(np.bincount(labels, minlength=number), np.ones(number)))
