@@ -53,6 +53,9 @@ def _module_of_file(path):
     if not path.is_file():
         raise ImportError(f"there is no file {path}")
     path, name = path.resolve(), path.stem
+    taken = name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path)
+    if taken or name in sys.stdlib_module_names:
+        raise ImportError(f"another module is called {name!r}; rename the file")
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         # Known by its name, so that what is saved of its classes can be loaded.
@@ -62,6 +65,4 @@ def _module_of_file(path):
         except BaseException:
             del sys.modules[name]
             raise
-    if getattr(sys.modules[name], "__file__", None) != str(path):
-        raise ImportError(f"another module is called {name!r}; rename the file")
     return sys.modules[name]
