@@ -27,6 +27,16 @@ class Fixed:
     def uniform(self, shape):
         return tf.constant(self.u)
 
+    def layer_seeds(self, *shape):
+        return tf.zeros((*shape, 2), tf.uint32)
+
+
+class Kept(keras.optimizers.SGD):
+    """Keeps the gradients that it is to apply."""
+
+    def apply_gradients(self, grads_and_vars):
+        self.gradients = [gradient for gradient, _ in grads_and_vars]
+
 
 @pytest.mark.parametrize("name", benchmark.NETWORKS)
 def test_the_torch_twin_has_our_losses_and_gradients(name):
@@ -40,19 +50,20 @@ def test_the_torch_twin_has_our_losses_and_gradients(name):
     images = rng.uniform(low, high, (n, 28, 28, 1)).astype("float32")
     z = rng.normal(size=(n, gan.latent_dim)).astype("float32")
     u = rng.uniform(size=(n, 1, 1, 1)).astype("float32")
-    batch = gan_keras.gan.Batch(tf.constant(images), None, Fixed(z, u))
+    batch = gan_keras.forward.Batch(tf.constant(images), None, Fixed(z, u))
     twin = Twin(gan, exact=True)
+    gan.compile(Kept(), Kept(), gan.adversarial_loss, gan.game_regularizers, gan.schedule)
     d_loss = twin.d_loss(torch.tensor(images).permute(0, 3, 1, 2), torch.tensor(z), torch.tensor(u))
     d_loss.backward()
-    d_gradients, logs = gan._discriminator_gradients(batch)
+    logs = gan.update_discriminator(batch)
     assert d_loss.item() == pytest.approx(float(logs["d_loss"]), rel=1e-4)
-    agree(d_gradients, twin.discriminator)
+    agree(gan.d_optimizer.gradients, twin.discriminator)
     twin.generator.zero_grad()
     g_loss = twin.g_loss(torch.tensor(z))
     g_loss.backward()
-    g_gradients, logs = gan._generator_gradients(batch)
+    logs = gan.update_generator(batch)
     assert g_loss.item() == pytest.approx(float(logs["g_loss"]), rel=1e-4)
-    agree(g_gradients, twin.generator)
+    agree(gan.g_optimizer.gradients, twin.generator)
 
 
 @pytest.mark.parametrize("name", benchmark.NETWORKS)

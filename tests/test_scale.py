@@ -340,17 +340,24 @@ def test_a_step_that_overflows_on_one_replica_is_skipped_on_all():
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         images = tiny_images(16)
-        images[12] = np.nan  # in the second replica's half
-        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(), networks.precision("mixed_float16"):
-            gan = tiny_gan()
-        before = gan.discriminator.get_weights()
-        gan._check_images = lambda images, labels: None
-        gan.fit(gan_keras.replicas.share(lambda shard: tf.data.Dataset.from_tensors(images)), verbose=0)
-        same = all((a == b).all() for a, b in zip(before, gan.discriminator.get_weights()))
-        print(same, float(gan.d_optimizer.dynamic_scale.numpy()) < 2**15)
+        spoilt = images.copy()
+        spoilt[12] = np.nan  # in the second replica's half
+
+        def train(*batches):
+            scaled = lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=128.0)
+            with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(), networks.precision("mixed_float16"):
+                gan = tiny_gan(scaled(), scaled())
+            before = gan.discriminator.get_weights()
+            gan.fit(tf.data.Dataset.from_tensor_slices(np.stack(batches)), verbose=0)
+            return before, gan.discriminator.get_weights(), float(gan.d_optimizer.dynamic_scale.numpy())
+
+        before, once, scale = train(images)
+        _, skipped, halved = train(images, spoilt)  # `fit` looks at the first batch alone
+        same = [all((a == b).all() for a, b in zip(once, weights)) for weights in (before, skipped)]
+        print(*same, scale, halved)
         """
     )
-    assert printed.split()[-2:] == ["True", "True"]
+    assert printed.split()[-4:] == ["False", "True", "128.0", "64.0"]
 
 
 # Every combination works, or is refused with a reason.

@@ -6,7 +6,7 @@ from helpers import Point, tiny_discriminator, tiny_gan, tiny_images
 
 import gan_keras
 from gan_keras import schedules
-from gan_keras.gan import Batch
+from gan_keras.forward import Batch
 
 
 class Spy:
