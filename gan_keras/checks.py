@@ -146,12 +146,10 @@ def check_model(generator, prior, seed, ema, value_range):
     check_seed(seed)
 
 
-def check_sampling(n, seed, start, block):
+def check_sampling(n, seed):
     """Raise ValueError unless `sample_batches` can be asked for this."""
     if not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"n, the number of samples, must be an integer of 1 or more. Received: n={n!r}")
-    if start % block or not 0 <= start < n:
-        raise ValueError(f"start must be a multiple of {block} from 0 to n - 1. Received: start={start}, n={n}")
     check_seed(seed)
 
 

@@ -99,23 +99,22 @@ class GenerativeModel(keras.Model):
         """
         return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels, **parts)])
 
-    def sample_batches(self, n, seed=0, labels=None, start=0, **parts):
+    def sample_batches(self, n, seed=0, labels=None, **parts):
         """An iterator of what `sample` returns, as (images, labels or `None`) of up to 256: a million in bounded memory.
 
         Args:
             n, seed, labels, parts: As in `sample`.
-            start: The first sample wanted, a multiple of 256 below n: those before it are not made.
 
         Raises:
-            ValueError: As in `sample`, when it is called; or another start.
+            ValueError: As in `sample`, when it is called.
         """
-        checks.check_sampling(n, seed, start, BLOCK)
+        checks.check_sampling(n, seed)
         labels = checks.sample_labels(n, labels, self.num_classes if self.conditional else None)
         fixed = {name: tf.constant(value) for name, value in checks.fixed_parts(parts, self.prior).items()}
         self._start_average()
 
         def blocks():
-            for first in range(start, n, BLOCK):
+            for first in range(0, n, BLOCK):
                 size = min(BLOCK, n - first)
                 some = labels[first : first + size] if self.conditional else None
                 inputs = [tf.constant(seed, tf.int64), tf.constant(first // BLOCK, tf.int64), tf.constant(size)]

@@ -108,7 +108,7 @@ class Joint(Prior):
         parts = {name: get(part) for name, part in parts.items()}
         if not parts or any(isinstance(part, Joint) for part in parts.values()):
             raise ValueError(f"Joint takes one prior or more by name, and no Joint among them. Received: {parts}")
-        taken = {"n", "seed", "label", "labels", "start"} & set(parts)
+        taken = {"n", "seed", "label", "labels"} & set(parts)
         if taken:
             raise ValueError(f"A part must not have the name of an argument of sample(). Received: {sorted(taken)[0]!r}")
         super().__init__(sum(part.size for part in parts.values()))

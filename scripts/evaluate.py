@@ -40,13 +40,9 @@ def parse(argv):
     )
     args = parser.parse_args(argv)
     if args.samples and (args.num, args.seed) != (None, None):
-        raise ValueError("--samples brings number and seed of its own. Leave --num and --seed out.")
-    if args.samples:
-        args.num, args.seed = shards.described(args.samples)
-    else:
+        raise ValueError("--samples measures all samples of the folder. Leave --num and --seed out.")
+    if not args.samples:
         args.num, args.seed = 10_000 if args.num is None else args.num, 1 if args.seed is None else args.seed
-    if args.num < 100:
-        raise ValueError(f"There must be 100 samples or more. Received: {args.num}; figures of fewer say nothing.")
     return args
 
 
@@ -55,40 +51,36 @@ def main(argv=None):
     args = parse(argv)
     started = time.perf_counter()
     run = Run(args.run)
-    config = run.settings
-    gan = run.load()
-    if args.samples:
-        shards.check_origin(args.samples, gan)
+    gan, measure = run.load(), measure_for(run, args)
     step = int(gan.step.numpy())
-    print(f"Run       {run.folder}: recipe {config['recipe']}, step {step:,}")
-    print(f"Samples   {args.num:,}, seed {args.seed}", flush=True)
+    print(f"Run       {run.folder}: recipe {run.settings['recipe']}, step {step:,}")
+    print(f"Samples   {args.samples or f'{args.num:,}, seed {args.seed}'}", flush=True)
+    measured = measure(gan, run, args)
     report = {
-        "recipe": config["recipe"],
+        "recipe": run.settings["recipe"],
         "step": step,
-        "training": {"data": config["data"], "split": config["split"], "seed": config["seed"]},
+        "training": {name: run.settings[name] for name in ("data", "split", "seed")},
         "samples": args.num,
         "seed": args.seed,
+        **measured,
+        "versions": settings.versions(),
     }
-    if config["data"] in TOYS or config["data"] == "stacked_mnist":
-        if args.samples:
-            raise ValueError(f"--samples is for images of digits, not for {config['data']}. Leave it out.")
-        if args.extractor:
-            raise ValueError(f"--extractor is for images, not for {config['data']}, whose modes are known. Leave it out.")
-        if args.metrics:
-            raise ValueError(f"--metrics chooses among figures of digits; {config['data']} has its own. Leave it out.")
-        measure = evaluate_points if config["data"] in TOYS else evaluate_stacked
-    else:
-        measure = evaluate_images
-    report.update(measure(gan, run, args))
-    report["versions"] = settings.versions()
-
     with files.replacing(run.report) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     print_table(report)
-    print(
-        f"\n{time.perf_counter() - started:.0f} seconds.\n  report   {run.report}\n  picture  {run.report_picture}"
-    )
+    print(f"\n{time.perf_counter() - started:.0f} seconds.\n  report   {run.report}\n  picture  {run.report_picture}")
     return 0
+
+
+def measure_for(run, args):
+    """The function that measures samples of the run's data."""
+    name = run.settings["data"]
+    if name not in TOYS and name != "stacked_mnist":
+        return evaluate_images
+    for option in ("samples", "extractor", "metrics"):
+        if getattr(args, option):
+            raise ValueError(f"--{option} is for images of one mode each; {name} has metrics of its own. Leave it out.")
+    return evaluate_points if name in TOYS else evaluate_stacked
 
 
 def evaluate_images(gan, run, args):
@@ -104,6 +96,9 @@ def evaluate_images(gan, run, args):
     evaluator = evaluation.Evaluator(train, test, extractor, train_labels=labels if gan.conditional else None)
     if args.samples:
         samples = evaluator.describe(shards.read(args.samples))
+        args.num = len(samples.features)
+        if args.num < 100:
+            raise ValueError(f"There must be 100 samples or more. Received: {args.num}; figures of fewer say nothing.")
     else:
         samples = evaluator.sample(gan, args.num, args.seed)
     if (samples.images == samples.images.flat[0]).all():

@@ -27,7 +27,7 @@ def parse(argv):
         metavar="FILE",
         help="FILE.npz for arrays, FILE.png for a picture; with --shards a folder",
     )
-    parser.add_argument("--shards", choices=shards.FORMATS, help="write a folder of files, which can be interrupted")
+    parser.add_argument("--shards", choices=shards.FORMATS, help="write a folder of files instead of one")
     parser.add_argument(
         "--shard-size",
         type=common.between(1, common.SAMPLES),
@@ -45,7 +45,7 @@ def parse(argv):
     args = parser.parse_args(argv)
     args.out = pathlib.Path(args.out)
     if args.shards and args.overwrite:
-        raise ValueError("--shards goes on with the samples that it finds, and replaces none. Leave --overwrite out.")
+        raise ValueError("--shards replaces no folder. Leave --overwrite out.")
     if args.shards:
         return args
     if args.out.suffix not in (".npz", ".png"):

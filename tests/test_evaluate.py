@@ -106,9 +106,13 @@ def test_samples_in_shards_are_measured(mlp_run, tmp_path, capsys):
     for more in (["--samples", str(tmp_path / "shards")], ["--num", "600", "--seed", "5"]):
         assert evaluate.main([str(tmp_path / "run"), "--metrics", "frechet", *more]) == 0
         reports.append(json.loads((tmp_path / "run" / "report.json").read_text()))
+    assert [report.pop("seed") for report in reports] == [None, 5]
     assert reports[0] == reports[1] and reports[0]["samples"] == 600
     assert sample.main([*arguments, str(tmp_path / "shards"), "--shards", "tfrecord"]) == 2
-    assert "holds other samples" in capsys.readouterr().err
+    assert "shards exists" in capsys.readouterr().err
+    assert sample.main([str(mlp_run), "--num", "99", "--out", str(tmp_path / "few"), "--shards", "npz"]) == 0
+    assert evaluate.main([str(tmp_path / "run"), "--samples", str(tmp_path / "few")]) == 2
+    assert "100 samples or more. Received: 99" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
