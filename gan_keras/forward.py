@@ -102,17 +102,17 @@ class ForwardPass:
         with self._playing(role):
             return float32(network(x, training=self._training))
 
-    def subset(self, every):
-        """The pass on every `every`-th example, with the generated images of this one."""
-        if every == 1:
+    def subset(self, one_in):
+        """The pass on one in `one_in` examples, with the generated images of this one."""
+        if one_in == 1:
             return self
-        part = ForwardPass(self._gan, Batch(*self._sliced(every), self.random), self._moving, self._training)
-        part.latents = {name: latent[::every] for name, latent in self.latents.items()}
-        part.fake = self.fake[::every]
+        part = ForwardPass(self._gan, Batch(*self._sliced(one_in), self.random), self._moving, self._training)
+        part.latents = {name: latent[::one_in] for name, latent in self.latents.items()}
+        part.fake = self.fake[::one_in]
         return part
 
-    def _sliced(self, every):
-        return self.images[::every], None if self.labels is None else self.labels[::every]
+    def _sliced(self, one_in):
+        return self.images[::one_in], None if self.labels is None else self.labels[::one_in]
 
     def _call(self, network, x):
         return network([x, self.labels] if len(network.inputs) > 1 else x, training=self._training)

@@ -136,7 +136,7 @@ class GAN(GenerativeModel):
     def batch_parts(self):
         number = replicas.number(self.distribute_strategy)
         # On several replicas the terms see together the examples that they see on one.
-        shares = [term.every for term in self._terms()] if number > 1 else []
+        shares = [term.one_in for term in self._terms()] if number > 1 else []
         return checks.common_multiple(self.schedule.batches_per_step * number, shares)
 
     def train_step(self, data):

@@ -1,6 +1,6 @@
 """Whether a recipe is the one that a run was made with: structured configurations, compared with their defaults filled in.
 
-A value is described as JSON: an object or a call as `{"call": "R1", "weight": 2.0, "every": 4}`, with all arguments; anything
+A value is described as JSON: an object or a call as `{"call": "R1", "weight": 2.0, "one_in": 4}`, with all arguments; anything
 else as it is. An argument that a saved description lacks, because it was added since, counts as its default.
 """
 
@@ -11,7 +11,7 @@ import inspect
 import keras
 
 # What has been renamed since runs were saved: old name of a class, function or argument > its name today.
-RENAMED = {"dimensions": "shape"}
+RENAMED = {"dimensions": "shape", "every": "one_in"}
 
 # Given by the recipe or the data when networks are built, whatever a builder's own default.
 _GIVEN = ("latent_dim", "num_classes", "shape")
@@ -28,7 +28,7 @@ def describe(value):
 
 
 def text(description):
-    """A description for people, such as "R1(weight=2.0, every=4)"; arguments that are `None` are left out."""
+    """A description for people, such as "R1(weight=2.0, one_in=4)"; arguments that are `None` are left out."""
     if isinstance(description, list):
         return ", ".join(map(text, description)) or "none"
     if not isinstance(description, dict):

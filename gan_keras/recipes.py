@@ -36,7 +36,7 @@ def default():
         g_optimizer=adam(1e-3, 0.0, 0.99),  # as d_optimizer
         loss=losses.NonSaturating(),  # Mescheder et al. 2018, authors' configuration
         # Mescheder et al. 2018, equation 9; weight and part of the batch chosen here, docs/default_recipe.md
-        regularizers=(regularizers.R1(2.0, every=4),),
+        regularizers=(regularizers.R1(2.0, one_in=4),),
         ema=0.999,  # Karras et al. 2018
         batch_size=32,  # chosen here: more and smaller steps in the same time
         steps=8000,  # about six minutes on two cores

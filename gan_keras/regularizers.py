@@ -29,8 +29,8 @@ class Term(Regularizer):
 
     Args:
         weight: Non-negative coefficient, or a `keras.optimizers.schedules.LearningRateSchedule` of the training step.
-        every: The term sees every so many-th example of the batch: an unbiased estimate of it for a fraction of its time. The
-            thrift of Karras et al. 2020, StyleGAN2, section 3.1, who leave out steps instead.
+        one_in: The term is evaluated on one in so many examples of the batch: an unbiased estimate of it for a fraction of its
+            time. Karras et al. 2020, StyleGAN2, section 3.1, save the time by leaving out steps instead.
 
     Attributes:
         name: The key under which the term is logged.
@@ -50,15 +50,15 @@ class Term(Regularizer):
     name = None
     players = ("discriminator",)
 
-    def __init__(self, weight=1.0, every=1):
+    def __init__(self, weight=1.0, one_in=1):
         if isinstance(weight, dict):
             weight = keras.saving.deserialize_keras_object(weight)
         if not isinstance(weight, keras.optimizers.schedules.LearningRateSchedule) and not weight >= 0:
             raise ValueError(f"The weight of {type(self).__name__} must be 0 or more. Received: weight={weight}")
-        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-            raise ValueError(f"every, of {type(self).__name__}, must be an integer of 1 or more. Received: {every!r}")
+        if not isinstance(one_in, int) or isinstance(one_in, bool) or one_in < 1:
+            raise ValueError(f"one_in, of {type(self).__name__}, must be an integer of 1 or more. Received: {one_in!r}")
         self.weight = weight
-        self.every = every
+        self.one_in = one_in
 
     @abc.abstractmethod
     def term(self, forward):
@@ -69,14 +69,19 @@ class Term(Regularizer):
         """
 
     def __call__(self, forward):
-        """The weighted term of every `every`-th example."""
+        """The weighted term of one in `one_in` examples."""
         weight = self.weight(forward.step) if callable(self.weight) else self.weight
-        return weight * self.term(forward.subset(self.every))
+        return weight * self.term(forward.subset(self.one_in))
 
     def get_config(self):
         weight = keras.saving.serialize_keras_object(self.weight) if callable(self.weight) else self.weight
-        # `every` only where it says something: a term of a user's own need not know of it.
-        return {"weight": weight, **({"every": self.every} if self.every != 1 else {})}
+        # `one_in` only where it says something: a term of a user's own need not know of it.
+        return {"weight": weight, **({"one_in": self.one_in} if self.one_in != 1 else {})}
+
+    @classmethod
+    def from_config(cls, config):
+        # Models of earlier versions say "every".
+        return cls(**{"one_in" if name == "every" else name: value for name, value in config.items()})
 
 
 class Projection(Regularizer):
@@ -121,13 +126,13 @@ class GradientPenalty(GradientTerm):
 
     Args:
         weight: The paper's lambda, 10.
-        every: As in `Term`.
+        one_in: As in `Term`.
     """
 
     name = "gradient_penalty"
 
-    def __init__(self, weight=10.0, every=1):
-        super().__init__(weight, every)
+    def __init__(self, weight=10.0, one_in=1):
+        super().__init__(weight, one_in)
 
     def term(self, forward):
         real, fake = forward.images, forward.fake
@@ -144,7 +149,7 @@ class R1(GradientTerm):
 
     Args:
         weight: The paper's gamma, 10 there for natural images; 1 serves small ones.
-        every: As in `Term`.
+        one_in: As in `Term`.
     """
 
     name = "r1"
@@ -164,13 +169,13 @@ class DRAGAN(GradientTerm):
     Args:
         weight: The paper's lambda, 10.
         scale: Size of the neighbourhood in standard deviations of the batch's pixels, 0.5 in the authors' code.
-        every: As in `Term`.
+        one_in: As in `Term`.
     """
 
     name = "dragan"
 
-    def __init__(self, weight=10.0, scale=0.5, every=1):
-        super().__init__(weight, every)
+    def __init__(self, weight=10.0, scale=0.5, one_in=1):
+        super().__init__(weight, one_in)
         if not scale > 0:
             raise ValueError(f"The scale of DRAGAN must be above 0. Received: scale={scale}")
         self.scale = scale

@@ -115,11 +115,11 @@ CASES = {
     "feature_matching": lambda: ({"discriminator": with_heads()}, {"regularizers": [FeatureMatching(cosine())]}),
     "mutual_information": lambda: (
         {"discriminator": with_heads(3), "prior": priors.Joint(**CODE)},
-        {"regularizers": [MutualInformation(0.5), regularizers.R1(1.0, every=2)]},
+        {"regularizers": [MutualInformation(0.5), regularizers.R1(1.0, one_in=2)]},
     ),
     "classification": lambda: (
         {"discriminator": with_heads(3), "num_classes": 3},
-        {"regularizers": [Classification(every=2)], "schedule": "simultaneous"},
+        {"regularizers": [Classification(one_in=2)], "schedule": "simultaneous"},
     ),
     "encoder": lambda: ({"with_generator": {"encoder": encoder()}}, {"regularizers": [Reconstruction(2.0)]}),
     "averaged": lambda: (

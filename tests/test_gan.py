@@ -452,7 +452,7 @@ def test_dropout_masks_differ_between_steps_and_between_moves():
 @pytest.mark.parametrize("num_classes", [None, 3])
 def test_a_penalty_on_every_third_example_is_that_of_a_third_of_the_batch(num_classes):
     images, labels = tiny_images(12), (np.arange(12) % 3).astype("int32") if num_classes else None
-    gan = tiny_gan(num_classes=num_classes, regularizers=regularizers.R1(2.0, every=3))
+    gan = tiny_gan(num_classes=num_classes, regularizers=regularizers.R1(2.0, one_in=3))
     whole = tiny_gan(num_classes=num_classes, regularizers=regularizers.R1(2.0))
     whole.set_weights(gan.get_weights())
     of_all = gan.evaluate(images, labels, batch_size=12, return_dict=True, verbose=0)["r1"]
@@ -485,7 +485,7 @@ def test_steps_per_execution_is_the_same_to_the_bit():
     "kind, loss, regularizer, schedule",
     [
         pytest.param("plain", "wasserstein", "gradient_penalty", "Alternating(3)", marks=pytest.mark.slow),
-        ("conditional", "non_saturating", "R1(every=3)", "Simultaneous()"),
+        ("conditional", "non_saturating", "R1(one_in=3)", "Simultaneous()"),
         pytest.param("plain", "non_saturating", "dragan", "ThreeStep()", marks=pytest.mark.slow),
         pytest.param("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)", marks=pytest.mark.slow),
         pytest.param("spectral", "hinge", "", "Alternating(1)", marks=pytest.mark.slow),

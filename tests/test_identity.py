@@ -35,7 +35,7 @@ def test_every_recipe_is_no_other():
         ("loss", losses.Minimax()),
         ("regularizers", ()),
         ("regularizers", (regularizers.R1(2.0),)),
-        ("regularizers", (regularizers.R1(2.0, every=4), regularizers.DRAGAN())),
+        ("regularizers", (regularizers.R1(2.0, one_in=4), regularizers.DRAGAN())),
         ("d_optimizer", recipes.adam(1e-3, 0.0)),
         ("d_optimizer", recipes.rmsprop(1e-3, 0.99)),
         ("d_optimizer", recipes.adam(recipes.cosine_decay(1e-3, 100), 0.0, 0.99)),
@@ -66,7 +66,7 @@ class Later(regularizers.R1):
         super().__init__(weight, subset)
 
     def get_config(self):
-        return {"weight": self.weight, "subset": self.every, "lazy": False}
+        return {"weight": self.weight, "subset": self.one_in, "lazy": False}
 
 
 def test_renaming_and_arguments_with_a_default_orphan_nothing(monkeypatch):
@@ -76,7 +76,7 @@ def test_renaming_and_arguments_with_a_default_orphan_nothing(monkeypatch):
         recipe, generator=functools.partial(tomorrow, width=32), regularizers=(Later(2.0, subset=4),)
     )
     assert later.differs_from(described) == ["generator", "regularizers"]
-    monkeypatch.setattr(identity, "RENAMED", {"today": "tomorrow", "R1": "Later", "every": "subset"})
+    monkeypatch.setattr(identity, "RENAMED", {"today": "tomorrow", "R1": "Later", "one_in": "subset", "every": "subset"})
     for saved in (described, texts):
         before = copy.deepcopy(saved)
         assert later.differs_from(saved) == [] and saved == before
@@ -92,6 +92,6 @@ def test_an_attribute_that_was_added_since_counts_as_its_default():
 
 
 def test_descriptions_are_read_by_people():
-    assert identity.text(identity.describe((regularizers.R1(2.0, every=4),))) == "R1(weight=2.0, every=4)"
+    assert identity.text(identity.describe((regularizers.R1(2.0, one_in=4),))) == "R1(weight=2.0, one_in=4)"
     assert identity.text(identity.describe(())) == "none" and identity.text("Adam(0.1)") == "Adam(0.1)"
     assert "learning_rate=CosineDecay(" in identity.text(recipes.get("ring").values()["d_optimizer"])

@@ -112,7 +112,7 @@ def linear_discriminator():
 @pytest.mark.parametrize(
     "loss, penalty, discriminator",
     [
-        ("non_saturating", gan_keras.regularizers.R1(1.0, every=2), None),
+        ("non_saturating", gan_keras.regularizers.R1(1.0, one_in=2), None),
         ("wasserstein", gan_keras.regularizers.GradientPenalty(3.0), linear_discriminator),
     ],
 )

@@ -106,7 +106,7 @@ def test_weight_clipping_projects():
     "regularizer",
     [
         regularizers.GradientPenalty(3.0),
-        regularizers.R1(2.0, every=4),
+        regularizers.R1(2.0, one_in=4),
         regularizers.DRAGAN(4.0, scale=0.3),
         regularizers.WeightClipping(0.02),
     ],
@@ -131,9 +131,9 @@ class OfAUser(regularizers.Term):
 
 def test_a_weight_may_follow_the_steps():
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay([10], [4.0, 1.0])
-    term = regularizers.R1(schedule, every=2)
+    term = regularizers.R1(schedule, one_in=2)
     made = regularizers.get(keras.saving.serialize_keras_object(term))
-    plain = float(regularizers.R1(1.0, every=2)(Pass(linear, images(6), images(6, 1))))
+    plain = float(regularizers.R1(1.0, one_in=2)(Pass(linear, images(6), images(6, 1))))
     for regularizer in (term, made):
         for step, weight in ((0, 4.0), (11, 1.0)):
             forward = Pass(linear, images(6), images(6, 1))
@@ -141,9 +141,15 @@ def test_a_weight_may_follow_the_steps():
             assert float(regularizer(forward)) == pytest.approx(weight * plain, rel=1e-6)
 
 
+def test_models_of_earlier_versions_are_read():
+    saved = {"module": None, "class_name": "R1", "config": {"weight": 2.0, "every": 4}, "registered_name": "gan_keras>R1"}
+    copy = keras.saving.deserialize_keras_object(saved)
+    assert type(copy) is regularizers.R1 and (copy.weight, copy.one_in) == (2.0, 4)
+
+
 def test_a_penalty_of_a_users_own_is_saved_and_loaded():
     copy = regularizers.get(keras.saving.serialize_keras_object(OfAUser(2.0)))
-    assert type(copy) is OfAUser and (copy.weight, copy.every) == (2.0, 1)
+    assert type(copy) is OfAUser and (copy.weight, copy.one_in) == (2.0, 1)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +159,8 @@ def test_a_penalty_of_a_users_own_is_saved_and_loaded():
         (lambda: regularizers.R1(-1.0), "weight=-1"),
         (lambda: regularizers.WeightClipping(0.0), "limit=0.0"),
         (lambda: regularizers.DRAGAN(scale=0.0), "scale=0.0"),
-        (lambda: regularizers.R1(every=0), "every, of R1"),
-        (lambda: regularizers.R1(every=True), "every, of R1"),
+        (lambda: regularizers.R1(one_in=0), "one_in, of R1"),
+        (lambda: regularizers.R1(one_in=True), "one_in, of R1"),
     ],
 )
 def test_nonsense_is_refused(make, message):

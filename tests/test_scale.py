@@ -82,7 +82,7 @@ np.savez(out, d_loss=history["d_loss"], sample=gan.sample(3), **{str(k): w for k
 @pytest.mark.parametrize(
     "workers, loss, regularizers, schedule",
     [
-        (2, "non_saturating", "R1(1.0, every=3)", "Alternating()"),
+        (2, "non_saturating", "R1(1.0, one_in=3)", "Alternating()"),
         pytest.param(2, "non_saturating", "()", "Alternating()", marks=pytest.mark.slow),
         pytest.param(2, "wasserstein", "GradientPenalty()", "Alternating(3)", marks=pytest.mark.slow),
         pytest.param(3, "wasserstein", "GradientPenalty()", "Alternating(3)", marks=pytest.mark.slow),

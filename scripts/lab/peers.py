@@ -204,7 +204,7 @@ def plain_d_loss(gan, real, fake):
         loss = tf.reduce_mean(tf.nn.softplus(-real_scores)) + tf.reduce_mean(tf.nn.softplus(fake_scores))
     if "r1" in penalties:
         r1 = penalties["r1"]
-        loss += r1.weight / 2 * tf.reduce_mean(squared_slopes(discriminator, real[:: r1.every]))
+        loss += r1.weight / 2 * tf.reduce_mean(squared_slopes(discriminator, real[:: r1.one_in]))
     if "gradient_penalty" in penalties:
         between = real + tf.random.uniform((real.shape[0], 1, 1, 1)) * (fake - real)
         slopes = tf.sqrt(squared_slopes(discriminator, between) + 1e-12)

@@ -178,7 +178,7 @@ class Twin:
             loss = functional.softplus(-real_scores).mean() + functional.softplus(fake_scores).mean()
         if "r1" in self.penalties:
             r1 = self.penalties["r1"]
-            loss = loss + r1.weight / 2 * self._squared_slopes(real[:: r1.every]).mean()
+            loss = loss + r1.weight / 2 * self._squared_slopes(real[:: r1.one_in]).mean()
         if "gradient_penalty" in self.penalties:
             between = real + u * (fake - real)
             slopes = torch.sqrt(self._squared_slopes(between) + 1e-12)
