@@ -60,9 +60,12 @@ def _module_of_file(path):
         spec = importlib.util.spec_from_file_location(name, path)
         # Known by its name, so that what is saved of its classes can be loaded.
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        sys.path.insert(0, str(path.parent))  # it may import its neighbours, as a program may
         try:
             spec.loader.exec_module(module)
         except BaseException:
             del sys.modules[name]
             raise
+        finally:
+            sys.path.remove(str(path.parent))
     return sys.modules[name]

@@ -119,9 +119,9 @@ def dcgan_discriminator(width=64, normalization="batch", num_classes=None, shape
         return SpectralNormalization(layer) if normalization == "spectral" else layer
 
     inputs, x, label = _discriminator_inputs(num_classes, shape)
+    # 0.02 is made for BatchNorm, which undoes the scale; without it signals would die out.
+    initializer = _initializer("dcgan" if normalization == "batch" else None)
     for k in range(_halvings(shape, 7)):
-        # 0.02 is made for BatchNorm, which undoes the scale; without it signals would die out.
-        initializer = _initializer("dcgan" if normalization == "batch" else None)
         x = normalized(layers.Conv2D(width * 2**k, 5, strides=2, padding="same", kernel_initializer=initializer))(x)
         if normalization == "batch" and k:
             x = _batch_norm()(x)

@@ -308,6 +308,7 @@ def test_equal_points_are_drawn_without_warnings(tmp_path):
 
 RECIPE = """
 import dataclasses
+import neighbour_of_mine  # beside this file
 import keras
 from gan_keras import recipes
 
@@ -350,6 +351,7 @@ def photographs(tmp_path):
 def test_ones_own_recipe_and_images_through_all_scripts(photographs, tmp_path, monkeypatch):
     """Each script in a process of its own, which has to find the recipe again; colour, 32x48."""
     (tmp_path / "recipe_of_mine.py").write_text(RECIPE)
+    (tmp_path / "neighbour_of_mine.py").write_text("")
     (tmp_path / "features_of_mine.py").write_text(FEATURES)
     monkeypatch.chdir(tmp_path)
 
