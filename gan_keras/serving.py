@@ -5,15 +5,13 @@ What is written needs neither gan_keras nor Keras nor data where it is loaded.
 
 import importlib.util
 import json
-import os
 import pathlib
-import shutil
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from gan_keras import losses
+from gan_keras import files, losses
 from gan_keras.forward import float32
 from gan_keras.gan import GAN
 from gan_keras.generative import BLOCK
@@ -35,8 +33,8 @@ FORMATS = {
 }
 
 
-def export(gan, folder, format="savedmodel", card=None, overwrite=False):
-    """Write `folder/1/`, the layout of model servers; it appears when it is whole.
+def export(gan, folder, format="savedmodel", card=None):
+    """Write the next version, `folder/1/`, `folder/2/` and so on, the layout of model servers; it appears when it is whole.
 
     Args:
         gan: `GAN`. With `ema` the moving average is what is exported.
@@ -44,7 +42,6 @@ def export(gan, folder, format="savedmodel", card=None, overwrite=False):
         format: "savedmodel", with the endpoints below; or "onnx" (`model.onnx`), "litert" (`model.tflite`), "openvino"
             (`model.xml`, `model.bin`), which have the first endpoint alone.
         card: Text of `model_card.md`; `None`: none.
-        overwrite: Replace `folder/1/` if it exists.
 
     Endpoints of the SavedModel, all inputs and outputs named; those with `label` of conditional GANs only:
         serving_default: z (batch, latent_dim) float32, label (batch,) int32 > images (batch, height, width, channels) float32.
@@ -56,20 +53,18 @@ def export(gan, folder, format="savedmodel", card=None, overwrite=False):
             whose best discriminator tells one; and the discriminator's other outputs by their names. Of a `GAN` only.
 
     Returns:
-        The path of `folder/1`.
+        The path of the version.
 
     Raises:
-        ValueError: The folder holds a version 1 already; an unknown format.
+        ValueError: An unknown format.
         ImportError: A format's packages are not installed.
     """
-    check(folder, format, overwrite)
+    check(format)
     folder = pathlib.Path(folder)
-    version, building, old = folder / "1", folder / ".building", folder / ".old"  # servers look at numbers only
-    if old.exists() and not version.exists():  # killed between the two renames below
-        os.rename(old, version)
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
+    versions = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
+    version = folder / str(max(versions, default=0) + 1)
+    with files.replacing(version) as building:  # hidden: servers look at numbers only
+        building.mkdir(parents=True)
         if format == "savedmodel":
             described = {
                 "num_classes": gan.num_classes,
@@ -81,20 +76,11 @@ def export(gan, folder, format="savedmodel", card=None, overwrite=False):
             gan.sampler.export(str(building / FORMATS[format].file), format=format, verbose=False)
         if card is not None:
             (building / "model_card.md").write_text(card)
-        shutil.rmtree(old, ignore_errors=True)
-        if version.exists():
-            os.rename(version, old)
-        os.rename(building, version)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        if old.exists() and not version.exists():
-            os.rename(old, version)
-        shutil.rmtree(building, ignore_errors=True)
     return version
 
 
-def check(folder, format="savedmodel", overwrite=False):
-    """Raise what `export` would, as far as it can be told before there is a GAN."""
+def check(format="savedmodel"):
+    """Raise what `export` would of a format, before there is a GAN."""
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     packages = FORMATS[format].packages
@@ -104,9 +90,6 @@ def check(folder, format="savedmodel", overwrite=False):
             f"The format {format!r} needs {' and '.join(packages)}; not installed: {', '.join(missing)}. "
             f"Install them, in the project's folder, with: pip install -e '.[{format}]'"
         )
-    version = pathlib.Path(folder) / "1"
-    if version.exists() and not overwrite:
-        raise ValueError(f"{version} exists. Choose another folder, or overwrite to replace it.")
 
 
 def _write_saved_model(gan, path):

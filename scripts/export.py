@@ -18,10 +18,9 @@ def parse(argv):
     parser = common.Parser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
     parser.add_argument(
-        "--out", required=True, metavar="FOLDER", help="FOLDER/1 is written; its name becomes the model's"
+        "--out", required=True, metavar="FOLDER", help="FOLDER/1 is written, or the next version; its name becomes the model's"
     )
     parser.add_argument("--format", choices=serving.FORMATS, default="savedmodel", help="default: savedmodel")
-    parser.add_argument("--overwrite", action="store_true", help="replace FOLDER/1 if it exists")
     return parser.parse_args(argv)
 
 
@@ -29,9 +28,9 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     run = Run(args.run)
-    serving.check(args.out, args.format, args.overwrite)
+    serving.check(args.format)
     gan = run.load()
-    version = serving.export(gan, args.out, args.format, card(gan, run), args.overwrite)
+    version = serving.export(gan, args.out, args.format, card(gan, run))
     print(f"Step {int(gan.step.numpy()):,} of {args.run}, as {args.format}: {version}")
     for path in sorted(version.iterdir()):
         print(f"  {path.name}")

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "settings": {"data", "random", "recipes", "replicas", "_version"},
     "runs": {"callbacks", "data", "files", "networks", "plots", "recipes", "replicas", "settings"},
     "callbacks": {"files", "identifiers", "plots", "replicas"},
-    "serving": {"forward", "gan", "generative", "identifiers", "losses"},
+    "serving": {"files", "forward", "gan", "generative", "identifiers", "losses"},
     "shards": {"files", "generative", "identifiers", "plots"},
     "_version": set(),
 }

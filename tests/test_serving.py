@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import serve
 import tensorflow as tf
 from helpers import environment, needs, tiny_gan, tiny_images
 from PIL import Image
@@ -186,17 +187,18 @@ def test_a_loss_without_probabilities_and_points_have_fewer_outputs(tmp_path):
     assert set(described) == {"serving_default", "generate", "discriminate"}
 
 
-def test_an_export_is_refused_or_replaces(tmp_path):
-    gan = tiny_gan()
-    first = serving.export(gan, tmp_path / "model")
-    before = (first / "saved_model.pb").read_bytes()
-    with pytest.raises(ValueError, match="exists.*overwrite"):
-        serving.export(gan, tmp_path / "model")
+def test_every_export_is_the_next_version(tmp_path):
+    gan, folder = tiny_gan(), tmp_path / "model"
+    assert serving.export(gan, folder, card="old") == folder / "1"
+    assert serving.export(gan, folder, card="new") == folder / "2"
+    assert [(folder / name / "model_card.md").read_text() for name in "12"] == ["old", "new"]
+    (folder / "2").rename(folder / "9")
+    assert serving.export(gan, folder) == folder / "10"
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "10", "9"]
+    assert serve.Endpoints(folder).path == folder / "10"
     with pytest.raises(ValueError, match="Did you mean 'savedmodel'"):
         serving.export(gan, tmp_path / "other", format="saved_model")
-    assert (first / "saved_model.pb").read_bytes() == before and not (tmp_path / "other").exists()
-    serving.export(gan, tmp_path / "model", card="new", overwrite=True)
-    assert (first / "model_card.md").read_text() == "new" and [p.name for p in (tmp_path / "model").iterdir()] == ["1"]
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("format, packages", [("onnx", "tf2onnx and onnx"), ("openvino", "openvino")])
@@ -208,33 +210,26 @@ def test_absent_packages_are_named(format, packages, tmp_path, monkeypatch):
     assert not (tmp_path / "model").exists()
 
 
-def test_an_export_that_fails_at_the_last_moment_keeps_the_old_one(tmp_path, monkeypatch):
-    gan = tiny_gan()
-    serving.export(gan, tmp_path / "model", card="old")
-    rename = os.rename
+def test_an_export_that_fails_at_the_last_moment_leaves_nothing(tmp_path, monkeypatch):
+    gan, folder = tiny_gan(), tmp_path / "model"
+    serving.export(gan, folder)
 
     def fail(source, target):
-        if str(source).endswith(".building"):
-            raise OSError("no space left")
-        rename(source, target)
+        raise OSError("no space left")
 
-    monkeypatch.setattr(os, "rename", fail)
-    with pytest.raises(OSError, match="no space left"):
-        serving.export(gan, tmp_path / "model", card="new", overwrite=True)
-    assert (tmp_path / "model" / "1" / "model_card.md").read_text() == "old"
-    monkeypatch.undo()
-    rename(tmp_path / "model" / "1", tmp_path / "model" / ".old")  # killed there
-    serving.export(gan, tmp_path / "model", card="new", overwrite=True)
-    assert (tmp_path / "model" / "1" / "model_card.md").read_text() == "new"
-    assert [p.name for p in (tmp_path / "model").iterdir()] == ["1"]
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space left"):
+        patched.setattr(os, "replace", fail)
+        serving.export(gan, folder)
+    assert [path.name for path in folder.iterdir()] == ["1"]
+    assert serving.export(gan, folder) == folder / "2"
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_no_half_written_version_stays(tmp_path):
     code = "from gan_keras import serving; gan = tiny_gan(); print('ready', flush=True)\n"
-    code += f"while True: serving.export(gan, {str(tmp_path / 'model')!r}, overwrite=True)"
+    code += f"while True: serving.export(gan, {str(tmp_path / 'model')!r})"
     rng = np.random.default_rng(0)
-    whole = 0
+    whole = set()
     for _ in range(6):
         process = subprocess.Popen(
             [sys.executable, "-c", "from helpers import *\n" + code],
@@ -246,12 +241,12 @@ def test_killed_at_any_moment_no_half_written_version_stays(tmp_path):
         time.sleep(rng.uniform(0.2, 4))
         process.kill()
         process.communicate()
-        if (tmp_path / "model" / "1").exists():
-            tf.saved_model.load(str(tmp_path / "model" / "1")).signatures["serving_default"]
-            whole += 1
-    assert whole >= 3, "the kills fell after some exports"
-    serving.export(tiny_gan(), tmp_path / "model", overwrite=True)
-    assert [p.name for p in (tmp_path / "model").iterdir()] == ["1"]
+        for version in set((tmp_path / "model").glob("[0-9]*")) - whole:
+            tf.saved_model.load(str(version)).signatures["serving_default"]
+            whole.add(version)
+    assert len(whole) >= 3, "the kills fell after some exports"
+    whole.add(serving.export(tiny_gan(), tmp_path / "model"))
+    assert set((tmp_path / "model").iterdir()) == whole
 
 
 # Other runtimes.
