@@ -105,17 +105,9 @@ def points(samples, real, path, title=""):
         axes.plot(*samples.T, ".", color="tab:red", markersize=2, alpha=0.5)
         axes.set(xlim=ranges[0], ylim=ranges[1])
     else:
-        for values, name, color in ((real, "real", "silver"), (samples, "generated", "tab:red")):
-            filled = name == "real"
-            axes.hist(
-                values[:, 0],
-                bins=120,
-                range=ranges[0],
-                density=True,
-                label=name,
-                color=color,
-                histtype="stepfilled" if filled else "step",
-            )
+        options = {"bins": 120, "range": ranges[0], "density": True}
+        axes.hist(real[:, 0], label="real", color="silver", histtype="stepfilled", **options)
+        axes.hist(samples[:, 0], label="generated", color="tab:red", histtype="step", **options)
         axes.legend(fontsize=8)
     axes.set_title(title, fontsize=10)
     figure.savefig(path, dpi=110)
@@ -139,15 +131,8 @@ def sheets(images, neighbours, path, confidence=None, classes=None, real_classes
     figure = _figure(15, 5.4 * rows)
     figure.suptitle(title)
     panels = figure.subplots(rows, 3 if rows == 2 else 2).ravel()
-    k = len(neighbours)
-    columns = 10
-    pairs = np.concatenate(
-        [
-            part
-            for start in range(0, k, columns)
-            for part in (images[start : start + columns][: k - start], neighbours[start : start + columns])
-        ]
-    )
+    paired = images[: len(neighbours)], neighbours
+    pairs = np.concatenate([part[k : k + 10] for k in range(0, len(neighbours), 10) for part in paired])
     _show(panels[0], images[:100], "samples")
     _show(panels[1], pairs, "samples, each above its nearest training image")
     if confidence is not None:
@@ -156,53 +141,12 @@ def sheets(images, neighbours, path, confidence=None, classes=None, real_classes
         _show(panels[4], images[order[::-1][:100]], "the classifier was most sure of")
         number = int(max(classes.max(), real_classes.max())) + 1
         for values, name, shift in ((real_classes, "real", -0.2), (classes, "generated", 0.2)):
-            panels[2].bar(
-                np.arange(number) + shift, np.bincount(values, minlength=number) / len(values), 0.4, label=name
-            )
+            shares = np.bincount(values, minlength=number) / len(values)
+            panels[2].bar(np.arange(number) + shift, shares, 0.4, label=name)
         panels[2].set(title="share of each class", xlabel="class", xticks=range(number))
         panels[2].legend()
         panels[5].hist(confidence, bins=np.linspace(0, 1, 41), color="tab:orange", log=True)
-        panels[5].set(
-            title="the classifier's confidence", xlabel="probability of the likeliest class", ylabel="samples"
-        )
-    figure.savefig(path, dpi=100)
-
-
-def bars(groups, path, unit):
-    """Bar charts side by side, one for each group. Writes a PNG.
-
-    Args:
-        groups: {title: {name of a bar: value}}.
-        path: Where to write the picture.
-        unit: What the values are.
-    """
-    figure = _figure(4 * len(groups), 3.6)
-    panels = figure.subplots(1, len(groups), squeeze=False)[0]
-    for axes, (title, values) in zip(panels, groups.items()):
-        names = list(values)[::-1]
-        drawn = axes.barh(names, [values[name] for name in names], color="tab:blue")
-        axes.bar_label(drawn, fmt=lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}", padding=3)
-        axes.margins(x=0.25)
-        axes.set(title=title, xlabel=unit)
-    figure.savefig(path, dpi=100)
-
-
-def lines(panels, path, x, logarithmic=()):
-    """Line plots side by side. Writes a PNG.
-
-    Args:
-        panels: {label of the y axis: {name of a line: [(x, y), ...]}}; lines of one name keep their colour.
-        path: Where to write the picture.
-        x: Label of the x axis, which is logarithmic.
-        logarithmic: Labels of the y axes that are logarithmic too.
-    """
-    figure = _figure(6 * len(panels), 4.5)
-    for axes, (label, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
-        for name, points in curves.items():
-            axes.plot(*zip(*points), marker="o", markersize=3, label=name)
-        axes.set(xlabel=x, ylabel=label, xscale="log", yscale="log" if label in logarithmic else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend()
+        panels[5].set(title="the classifier's confidence", xlabel="probability of the likeliest class", ylabel="samples")
     figure.savefig(path, dpi=100)
 
 
@@ -214,12 +158,9 @@ def _show(axes, images, title):
 
 def _figure(width, height):
     # matplotlib is slow to import, and not everyone draws. The object interface leaves the user's backend alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def manifold(gan, columns=20, spread=2.0):
@@ -237,9 +178,7 @@ def manifold(gan, columns=20, spread=2.0):
         ValueError: The GAN is of another kind.
     """
     if gan.latent_dim != 2 or gan.conditional:
-        raise ValueError(
-            f"A manifold needs an unconditional GAN with latent_dim=2. Received: latent_dim={gan.latent_dim}"
-        )
+        raise ValueError(f"A manifold needs an unconditional GAN with latent_dim=2. Received: latent_dim={gan.latent_dim}")
     axis = np.linspace(-spread, spread, columns, dtype="float32")
     latents = np.stack(np.meshgrid(axis, -axis), axis=-1).reshape(-1, 2)
     images = gan(latents, training=False).numpy()

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import peers
 import tensorflow as tf
+from matplotlib.figure import Figure
 
 from gan_keras import data, evaluation, files, plots, recipes, settings
 from gan_keras.classifier import DigitClassifier
@@ -129,16 +130,17 @@ def begun(out, conditions):
 
 def draw_curves(report, path):
     """The median over seeds of each figure against seconds."""
-    panels = {}
-    for key, label in (("frechet_distance", "Frechet distance"), ("coverage", "coverage")):
-        panels[label] = {
-            name: [
-                (np.median([p["seconds"] for p in points]), np.median([p[key] for p in points]))
-                for points in zip(*runs.values())
-            ]
-            for name, runs in report["runs"].items()
-        }
-    plots.lines(panels, path, "seconds of training", logarithmic=("Frechet distance",))
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    panels = zip(figure.subplots(1, 2), ("frechet_distance", "coverage"), ("log", "linear"))
+    for axes, key, scale in panels:
+        for name, runs in report["runs"].items():
+            looks = list(zip(*runs.values()))
+            middles = [[np.median([point[of] for point in look]) for look in looks] for of in ("seconds", key)]
+            axes.plot(*middles, marker="o", markersize=3, label=name)
+        axes.set(xlabel="seconds of training", ylabel=evaluation.FIGURES[key].title, xscale="log", yscale=scale)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=100)
 
 
 def parse(argv):
