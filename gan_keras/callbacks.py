@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_keras import files, plots
-from gan_keras.identifiers import unknown
+from gan_keras.identifiers import count, unknown
 from gan_keras.replicas import is_chief
 
 
@@ -30,9 +30,7 @@ class EverySteps(keras.callbacks.Callback):
 
     def __init__(self, every):
         super().__init__()
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"every must be a number of steps, 1 or more. Received: every={every!r}")
-        self.every = every
+        self.every = count("every", every)
 
     def act(self, step, logs):
         """What to do after `step` steps. `logs` are the training metrics' current means."""
@@ -127,10 +125,8 @@ class Checkpoint(EverySteps):
 
     def __init__(self, directory, every=500, keep=3):
         super().__init__(every)
-        if not isinstance(keep, int) or keep < 1:
-            raise ValueError(f"keep must be a number of checkpoints, 1 or more. Received: keep={keep!r}")
         self.directory = pathlib.Path(directory)
-        self.keep = keep
+        self.keep = count("keep", keep)
 
     def steps(self):
         """The steps of the checkpoints in the directory, newest first."""
@@ -255,13 +251,11 @@ class Evaluate(keras.callbacks.Callback):
 
     def __init__(self, evaluator, every=1, n=5000, groups=("frechet",), seed=1):
         super().__init__()
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"every must be a number of epochs, 1 or more. Received: every={every!r}")
         groups = (groups,) if isinstance(groups, str) else tuple(groups)
         for group in groups:
             if group not in evaluator.GROUPS:
                 raise unknown("group of metrics", group, evaluator.GROUPS)
-        self.evaluator, self.every, self.n, self.groups, self.seed = evaluator, every, n, groups, seed
+        self.evaluator, self.every, self.n, self.groups, self.seed = evaluator, count("every", every), n, groups, seed
 
     def on_train_begin(self, logs=None):
         self._figures = None

@@ -55,8 +55,8 @@ def check_generator(generator, num_classes):
         raise ValueError(
             f"The generator must have one output. Received: {len(generator.outputs)}; make a Model of one of them."
         )
-    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 2):
-        raise ValueError(f"num_classes must be an integer of 2 or more. Received: num_classes={num_classes!r}")
+    if num_classes is not None:
+        identifiers.count("num_classes", num_classes, 2)
     if len(generator.inputs) > (1 if num_classes is None else 2):
         raise ValueError(
             f"The generator must have one input, or with num_classes two, [latents, labels]. Received: {len(generator.inputs)}, "
@@ -194,10 +194,7 @@ def check_compile(unknown, d_optimizer, g_optimizer, steps_per_execution):
     check_arguments("GAN.compile", unknown)
     if d_optimizer is None or g_optimizer is None:
         raise TypeError("Each player needs an optimizer: compile(d_optimizer, g_optimizer, ...).")
-    if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-        raise ValueError(
-            f"steps_per_execution must be an integer of 1 or more. Received: steps_per_execution={steps_per_execution!r}"
-        )
+    identifiers.count("steps_per_execution", steps_per_execution)
 
 
 def check_arguments(function, unknown):

@@ -16,6 +16,13 @@ def unknown(kind, name, known):
     return ValueError(f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(sorted(known))}.")
 
 
+def count(name, value, least=1):
+    """`value`, if it is an integer of `least` or more; else the ValueError that says so of the argument `name`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an integer of {least} or more. Received: {name}={value!r}")
+    return value
+
+
 def get(kind, base, table, identifier):
     """Resolve `identifier` to an instance of `base`; `table` maps names to classes."""
     if isinstance(identifier, str):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from gan_keras.identifiers import count
+
 _NORMALIZABLE = (
     keras.layers.Dense,
     keras.layers.Conv1D,
@@ -124,11 +126,7 @@ class Packing(keras.layers.Layer):
 
     def __init__(self, number, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(number, int) or number < 1:
-            raise ValueError(
-                f"number, the examples in a pack, must be an integer of 1 or more. Received: number={number!r}"
-            )
-        self.number = number
+        self.number = count("number", number)
 
     def call(self, inputs):
         batch = inputs.shape[0]

@@ -24,9 +24,7 @@ class Prior(abc.ABC):
     """
 
     def __init__(self, size):
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"The size of {type(self).__name__} must be an integer of 1 or more. Received: size={size!r}")
-        self.size = size
+        self.size = identifiers.count("size", size)
 
     @abc.abstractmethod
     def draw(self, random, rows):

@@ -55,10 +55,8 @@ class Term(Regularizer):
             weight = keras.saving.deserialize_keras_object(weight)
         if not isinstance(weight, keras.optimizers.schedules.LearningRateSchedule) and not weight >= 0:
             raise ValueError(f"The weight of {type(self).__name__} must be 0 or more. Received: weight={weight}")
-        if not isinstance(one_in, int) or isinstance(one_in, bool) or one_in < 1:
-            raise ValueError(f"one_in, of {type(self).__name__}, must be an integer of 1 or more. Received: {one_in!r}")
         self.weight = weight
-        self.one_in = one_in
+        self.one_in = identifiers.count("one_in", one_in)
 
     @abc.abstractmethod
     def term(self, forward):

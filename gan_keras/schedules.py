@@ -13,6 +13,7 @@ import abc
 import keras
 
 from gan_keras import identifiers
+from gan_keras.identifiers import count
 
 
 class Schedule(abc.ABC):
@@ -41,12 +42,6 @@ class Schedule(abc.ABC):
         return cls(**config)
 
 
-def _count(name, value, least):
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer of {least} or more. Received: {name}={value!r}")
-    return value
-
-
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Alternating(Schedule):
     """`n_critic` discriminator updates, each on fresh data, then one generator update. The usual schedule.
@@ -58,7 +53,7 @@ class Alternating(Schedule):
     """
 
     def __init__(self, n_critic=1):
-        self.n_critic = _count("n_critic", n_critic, 1)
+        self.n_critic = count("n_critic", n_critic)
 
     @property
     def batches_per_step(self):
@@ -102,9 +97,9 @@ class ThreePhase(Schedule):
     """
 
     def __init__(self, generator_updates=1, discriminator_updates=1, joint_updates=1):
-        self.generator_updates = _count("generator_updates", generator_updates, 0)
-        self.discriminator_updates = _count("discriminator_updates", discriminator_updates, 0)
-        self.joint_updates = _count("joint_updates", joint_updates, 0)
+        self.generator_updates = count("generator_updates", generator_updates, 0)
+        self.discriminator_updates = count("discriminator_updates", discriminator_updates, 0)
+        self.joint_updates = count("joint_updates", joint_updates, 0)
         if generator_updates + discriminator_updates + joint_updates == 0:
             raise ValueError("A step needs at least one update. Received: 0 in all three phases; raise one of them.")
 

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "classifier": {"networks"},
     "evaluation": {"classifier", "identifiers", "metrics", "plots"},
     "plots": set(),
-    "layers": set(),
+    "layers": {"identifiers"},
     "losses": {"identifiers"},
     "regularizers": {"identifiers", "replicas"},
     "schedules": {"identifiers"},

@@ -238,7 +238,7 @@ def test_nonsense_is_refused(evaluator):
         callbacks.Evaluate(evaluator, groups="frechett")
     with pytest.raises(ValueError, match="no samples"):
         evaluator.describe([])
-    with pytest.raises(ValueError, match="every must be a number of epochs"):
+    with pytest.raises(ValueError, match="every must be an integer of 1 or more"):
         callbacks.Evaluate(evaluator, every=0)
     gan = tiny_gan()
     gan.generator.layers[1].kernel.assign(np.full(gan.generator.layers[1].kernel.shape, np.nan))
