@@ -5,6 +5,7 @@
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,8 +20,7 @@ _LATENT_IMAGES = 64
 _BLOCK = 256
 
 
-@dataclasses.dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """What a figure is called for people, and which direction is better: "lower", "higher", or the value to come near to."""
 
     title: str
@@ -63,6 +63,7 @@ class Samples:
         probabilities: float32 (n, classes), or `None`.
         labels: Integers (n,) that a conditional GAN was asked for, or `None`.
         generate, latent_dim: The generator as a function, for the search of latents, or `None`.
+        own: Where the samples are training images, their indices; none is its own neighbour.
     """
 
     images: np.ndarray
@@ -71,6 +72,7 @@ class Samples:
     labels: np.ndarray | None = None
     generate: object = None
     latent_dim: int | None = None
+    own: np.ndarray | None = None
 
 
 class Evaluator:
@@ -138,9 +140,9 @@ class Evaluator:
         name = getattr(self.extractor, "__name__", type(self.extractor).__name__)
         return getattr(self.extractor, "identity", f"unnamed extractor {name}")
 
-    def of_gan(self, gan, n=10_000, groups=None, seed=1, value_range=None):
+    def of_gan(self, gan, n=10_000, groups=None, seed=1):
         """`figures` of `n` samples of a GAN, drawn as by `sample`."""
-        return self.figures(self.sample(gan, n, seed, value_range), groups)
+        return self.figures(self.sample(gan, n, seed), groups)
 
     def ceiling(self, n=10_000, groups=None):
         """`figures` of `n` random training images (all of them, if there are fewer) instead of samples.
@@ -154,37 +156,31 @@ class Evaluator:
         chosen = np.random.default_rng(self.seed).permutation(len(self.train))[:n]
         labels = None if self.train_labels is None else self.train_labels[chosen]
         samples = self.describe([(self.train[chosen], labels)])
-        wanted = [group for group in self._possible(samples) if group in groups]
-        figures = self.figures(samples, [group for group in wanted if group != "memorisation"])
-        if "memorisation" in wanted:
-            figures.update(self._memorisation(samples, own=chosen))
-        return figures
+        samples.own = chosen
+        return self.figures(samples, [group for group in self._possible(samples) if group in groups])
 
-    def sample(self, gan, n, seed=1, value_range=None):
+    def sample(self, gan, n, seed=1):
         """`Samples` of a GAN, drawn and described in batches.
 
         Args:
             gan: A `GAN` of images.
             n: Number of samples.
             seed: Of the latents; and of the labels of a conditional GAN, which are random, as those of real images in a row.
-            value_range: (low, high) of its images; by default `gan.value_range`.
 
         Raises:
             ValueError: The range is not known, or samples are not finite.
         """
-        if (value_range or gan.value_range) is None:
-            raise ValueError("The GAN does not know the range of its images. Pass value_range, such as (-1, 1).")
-        low, high = value_range or gan.value_range
+        if gan.value_range is None:
+            raise ValueError("The GAN does not know the range of its images. Give it one, such as GAN(value_range=(-1, 1), ...).")
+        low, high = gan.value_range
         labels = np.random.default_rng(seed).integers(gan.num_classes, size=n) if gan.conditional else None
 
         def generate(z, label=None):
             inputs = [z, tf.fill(tf.shape(z)[:1], label)] if gan.conditional else z
             return (gan(inputs, training=False) - low) / (high - low)
 
-        batches = (
-            (plots.to_uint8(images, (low, high)), labels) for images, labels in gan.sample_batches(n, seed, labels)
-        )
-        samples = self.describe(batches)
+        drawn = gan.sample_batches(n, seed, labels)
+        samples = self.describe((plots.to_uint8(images, (low, high)), some) for images, some in drawn)
         classes = None if samples.probabilities is None else samples.probabilities.shape[1]
         if gan.num_classes in (None, classes):
             samples.generate, samples.latent_dim = generate, gan.latent_dim
@@ -226,16 +222,12 @@ class Evaluator:
             ValueError: An unknown group; too few samples; a group that needs what the samples do not have.
         """
         possible = self._possible(samples)
-        for group in () if groups is None else self._known(groups):
+        groups = possible if groups is None else self._known(groups)
+        for group in groups:
             if group not in possible:
                 missing = next(need for need in self.GROUPS[group] if getattr(samples, need) is None)
-                raise ValueError(
-                    f"The metrics {group!r} need {missing}, which these samples do not have. {_NEEDS[missing]}"
-                )
-        figures = {}
-        for group in possible if groups is None else self._known(groups):
-            figures.update(getattr(self, f"_{group}")(samples))
-        return figures
+                raise ValueError(f"The metrics {group!r} need {missing}, which these samples do not have. {_NEEDS[missing]}")
+        return _with_errors({name: figure for group in groups for name, figure in getattr(self, f"_{group}")(samples).items()})
 
     def _possible(self, samples):
         """The names of the groups that samples allow."""
@@ -254,10 +246,10 @@ class Evaluator:
         """The held-out images as `Samples`."""
         return self.describe([(self.test, None)])
 
-    # The groups. Each returns {figure: (value, standard error or None)}.
+    # The groups. Each returns {figure: value, or (value, standard error)}.
 
     def _frechet(self, samples):
-        return {"frechet_distance": (metrics.frechet_distance(self.reference.features, samples.features), None)}
+        return {"frechet_distance": metrics.frechet_distance(self.reference.features, samples.features)}
 
     def _kernel(self, samples):
         real, made = self.reference.features, samples.features
@@ -265,17 +257,13 @@ class Evaluator:
         return {"kernel_distance": metrics.kernel_distance(real, made, block)}
 
     def _score(self, samples):
-        return {
-            "classifier_score": (metrics.classifier_score(samples.probabilities), None),
-            "classifier_score_32": (metrics.classifier_score(samples.probabilities, batch=32), None),
-        }
+        score = functools.partial(metrics.classifier_score, samples.probabilities)
+        return {"classifier_score": score(), "classifier_score_32": score(batch=32)}
 
     def _manifold(self, samples):
-        real, made = self._pairs(self.reference.features, samples.features)
-        precision, recall = metrics.precision_recall(real, made)
-        density, coverage = metrics.density_coverage(real, made)
-        values = {"precision": precision, "recall": recall, "density": density, "coverage": coverage}
-        return {name: (value, None) for name, value in values.items()}
+        pair = self._pairs(self.reference.features, samples.features)
+        values = *metrics.precision_recall(*pair), *metrics.density_coverage(*pair)
+        return dict(zip(("precision", "recall", "density", "coverage"), values))
 
     def _parzen(self, samples):
         held_out, made = self.test[:_PAIRS] / 255.0, samples.images / 255.0
@@ -284,19 +272,14 @@ class Evaluator:
         bandwidth = metrics.choose_bandwidth(held_out[:cut], made)
         return {"parzen_log_likelihood": metrics.parzen_log_likelihood(held_out[cut:], made, bandwidth)}
 
-    def _memorisation(self, samples, own=None):
-        """With `own`, the samples are the training images of these indices, and none is its own neighbour."""
-        train = self.train
+    def _memorisation(self, samples):
+        train, own = self.train, samples.own
         if own is not None:
             train = np.concatenate([train[own], np.delete(train, own, axis=0)])
-        _, to_train = metrics.nearest_neighbours(samples.images, train, exclude_self=own is not None)
-        _, to_test = metrics.nearest_neighbours(samples.images, self.test)
-        to_train, to_test = float(to_train.mean()), float(to_test.mean())
-        return {
-            "train_neighbour_mse": (to_train, None),
-            "test_neighbour_mse": (to_test, None),
-            "memorisation_ratio": (to_train / to_test if to_test else float("inf"), None),
-        }
+        to_train = metrics.nearest_neighbours(samples.images, train, exclude_self=own is not None)[1].mean()
+        to_test = metrics.nearest_neighbours(samples.images, self.test)[1].mean()
+        ratio = to_train / to_test if to_test else np.inf
+        return {"train_neighbour_mse": to_train, "test_neighbour_mse": to_test, "memorisation_ratio": ratio}
 
     def _two_sample(self, samples):
         real, made = self._pairs(self.test, samples.images)
@@ -308,17 +291,12 @@ class Evaluator:
         if samples.labels is not None:  # each image under the label that the classifier reads
             read = self.reference.probabilities[: len(images)].argmax(axis=1).astype("int32")
             parts = [(images[read == k], functools.partial(samples.generate, label=k)) for k in np.unique(read)]
-        errors = [
-            len(part) * metrics.latent_recovery(generate, part, samples.latent_dim, seed=self.seed)
-            for part, generate in parts
-        ]
-        return {"latent_recovery_mse": (sum(errors) / len(images), None)}
+        errors = [metrics.latent_recovery(make, part, samples.latent_dim, seed=self.seed) for part, make in parts]
+        return {"latent_recovery_mse": np.average(errors, weights=[len(part) for part, _ in parts])}
 
     def _labels(self, samples):
-        return {
-            "label_accuracy": (metrics.label_accuracy(samples.probabilities, samples.labels), None),
-            "label_cross_entropy": (metrics.label_cross_entropy(samples.probabilities, samples.labels), None),
-        }
+        asked = samples.probabilities, samples.labels
+        return {"label_accuracy": metrics.label_accuracy(*asked), "label_cross_entropy": metrics.label_cross_entropy(*asked)}
 
     def _pairs(self, real, made):
         n = min(len(real), len(made), _PAIRS)
@@ -338,11 +316,10 @@ def toy_figures(toy, points, seed=2):
     The sliced distance is to as many fresh points of the toy.
     """
     real, _ = toy.sample(len(points), seed)
-    figures = {"wasserstein": (metrics.sliced_wasserstein(real, points), None)}
+    figures = {"wasserstein": metrics.sliced_wasserstein(real, points)}
     if toy.centers is not None:
-        names = ("modes", "high_quality", "kl")
-        figures.update((n, (v, None)) for n, v in zip(names, metrics.mode_counts(points, toy.centers, toy.deviation)))
-    return figures
+        figures.update(zip(("modes", "high_quality", "kl"), metrics.mode_counts(points, toy.centers, toy.deviation)))
+    return _with_errors(figures)
 
 
 def stacked_figures(images, classifier):
@@ -354,12 +331,20 @@ def stacked_figures(images, classifier):
     p = np.stack([classifier(images[..., [channel]])[1] for channel in range(3)], axis=1)
     labels = p.argmax(axis=2) @ [100, 10, 1]
     sure = p.max(axis=2)
-    return {
-        "modes": (len(np.unique(labels)), None),
-        "sure_modes": (len(np.unique(labels[(sure > 0.9).all(axis=1)])), None),
-        "kl": (metrics.kl_from_uniform(labels, 1000), None),
-        "confidence": (float(sure.mean()), None),
-    }
+    return _with_errors(
+        {
+            "modes": len(np.unique(labels)),
+            "sure_modes": len(np.unique(labels[(sure > 0.9).all(axis=1)])),
+            "kl": metrics.kl_from_uniform(labels, 1000),
+            "confidence": float(sure.mean()),
+        }
+    )
+
+
+def _with_errors(figures):
+    """{name: (value, standard error or `None`)} as plain numbers."""
+    pairs = {name: figure if isinstance(figure, tuple) else (figure, None) for name, figure in figures.items()}
+    return {name: (value if isinstance(value, int) else float(value), error) for name, (value, error) in pairs.items()}
 
 
 def _in_blocks(batches):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gan_keras.metrics.arrays import vectors
+from gan_keras.metrics.arrays import squared_distances, vectors
 
 
 def nearest_neighbours(images, references, exclude_self=False):
@@ -41,17 +41,12 @@ def nearest_neighbours(images, references, exclude_self=False):
     scale = 1.0 / 255.0 if images.dtype == np.uint8 else 1.0
     references = vectors("references", references, at_least=1 + exclude_self).astype("float32") * np.float32(scale)
     images = vectors("images", images, width=references.shape[1]).astype("float32") * np.float32(scale)
-    lengths = (references**2).sum(axis=1)
     indices = np.empty(len(images), int)
     # float32: it only has to find the neighbour; the error itself is exact.
-    for start in range(0, len(images), 500):
-        part = slice(start, start + 500)
-        scores = images[part] @ references.T
-        scores *= -2.0
-        scores += lengths
+    for part, distances in squared_distances(images, references, block=500):
         if exclude_self:
-            rows = np.arange(len(scores))
-            scores[rows, rows + start] = np.inf
-        indices[part] = scores.argmin(axis=1)
+            rows = np.arange(len(distances))
+            distances[rows, rows + part.start] = np.inf
+        indices[part] = distances.argmin(axis=1)
     errors = ((images - references[indices]).astype("float64") ** 2).mean(axis=1)
     return indices, errors

@@ -1,6 +1,7 @@
 """Parzen-window log-likelihood: the measure of the first GAN papers."""
 
 import numpy as np
+import scipy
 
 from gan_keras.metrics.arrays import squared_distances, vectors
 
@@ -59,9 +60,6 @@ def _log_likelihoods(test, samples, bandwidths):
         )
     result = np.empty((len(bandwidths), len(test)))
     for part, distances in squared_distances(test, samples):
-        nearest = distances.min(axis=1, keepdims=True)
-        distances -= nearest
         for row, h in zip(result, bandwidths):
-            means = np.exp(distances * (-0.5 / h**2)).mean(axis=1)
-            row[part] = np.log(means) - 0.5 * nearest[:, 0] / h**2
+            row[part] = scipy.special.logsumexp(distances * (-0.5 / h**2), axis=1) - np.log(len(samples))
     return result - test.shape[1] * np.log(bandwidths * np.sqrt(2 * np.pi))[:, np.newaxis]
