@@ -228,16 +228,16 @@ class SampleGrid(EverySteps):
 
 
 class Evaluate(keras.callbacks.Callback):
-    """Writes figures of sample quality into the logs at the end of every so many epochs: `History`, `ModelCheckpoint` see them.
+    """Writes metrics of sample quality into the logs at the end of every so many epochs: `History`, `ModelCheckpoint` see them.
 
-    Put it before the callbacks that read its figures. In the epochs between, the newest figures stand, so that the columns of a
+    Put it before the callbacks that read its metrics. Between evaluations the last values are repeated, so that the columns of a
     log stay whole and `ModelCheckpoint` sees nothing better.
 
     Args:
         evaluator: `evaluation.Evaluator`.
         every: Epochs between two evaluations. The first epoch is evaluated besides.
         n: Number of samples. With fewer than some thousands the Frechet distance is mostly bias; compare only equal n.
-        groups: Groups of metrics, as in `Evaluator.figures`.
+        groups: Groups of metrics, as in `Evaluator.metrics`.
         seed: Of the latents, always the same.
 
     Example:
@@ -258,13 +258,13 @@ class Evaluate(keras.callbacks.Callback):
         self.evaluator, self.every, self.n, self.groups, self.seed = evaluator, count("every", every), n, groups, seed
 
     def on_train_begin(self, logs=None):
-        self._figures = None
+        self._values = None
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._figures is None or (epoch + 1) % self.every == 0:
-            figures = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
-            self._figures = {name: value for name, (value, _) in figures.items()}
-        logs.update(self._figures)
+        if self._values is None or (epoch + 1) % self.every == 0:
+            found = self.evaluator.of_gan(self.model, self.n, self.groups, self.seed)
+            self._values = {name: value for name, (value, _) in found.items()}
+        logs.update(self._values)
 
 
 class HistoryFile(EverySteps):
@@ -329,7 +329,7 @@ class HistoryFile(EverySteps):
 
 
 class TensorBoard(EverySteps):
-    """Losses, penalties, learning rates, throughput, samples and figures of their quality, for TensorBoard.
+    """Losses, penalties, learning rates, throughput, samples and metrics of their quality, for TensorBoard.
 
     Look at them with `tensorboard --logdir DIRECTORY`. Keras' own TensorBoard callback knows neither steps nor both optimizers.
     Needs the package tensorboard.
@@ -338,7 +338,7 @@ class TensorBoard(EverySteps):
         directory: Where event files are written. A run that goes on adds a file; steps it makes again are told twice.
         every: Steps between two points of the curves: the metrics' current means, and training steps per second.
         pictures: Steps between two sample grids, of images only, each drawn at the next multiple of `every`.
-        evaluator: `evaluation.Evaluator`, whose Frechet distance and manifold figures of 5,000 samples are written too; or `None`.
+        evaluator: `evaluation.Evaluator`, whose Frechet distance and manifold metrics of 5,000 samples are written too; or `None`.
         evaluations: Steps between two evaluations, likewise; the time they take does not count in the throughput.
         seed: Of the sample grids.
 
@@ -366,8 +366,8 @@ class TensorBoard(EverySteps):
             values[f"{name}/learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         values["steps_per_second"] = (step - before) / (time.perf_counter() - began)
         if self.evaluator is not None and step // self.evaluations > before // self.evaluations:
-            figures = self.evaluator.of_gan(self.model, 5000, ("frechet", "manifold"))
-            values.update({f"evaluation/{name}": value for name, (value, _) in figures.items()})
+            found = self.evaluator.of_gan(self.model, 5000, ("frechet", "manifold"))
+            values.update({f"evaluation/{name}": value for name, (value, _) in found.items()})
         with self._writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)

@@ -1,6 +1,6 @@
-"""Evaluation of samples: every figure beside its ceiling, which is the same figure of real training images.
+"""Evaluation of samples: every metric beside its value on real training images.
 
-`Evaluator` knows the real images; it is called with samples. What the figures mean is in docs/evaluation.md.
+`Evaluator` knows the real images; it is called with samples. What the metrics mean is in docs/evaluation.md.
 """
 
 import dataclasses
@@ -14,48 +14,48 @@ from gan_keras import metrics, plots
 from gan_keras.classifier import DigitClassifier
 from gan_keras.identifiers import unknown
 
-# Figures that compare all pairs take at most so many of the samples.
+# Metrics that compare all pairs take at most so many of the samples.
 _PAIRS = 10_000
 _LATENT_IMAGES = 64
 _BLOCK = 256
 
 
-class Figure(NamedTuple):
-    """What a figure is called for people, and which direction is better: "lower", "higher", or the value to come near to."""
+class Metric(NamedTuple):
+    """What a metric is called for people, and which direction is better: "lower", "higher", or the value to come near to."""
 
     title: str
     better: str
 
 
-FIGURES = {
-    "frechet_distance": Figure("Frechet distance", "lower"),
-    "kernel_distance": Figure("kernel distance", "lower"),
-    "classifier_score": Figure("classifier score", "higher"),
-    "classifier_score_32": Figure("classifier score, batches of 32", "higher"),
-    "precision": Figure("precision", "higher"),
-    "recall": Figure("recall", "higher"),
-    "density": Figure("density", "ceiling"),
-    "coverage": Figure("coverage", "higher"),
-    "parzen_log_likelihood": Figure("Parzen log-likelihood", "higher"),
-    "train_neighbour_mse": Figure("nearest training image, MSE", "neither"),
-    "test_neighbour_mse": Figure("nearest held-out image, MSE", "neither"),
-    "memorisation_ratio": Figure("ratio of the two", "ceiling"),
-    "two_sample_accuracy": Figure("fresh classifier's accuracy", "0.5"),
-    "latent_recovery_mse": Figure("latent recovery, MSE", "lower"),
-    "label_accuracy": Figure("label accuracy", "higher"),
-    "label_cross_entropy": Figure("label cross-entropy", "lower"),
-    "modes": Figure("modes hit", "higher"),
-    "sure_modes": Figure("modes hit, read with over 0.9", "higher"),
-    "confidence": Figure("classifier's confidence", "higher"),
-    "high_quality": Figure("high-quality share", "ceiling"),
-    "kl": Figure("KL of modes from uniform", "lower"),
-    "wasserstein": Figure("Wasserstein distance, sliced", "lower"),
+METRICS = {
+    "frechet_distance": Metric("Frechet distance", "lower"),
+    "kernel_distance": Metric("kernel distance", "lower"),
+    "classifier_score": Metric("classifier score", "higher"),
+    "classifier_score_32": Metric("classifier score, batches of 32", "higher"),
+    "precision": Metric("precision", "higher"),
+    "recall": Metric("recall", "higher"),
+    "density": Metric("density", "real data"),
+    "coverage": Metric("coverage", "higher"),
+    "parzen_log_likelihood": Metric("Parzen log-likelihood", "higher"),
+    "train_neighbour_mse": Metric("nearest training image, MSE", "neither"),
+    "test_neighbour_mse": Metric("nearest held-out image, MSE", "neither"),
+    "memorisation_ratio": Metric("ratio of the two", "real data"),
+    "two_sample_accuracy": Metric("fresh classifier's accuracy", "0.5"),
+    "latent_recovery_mse": Metric("latent recovery, MSE", "lower"),
+    "label_accuracy": Metric("label accuracy", "higher"),
+    "label_cross_entropy": Metric("label cross-entropy", "lower"),
+    "modes": Metric("modes hit", "higher"),
+    "sure_modes": Metric("modes hit, read with over 0.9", "higher"),
+    "confidence": Metric("classifier's confidence", "higher"),
+    "high_quality": Metric("high-quality share", "real data"),
+    "kl": Metric("KL of modes from uniform", "lower"),
+    "wasserstein": Metric("Wasserstein distance, sliced", "lower"),
 }
 
 
 @dataclasses.dataclass
 class Samples:
-    """Samples as the figures need them.
+    """Samples as the metrics need them.
 
     Attributes:
         images: uint8; the first 10,000 at most.
@@ -76,16 +76,16 @@ class Samples:
 
 
 class Evaluator:
-    """Figures of samples against held-out images.
+    """Metrics of samples against held-out images.
 
     Args:
         train: uint8 images (n, height, width, channels) that the generator was trained on.
-        test: uint8 images that it was not trained on; figures compare with these.
+        test: uint8 images that it was not trained on; samples are compared with these.
         extractor: Function of uint8 images to features (n, d), or to (features, class probabilities). The default is the
             digit classifier that comes with the package. For data of your own pass your own: say, a Keras application
             without its top. An attribute `identity`, if it has one, stands in reports.
-        seed: Of everything random in the figures.
-        train_labels: Integers (n,) of `train`, if the ceiling of the label figures is wanted.
+        seed: Of everything random in the metrics.
+        train_labels: Integers (n,) of `train`, if the label metrics of real images are wanted.
 
     Raises:
         ValueError: Images of the wrong type, rank or shape, or all of one value; labels that do not match them.
@@ -94,8 +94,8 @@ class Evaluator:
 
     ```python
     evaluator = gan_keras.evaluation.Evaluator(data.load("mnist", "train")[0], data.load("mnist", "test")[0])
-    figures = evaluator.of_gan(gan, 10_000)  # {"frechet_distance": (5.1, None), "kernel_distance": (0.9, 0.02), ...}
-    ceiling = evaluator.ceiling(10_000)
+    values = evaluator.of_gan(gan, 10_000)  # {"frechet_distance": (5.1, None), "kernel_distance": (0.9, 0.02), ...}
+    real = evaluator.real(10_000)
     ```
     """
 
@@ -141,11 +141,11 @@ class Evaluator:
         return getattr(self.extractor, "identity", f"unnamed extractor {name}")
 
     def of_gan(self, gan, n=10_000, groups=None, seed=1):
-        """`figures` of `n` samples of a GAN, drawn as by `sample`."""
-        return self.figures(self.sample(gan, n, seed), groups)
+        """`metrics` of `n` samples of a GAN, drawn as by `sample`."""
+        return self.metrics(self.sample(gan, n, seed), groups)
 
-    def ceiling(self, n=10_000, groups=None):
-        """`figures` of `n` random training images (all of them, if there are fewer) instead of samples.
+    def real(self, n=10_000, groups=None):
+        """`metrics` of `n` random training images (all of them, if there are fewer) instead of samples.
 
         It is what a perfect generator would have. Latent recovery, which needs a generator, has none.
 
@@ -157,7 +157,7 @@ class Evaluator:
         labels = None if self.train_labels is None else self.train_labels[chosen]
         samples = self.describe([(self.train[chosen], labels)])
         samples.own = chosen
-        return self.figures(samples, [group for group in self._possible(samples) if group in groups])
+        return self.metrics(samples, [group for group in self._possible(samples) if group in groups])
 
     def sample(self, gan, n, seed=1):
         """`Samples` of a GAN, drawn and described in batches.
@@ -211,8 +211,8 @@ class Evaluator:
             *(np.concatenate(part) if part else None for part in (features, probabilities, labels)),
         )
 
-    def figures(self, samples, groups=None):
-        """The figures of `Samples`, by name: (value, standard error or `None`).
+    def metrics(self, samples, groups=None):
+        """The metrics of `Samples`, by name: (value, standard error or `None`).
 
         Args:
             samples: From `sample` or `describe`.
@@ -227,7 +227,7 @@ class Evaluator:
             if group not in possible:
                 missing = next(need for need in self.GROUPS[group] if getattr(samples, need) is None)
                 raise ValueError(f"The metrics {group!r} need {missing}, which these samples do not have. {_NEEDS[missing]}")
-        return _with_errors({name: figure for group in groups for name, figure in getattr(self, f"_{group}")(samples).items()})
+        return _with_errors({name: value for group in groups for name, value in getattr(self, f"_{group}")(samples).items()})
 
     def _possible(self, samples):
         """The names of the groups that samples allow."""
@@ -246,7 +246,7 @@ class Evaluator:
         """The held-out images as `Samples`."""
         return self.describe([(self.test, None)])
 
-    # The groups. Each returns {figure: value, or (value, standard error)}.
+    # The groups. Each returns {metric: value, or (value, standard error)}.
 
     def _frechet(self, samples):
         return {"frechet_distance": metrics.frechet_distance(self.reference.features, samples.features)}
@@ -310,20 +310,20 @@ _NEEDS = {
 }
 
 
-def toy_figures(toy, points, seed=2):
-    """The figures of points of a `toys.Toy`, as `Evaluator.figures` gives them.
+def toy_metrics(toy, points, seed=2):
+    """The metrics of points of a `toys.Toy`, as `Evaluator.metrics` gives them.
 
     The sliced distance is to as many fresh points of the toy.
     """
     real, _ = toy.sample(len(points), seed)
-    figures = {"wasserstein": metrics.sliced_wasserstein(real, points)}
+    values = {"wasserstein": metrics.sliced_wasserstein(real, points)}
     if toy.centers is not None:
-        figures.update(zip(("modes", "high_quality", "kl"), metrics.mode_counts(points, toy.centers, toy.deviation)))
-    return _with_errors(figures)
+        values.update(zip(("modes", "high_quality", "kl"), metrics.mode_counts(points, toy.centers, toy.deviation)))
+    return _with_errors(values)
 
 
-def stacked_figures(images, classifier):
-    """Modes of stacked digits, uint8 (n, height, width, 3): a classifier reads each colour. As `Evaluator.figures` gives them.
+def stacked_metrics(images, classifier):
+    """Modes of stacked digits, uint8 (n, height, width, 3): a classifier reads each colour. As `Evaluator.metrics` gives them.
 
     A classifier reads junk as some digit too: beside the modes stand those that a sample hit whose three digits were all read
     with over 0.9, and the mean probability with which digits were read.
@@ -341,9 +341,9 @@ def stacked_figures(images, classifier):
     )
 
 
-def _with_errors(figures):
+def _with_errors(values):
     """{name: (value, standard error or `None`)} as plain numbers."""
-    pairs = {name: figure if isinstance(figure, tuple) else (figure, None) for name, figure in figures.items()}
+    pairs = {name: value if isinstance(value, tuple) else (value, None) for name, value in values.items()}
     return {name: (value if isinstance(value, int) else float(value), error) for name, (value, error) in pairs.items()}
 
 

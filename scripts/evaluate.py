@@ -1,4 +1,4 @@
-"""Measure the samples of a trained run, every figure beside its ceiling. See docs/evaluation.md."""
+"""Measure the samples of a trained run, every metric beside its value on real images. See docs/evaluation.md."""
 
 import json
 import sys
@@ -98,13 +98,12 @@ def evaluate_images(gan, run, args):
         samples = evaluator.describe(shards.read(args.samples))
         args.num = len(samples.features)
         if args.num < 100:
-            raise ValueError(f"There must be 100 samples or more. Received: {args.num}; figures of fewer say nothing.")
+            raise ValueError(f"There must be 100 samples or more. Received: {args.num}; metrics of fewer say nothing.")
     else:
         samples = evaluator.sample(gan, args.num, args.seed)
     if (samples.images == samples.images.flat[0]).all():
         raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")
-    figures = evaluator.figures(samples, args.metrics)
-    ceiling = evaluator.ceiling(args.num, args.metrics)
+    made, real = evaluator.metrics(samples, args.metrics), evaluator.real(args.num, args.metrics)
     nearest, _ = metrics.nearest_neighbours(samples.images[:50], train)
     read = {}
     if samples.probabilities is not None:
@@ -117,8 +116,8 @@ def evaluate_images(gan, run, args):
     plots.sheets(samples.images, train[nearest], run.report_picture, **read, title=title)
     return {
         "classifier": evaluator.identity,
-        "ceiling_samples": min(args.num, len(train)),
-        "figures": table(figures, ceiling),
+        "real_samples": min(args.num, len(train)),
+        "metrics": table(made, real),
     }
 
 
@@ -144,7 +143,7 @@ def evaluate_points(gan, run, args):
     points = gan.sample(args.num, args.seed)
     real, _ = toy.sample(args.num, seed=1)
     plots.points(points, real, run.report_picture, f"{run.folder.resolve().name}, {args.num:,} samples")
-    return {"figures": table(evaluation.toy_figures(toy, points), evaluation.toy_figures(toy, real))}
+    return {"metrics": table(evaluation.toy_metrics(toy, points), evaluation.toy_metrics(toy, real))}
 
 
 def evaluate_stacked(gan, run, args):
@@ -154,22 +153,22 @@ def evaluate_stacked(gan, run, args):
         )
     classifier = DigitClassifier()
     images = np.concatenate([plots.to_uint8(x, gan.value_range) for x, _ in gan.sample_batches(args.num, args.seed)])
-    real, _ = run.data(f"test[:{args.num}]")
+    digits, _ = run.data(f"test[:{args.num}]")
     plots.grid(images[:100]).save(run.report_picture)
-    figures, ceiling = (evaluation.stacked_figures(x, classifier) for x in (images, real))
-    return {"classifier": classifier.identity, "figures": table(figures, ceiling)}
+    made, real = (evaluation.stacked_metrics(x, classifier) for x in (images, digits))
+    return {"classifier": classifier.identity, "metrics": table(made, real)}
 
 
-def table(figures, ceiling):
-    """What report.json holds of each figure."""
+def table(made, real):
+    """What report.json holds of each metric."""
     return {
         name: {
             "value": finite(value),
             "error": finite(error),
-            "ceiling": finite(ceiling.get(name, (None,))[0]),
-            "better": evaluation.FIGURES[name].better,
+            "real": finite(real.get(name, (None,))[0]),
+            "better": evaluation.METRICS[name].better,
         }
-        for name, (value, error) in figures.items()
+        for name, (value, error) in made.items()
     }
 
 
@@ -181,13 +180,13 @@ def finite(value):
 def print_table(report):
     if "classifier" in report:
         print(f"Features  {report['classifier']}")
-    if report.get("ceiling_samples", report["samples"]) < report["samples"]:
-        print(f"Ceiling   of {report['ceiling_samples']:,} training images, which are all there are")
-    print(f"\n{'':34}{'samples':>20}{'ceiling':>12}  better")
-    for name, figure in report["figures"].items():
-        value, ceiling = ("-" if v is None else f"{v:.4g}" for v in (figure["value"], figure["ceiling"]))
-        value += f" +- {figure['error']:.2g}" if figure["error"] else ""
-        print(f"{evaluation.FIGURES[name].title:34}{value:>20}{ceiling:>12}  {figure['better']}")
+    if report.get("real_samples", report["samples"]) < report["samples"]:
+        print(f"Real      {report['real_samples']:,} training images, which are all there are")
+    print(f"\n{'':34}{'samples':>20}{'real data':>12}  better")
+    for name, metric in report["metrics"].items():
+        value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric["real"]))
+        value += f" +- {metric['error']:.2g}" if metric["error"] else ""
+        print(f"{evaluation.METRICS[name].title:34}{value:>20}{real:>12}  {metric['better']}")
 
 
 if __name__ == "__main__":

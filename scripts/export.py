@@ -59,9 +59,9 @@ def card(gan, run):
         "",
         *(f"- {name}: {identity.text(value)}" for name, value in run.recipe.values().items()),
         "",
-        "## Figures",
+        "## Metrics",
         "",
-        *figures(gan, run.report),
+        *metrics(gan, run.report),
         "",
         "## Limits",
         "",
@@ -73,20 +73,20 @@ def card(gan, run):
     return "\n".join(lines) + "\n"
 
 
-def figures(gan, path):
+def metrics(gan, path):
     """The table of report.json, if the run was evaluated."""
     if not path.exists():
         return ["Not measured. Run scripts/evaluate.py before the export."]
     with files.reading(f"{path} cannot be read", "Run scripts/evaluate.py again."):
         report = files.read_json(path)
-        report = {name: report[name] for name in ("step", "samples", "figures")}
+        report = {name: report[name] for name in ("step", "samples", "metrics")}
     step = int(gan.step.numpy())
     earlier = "" if report["step"] == step else f", which is not this one ({step:,})"
     lines = [f"{report['samples']:,} samples of step {report['step']:,}{earlier}, by scripts/evaluate.py.", ""]
-    lines += ["| figure | samples | ceiling | better |", "|---|---|---|---|"]
-    for name, figure in report["figures"].items():
-        value, ceiling = ("-" if v is None else f"{v:.4g}" for v in (figure["value"], figure["ceiling"]))
-        lines.append(f"| {evaluation.FIGURES[name].title} | {value} | {ceiling} | {figure['better']} |")
+    lines += ["| metric | samples | real data | better |", "|---|---|---|---|"]
+    for name, metric in report["metrics"].items():
+        value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric["real"]))
+        lines.append(f"| {evaluation.METRICS[name].title} | {value} | {real} | {metric['better']} |")
     return lines
 
 

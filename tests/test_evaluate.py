@@ -33,15 +33,15 @@ def test_evaluate_writes_a_report_and_a_picture(mlp_run, capsys):
     printed = capsys.readouterr().out
     # Strict: JSON has no NaN.
     report = json.loads((mlp_run / "report.json").read_text(), parse_constant=pytest.fail)
-    assert report["figures"]["kernel_distance"]["error"] > 0 and report["ceiling_samples"] == 200
+    assert report["metrics"]["kernel_distance"]["error"] > 0 and report["real_samples"] == 200
     assert report["classifier"].startswith("digits-") and report["step"] == 7 and report["samples"] == 200
-    for name, figure in report["figures"].items():
-        assert np.isfinite(figure["value"]) and np.isfinite(figure["ceiling"]), name
-        assert evaluate.evaluation.FIGURES[name].title in printed
+    for name, figure in report["metrics"].items():
+        assert np.isfinite(figure["value"]) and np.isfinite(figure["real"]), name
+        assert evaluate.evaluation.METRICS[name].title in printed
     # Seven steps make no digits.
-    figures = report["figures"]
-    assert figures["frechet_distance"]["value"] > 10 * figures["frechet_distance"]["ceiling"]
-    assert figures["coverage"]["value"] < 0.1 < 0.5 < figures["coverage"]["ceiling"]
+    figures = report["metrics"]
+    assert figures["frechet_distance"]["value"] > 10 * figures["frechet_distance"]["real"]
+    assert figures["coverage"]["value"] < 0.1 < 0.5 < figures["coverage"]["real"]
     with Image.open(mlp_run / "report.png") as picture:
         assert picture.size[0] > 1000
     first = (mlp_run / "report.json").read_bytes()
@@ -51,7 +51,7 @@ def test_evaluate_writes_a_report_and_a_picture(mlp_run, capsys):
 
 def test_evaluate_measures_labels_of_a_conditional_run(cgan_run):
     assert evaluate.main([str(cgan_run), "--num", "120", "--metrics", "labels"]) == 0
-    figures = json.loads((cgan_run / "report.json").read_text())["figures"]
+    figures = json.loads((cgan_run / "report.json").read_text())["metrics"]
     assert set(figures) == {"label_accuracy", "label_cross_entropy"}
     assert 0 <= figures["label_accuracy"]["value"] < 0.5
 
@@ -127,7 +127,7 @@ def test_toys_are_trained_evaluated_and_sampled(ring_run, tmp_path):
     assert (ring_run / "samples" / "step-0000003.png").exists() and not (ring_run / "manifold.png").exists()
     assert evaluate.main([str(ring_run), "--num", "500"]) == 0
     report = json.loads((ring_run / "report.json").read_text())
-    assert report["figures"]["modes"]["ceiling"] == 8 and report["figures"]["high_quality"]["ceiling"] > 0.97
+    assert report["metrics"]["modes"]["real"] == 8 and report["metrics"]["high_quality"]["real"] > 0.97
     assert evaluate.main([str(ring_run), "--num", "500", "--metrics", "frechet"]) == 2
     assert sample.main([str(ring_run), "--num", "300", "--out", str(tmp_path / "points.npz")]) == 0
     with np.load(tmp_path / "points.npz") as archive:

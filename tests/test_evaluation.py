@@ -18,7 +18,7 @@ def evaluator():
 
 
 def values(evaluator, images, groups=FAST):
-    figures = evaluator.figures(evaluator.describe([(images, None)]), groups)
+    figures = evaluator.metrics(evaluator.describe([(images, None)]), groups)
     return {name: value for name, (value, _) in figures.items()}
 
 
@@ -51,7 +51,7 @@ def test_identical_sets_are_at_distance_zero(evaluator):
 
 
 def test_fresh_digits_are_near_the_ceiling(evaluator, sets):
-    ceiling = {name: value for name, (value, _) in evaluator.ceiling(2000, FAST).items()}
+    ceiling = {name: value for name, (value, _) in evaluator.real(2000, FAST).items()}
     for name in ("precision", "recall", "coverage", "memorisation_ratio"):
         assert sets["fresh"][name] == pytest.approx(ceiling[name], abs=0.06)
     assert ceiling["memorisation_ratio"] > 0.6  # a training image is not its own neighbour
@@ -86,13 +86,13 @@ def test_a_mean_digit_does_not_win(sets):
 
 def test_groups_are_names(evaluator):
     with pytest.raises(ValueError, match="Did you mean 'frechet'"):
-        evaluator.ceiling(100, ["frechett"])
-    assert set(evaluator.ceiling(100, "frechet")) == {"frechet_distance"}
+        evaluator.real(100, ["frechett"])
+    assert set(evaluator.real(100, "frechet")) == {"frechet_distance"}
 
 
 def test_the_other_groups(evaluator):
     small = evaluation.Evaluator(evaluator.train[:1500], evaluator.train[1500:3000])
-    figures = small.ceiling(1000, ["parzen", "two_sample"])
+    figures = small.real(1000, ["parzen", "two_sample"])
     likelihood, error = figures["parzen_log_likelihood"]
     assert 50 < likelihood < 260 and 0 < error < 20
     assert abs(figures["two_sample_accuracy"][0] - 0.5) < 0.08
@@ -108,7 +108,7 @@ def test_latents_are_searched_under_the_label_that_is_read(evaluator):
 
     samples = evaluator.describe([(evaluator.train[:100], np.zeros(100, "int32"))])
     samples.generate, samples.latent_dim = generate, 2
-    figures = evaluator.figures(samples, ["latent"])
+    figures = evaluator.metrics(samples, ["latent"])
     expected = np.mean((digits - prototypes[read]) ** 2)
     assert figures["latent_recovery_mse"][0] == pytest.approx(expected, rel=1e-5)
     assert expected < 0.9 * np.mean((digits - digits.mean(axis=0)) ** 2)
@@ -122,7 +122,7 @@ def test_a_gan_is_evaluated_in_batches_and_twice_the_same():
     assert figures == evaluator.of_gan(gan, 600, seed=3)
     assert "latent_recovery_mse" in figures and "classifier_score" not in figures
     assert np.isfinite(figures["kernel_distance"]).all(), "two blocks at least, for an error"
-    ceiling = evaluator.ceiling(100)
+    ceiling = evaluator.real(100)
     assert set(figures) - set(ceiling) == {"latent_recovery_mse"}
     assert "unnamed extractor" in evaluator.identity
 
@@ -140,11 +140,11 @@ def test_conditional_gans_are_measured_by_their_labels():
     # A classifier that reads the right label from each image, and one that reads the next.
     for shift, accuracy in ((0, 1.0), (1, 0.0)):
         samples.probabilities = np.eye(3)[(samples.labels + shift) % 3]
-        assert evaluator.figures(samples, ["labels"])["label_accuracy"][0] == accuracy
+        assert evaluator.metrics(samples, ["labels"])["label_accuracy"][0] == accuracy
     labels = np.arange(200) % 3
     evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=extractor, train_labels=labels)
     read = extractor(images[:200])[1].argmax(axis=1)
-    assert evaluator.ceiling(200, ["labels"])["label_accuracy"][0] == pytest.approx(np.mean(read == labels))
+    assert evaluator.real(200, ["labels"])["label_accuracy"][0] == pytest.approx(np.mean(read == labels))
     with pytest.raises(ValueError, match="'labels' need labels.*Only conditional"):
         evaluator.of_gan(tiny_gan(), 90, ["labels"])
 
@@ -159,24 +159,24 @@ def test_samples_stream(evaluator):
 
 def test_toy_figures():
     ring, _ = TOYS["ring"].sample(2500, seed=9)
-    good = evaluation.toy_figures(TOYS["ring"], ring)
+    good = evaluation.toy_metrics(TOYS["ring"], ring)
     assert good["modes"] == (8, None) and good["high_quality"][0] > 0.98 and good["wasserstein"][0] < 0.05
-    collapsed = evaluation.toy_figures(TOYS["ring"], np.tile(ring[:1], (2500, 1)))
+    collapsed = evaluation.toy_metrics(TOYS["ring"], np.tile(ring[:1], (2500, 1)))
     assert collapsed["modes"] == (1, None) and collapsed["wasserstein"][0] > 10 * good["wasserstein"][0]
-    assert set(evaluation.toy_figures(TOYS["swiss_roll"], ring)) == {"wasserstein"}
+    assert set(evaluation.toy_metrics(TOYS["swiss_roll"], ring)) == {"wasserstein"}
 
 
 def test_stacked_figures(evaluator):
     digits, labels = data.load("mnist", "test[:1000]")
     stacked = np.concatenate([digits, digits[::-1], digits], axis=-1)
-    figures = evaluation.stacked_figures(stacked, evaluator.extractor)
+    figures = evaluation.stacked_metrics(stacked, evaluator.extractor)
     triples = np.unique(labels * 101 + labels[::-1] * 10)
     assert abs(figures["modes"][0] - len(triples)) <= 6
-    one = evaluation.stacked_figures(np.repeat(digits[:1], 50, axis=0).repeat(3, axis=-1), evaluator.extractor)
+    one = evaluation.stacked_metrics(np.repeat(digits[:1], 50, axis=0).repeat(3, axis=-1), evaluator.extractor)
     assert one["modes"] == one["sure_modes"] == (1, None) and one["confidence"][0] > 0.9
     assert one["kl"][0] == pytest.approx(np.log(1000))
     noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 3)).astype("uint8")
-    junk = evaluation.stacked_figures(noise, evaluator.extractor)
+    junk = evaluation.stacked_metrics(noise, evaluator.extractor)
     assert junk["sure_modes"][0] <= junk["modes"][0] < 20
 
 

@@ -25,8 +25,8 @@ def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys)
 
 def test_the_card_holds_the_figures(mlp_run, tmp_path):
     shutil.copytree(mlp_run, tmp_path / "run")
-    figures = {"frechet_distance": {"value": 12.345, "error": None, "ceiling": 0.5, "better": "lower"}}
-    report = {"step": 6, "samples": 500, "figures": figures}
+    figures = {"frechet_distance": {"value": 12.345, "error": None, "real": 0.5, "better": "lower"}}
+    report = {"step": 6, "samples": 500, "metrics": figures}
     (tmp_path / "run" / "report.json").write_text(json.dumps(report))
     assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "digits")]) == 0
     card = (tmp_path / "digits" / "1" / "model_card.md").read_text()

@@ -163,7 +163,7 @@ def stacked(packing):
         if seed == 0:
             sets["test digits"] = data.load("stacked_mnist", f"test[:{len(images)}]")[0]
         cases = {
-            case: {name: value for name, (value, _) in evaluation.stacked_figures(x, classifier).items()}
+            case: {name: value for name, (value, _) in evaluation.stacked_metrics(x, classifier).items()}
             for case, x in sets.items()
         }
         cases["ours"]["seconds"] = seconds

@@ -106,7 +106,7 @@ def train(name, seed, minutes, images, evaluator):
     model, stream, draw = CONTESTANTS[name](images, seed)
 
     def look():
-        figures = evaluator.figures(evaluator.describe([(draw(), None)]), ["frechet", "manifold"])
+        figures = evaluator.metrics(evaluator.describe([(draw(), None)]), ["frechet", "manifold"])
         return {key: figures[key][0] for key in ("frechet_distance", "coverage")}
 
     end = 60 * minutes
@@ -137,7 +137,7 @@ def draw_curves(report, path):
             looks = list(zip(*runs.values()))
             middles = [[np.median([point[of] for point in look]) for look in looks] for of in ("seconds", key)]
             axes.plot(*middles, marker="o", markersize=3, label=name)
-        axes.set(xlabel="seconds of training", ylabel=evaluation.FIGURES[key].title, xscale="log", yscale=scale)
+        axes.set(xlabel="seconds of training", ylabel=evaluation.METRICS[key].title, xscale="log", yscale=scale)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=100)
