@@ -1,6 +1,5 @@
 """What cannot work is refused here, with a message that says what to change."""
 
-import math
 import warnings
 
 import keras
@@ -210,10 +209,9 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
     """Raise ValueError if the parts of a game contradict each other. `networks` are {role: the player, then those beside it}."""
     discriminator = networks["discriminator"][0]
     layers = inside(discriminator)
-    terms = [r for r in regularizers if isinstance(r, Term)]
-    names = [term.name for term in terms]
-    gradient_terms = [term.name for term in terms if isinstance(term, GradientTerm)]
-    if _inner(d_optimizer) is _inner(g_optimizer):
+    # Inside, where they are wrapped to scale the loss.
+    optimizers = [getattr(optimizer, "inner_optimizer", optimizer) for optimizer in (d_optimizer, g_optimizer)]
+    if optimizers[0] is optimizers[1]:
         raise ValueError(
             "The players must not share an optimizer: it holds the moments of one set of weights. "
             "Received the same object twice; make two of them."
@@ -227,22 +225,7 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
     # Both have been called by now, and have collected what they add.
     for role, of_role in networks.items():
         check_no_losses(of_role, role)
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"A term is logged by its attribute `name`, a text. Received: {names}")
-    if len(set(names)) < len(names):
-        raise ValueError(f"Terms are logged by name, and two have the same one. Received: {names}; leave one out.")
-    for term in terms:
-        if not term.players or set(term.players) - {"discriminator", "generator"}:
-            raise ValueError(
-                f"The players of a term are 'discriminator', 'generator' or both. Received: {type(term).__name__}.players="
-                f"{term.players!r}"
-            )
-    # Frozen, it works with its moving statistics.
-    if gradient_terms and any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in layers):
-        raise ValueError(
-            f"A gradient penalty ({gradient_terms[0]}) needs a discriminator that scores each example by itself, but this one "
-            "has BatchNormalization. Remove it, freeze it (trainable = False), or use LayerNormalization."
-        )
+    _check_terms([r for r in regularizers if isinstance(r, Term)], layers)
     if isinstance(loss, losses.Wasserstein) and not any(map(_is_lipschitz, regularizers)) and not _is_normalized(layers):
         warnings.warn(
             "The Wasserstein loss needs a Lipschitz critic, and nothing that gan_keras knows makes it so: add "
@@ -254,6 +237,27 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
         check_separable(loss)
 
 
+def _check_terms(terms, layers):
+    names = [term.name for term in terms]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"A term is logged by its attribute `name`, a text. Received: {names}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"Terms are logged by name, and two have the same one. Received: {names}; leave one out.")
+    for term in terms:
+        if not term.players or set(term.players) - {"discriminator", "generator"}:
+            raise ValueError(
+                f"The players of a term are 'discriminator', 'generator' or both. Received: {type(term).__name__}.players="
+                f"{term.players!r}"
+            )
+    gradient_terms = [term.name for term in terms if isinstance(term, GradientTerm)]
+    # Frozen, it works with its moving statistics.
+    if gradient_terms and any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in layers):
+        raise ValueError(
+            f"A gradient penalty ({gradient_terms[0]}) needs a discriminator that scores each example by itself, but this one "
+            "has BatchNormalization. Remove it, freeze it (trainable = False), or use LayerNormalization."
+        )
+
+
 def check_separable(loss):
     """Raise ValueError if the halves of a loss mean nothing apart."""
     if not isinstance(loss, losses.SeparableLoss):
@@ -261,11 +265,6 @@ def check_separable(loss):
             f"ThreeStep and the like train on the two halves of the loss apart, which means nothing for {type(loss).__name__}: it "
             "compares real with generated scores. Use the schedule 'alternating'."
         )
-
-
-def common_multiple(parts, shares):
-    """What a batch must be a multiple of, to be cut into `parts`, each of them a multiple of every one of `shares`."""
-    return parts * math.lcm(*shares)
 
 
 def _is_lipschitz(regularizer):
@@ -277,11 +276,6 @@ def _is_normalized(layers):
     wrapped = [layer.layer for layer in layers if isinstance(layer, SpectralNormalization)]
     kernels = [layer for layer in layers if getattr(layer, "kernel", None) is not None]
     return bool(wrapped) and all(any(layer is w for w in wrapped) for layer in kernels)
-
-
-def _inner(optimizer):
-    """The optimizer that updates the weights, where it is wrapped to scale the loss."""
-    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
 
 
 def check_no_losses(networks, role):

@@ -29,11 +29,13 @@ class Batch(NamedTuple):
         """
         if number == 1:
             return [self]
-        images = inputs.divisible(self.images, number)
-        return [
-            Batch(images[k::number], None if self.labels is None else self.labels[k::number], self.random)
-            for k in range(number)
-        ]
+        whole = self._replace(images=inputs.divisible(self.images, number))
+        return [whole.part(number, k) for k in range(number)]
+
+    def part(self, number, first=0):
+        """Every `number`-th example from the `first` on."""
+        labels = None if self.labels is None else self.labels[first::number]
+        return Batch(self.images[first::number], labels, self.random)
 
 
 class lazy:
@@ -68,6 +70,7 @@ class ForwardPass:
 
     def __init__(self, gan, batch, moving=(), training=True):
         self._gan, self._moving, self._training = gan, moving, training
+        self._batch = batch
         self.images, self.labels, self.random = batch
         self.step = gan.step.value
 
@@ -106,13 +109,10 @@ class ForwardPass:
         """The pass on one in `one_in` examples, with the generated images of this one."""
         if one_in == 1:
             return self
-        part = ForwardPass(self._gan, Batch(*self._sliced(one_in), self.random), self._moving, self._training)
+        part = ForwardPass(self._gan, self._batch.part(one_in), self._moving, self._training)
         part.latents = {name: latent[::one_in] for name, latent in self.latents.items()}
         part.fake = self.fake[::one_in]
         return part
-
-    def _sliced(self, one_in):
-        return self.images[::one_in], None if self.labels is None else self.labels[::one_in]
 
     def _call(self, network, x):
         return network([x, self.labels] if len(network.inputs) > 1 else x, training=self._training)

@@ -1,5 +1,7 @@
 """The GAN: a generator and a discriminator as one `keras.Model`, and the game between them."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -137,7 +139,7 @@ class GAN(GenerativeModel):
         number = replicas.number(self.distribute_strategy)
         # On several replicas the terms see together the examples that they see on one.
         shares = [term.one_in for term in self._terms()] if number > 1 else []
-        return checks.common_multiple(self.schedule.batches_per_step * number, shares)
+        return self.schedule.batches_per_step * number * math.lcm(*shares)
 
     def train_step(self, data):
         """One step of the schedule."""
@@ -273,9 +275,6 @@ class GAN(GenerativeModel):
             "schedule": self.schedule,
         }
         return {**keras.saving.serialize_keras_object(parts), **self._execution}
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
 
 
 _regularizers = regularizers.get_all  # `compile` has an argument of the module's name

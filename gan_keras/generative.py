@@ -356,6 +356,9 @@ class GenerativeModel(keras.Model):
             "value_range": self.value_range,
         }
 
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = {

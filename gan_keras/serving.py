@@ -115,24 +115,13 @@ def _endpoints(gan):
     z = tf.TensorSpec((None, gan.latent_dim), tf.float32, name="z")
     images = tf.TensorSpec((None, *gan.generator.outputs[0].shape[1:]), tf.float32, name="images")
     labels = [tf.TensorSpec((None,), tf.int32, name="label")] if gan.conditional else []
-    draw = [
-        tf.TensorSpec((), tf.int64, name="seed"),
-        tf.TensorSpec((), tf.int32, name="n"),
-        *([tf.TensorSpec((), tf.int32, name="label")] if gan.conditional else []),
-    ]
+    scalars = {"seed": tf.int64, "n": tf.int32, **({"label": tf.int32} if gan.conditional else {})}
+    draw = [tf.TensorSpec((), dtype, name=name) for name, dtype in scalars.items()]
     parts = gan.prior.parts if len(gan.prior.parts) > 1 else {}
     draw += [tf.TensorSpec((part.size,), tf.float32, name=name) for name, part in parts.items()]
 
-    def checked(inputs):
-        if len(inputs) == 1:
-            return inputs[0]
-        first, label = inputs
-        last = gan.num_classes - 1
-        with tf.control_dependencies(_bounds(label, 0, last, f"label must lie from 0 to {last}.")):
-            return [first, tf.identity(label)]
-
     def serving_default(*inputs):
-        return {"images": tf.cast(gan(checked(inputs), training=False), tf.float32)}
+        return {"images": tf.cast(gan(_checked(gan, inputs), training=False), tf.float32)}
 
     def generate(seed, n, *more):
         return {"images": _sample(gan, seed, n, *more)}
@@ -141,7 +130,7 @@ def _endpoints(gan):
         return {"image_bytes": _png(_sample(gan, seed, n, *more), gan.value_range)}
 
     def discriminate(*inputs):
-        made = gan.discriminator(checked(inputs), training=False)
+        made = gan.discriminator(_checked(gan, inputs), training=False)
         made = float32(dict(made) if isinstance(made, dict) else {"score": made})
         logits = tf.reshape(made.pop("score"), [-1])
         if {"logits", "probability"} & set(made):
@@ -159,6 +148,16 @@ def _endpoints(gan):
     if not gan.makes_images or images.shape[-1] not in (1, 3) or gan.value_range is None:
         del endpoints["generate_png"]
     return endpoints
+
+
+def _checked(gan, inputs):
+    """What a network takes of an endpoint's inputs, with the bounds of labels checked where it runs."""
+    if len(inputs) == 1:
+        return inputs[0]
+    first, label = inputs
+    last = gan.num_classes - 1
+    with tf.control_dependencies(_bounds(label, 0, last, f"label must lie from 0 to {last}.")):
+        return [first, tf.identity(label)]
 
 
 def _sample(gan, seed, n, *more):

@@ -87,6 +87,3 @@ class VAE(GenerativeModel):
         if not self.compiled:
             return None
         return {"optimizer": keras.saving.serialize_keras_object(self.optimizer), **self._execution}
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
