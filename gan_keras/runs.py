@@ -16,7 +16,7 @@ import pathlib
 import filelock
 import keras
 
-from gan_keras import callbacks, data, files, networks, plots, recipes, replicas, settings
+from gan_keras import callbacks, data, files, identifiers, networks, plots, recipes, replicas, settings
 
 
 class Run:
@@ -79,6 +79,8 @@ class Run:
             ValueError: The run has other settings, or its recipe has changed since.
         """
         for name, value in given.items():
+            if name not in self.settings:
+                raise identifiers.unknown("setting", name, self.settings)
             value = settings.absolute(value) if name in ("recipe", "data") else list(value) if name == "shape" else value
             if value != self.settings[name] and (name, value) != ("jit", "auto"):
                 raise ValueError(
@@ -91,8 +93,10 @@ class Run:
                 f"The recipe {self.settings['recipe']} has changed since {self.folder} was begun, in {', '.join(changed)}; the run "
                 "cannot go on as it began. Use the version of gan_keras in its config.json, or begin another run."
             )
-        if steps or minutes:
-            self.settings.update(steps=steps, minutes=None if steps else minutes)
+        if steps is not None or minutes is not None:
+            longer = {**self.settings, "steps": steps, "minutes": minutes}
+            settings.check(longer, "these settings")
+            self.settings = longer
 
     @functools.cached_property
     def recipe(self):
@@ -174,7 +178,9 @@ class Run:
         except filelock.Timeout as error:
             raise ValueError(f"Another process is training in {self.folder}. Wait for it, or choose another folder.") from error
         except OSError as error:
-            raise ValueError(f"Cannot write to {self.folder}: {error.strerror}. Choose another folder.") from error
+            raise ValueError(f"Cannot write to {self.folder}: {error.strerror or error}. Choose another folder.") from error
+        except NotImplementedError:
+            pass  # a file system without locks
         try:
             if self._is_new and self._config.exists():
                 raise ValueError(f"Another process has begun a run in {self.folder}. Choose another folder.")
@@ -288,7 +294,9 @@ class Run:
     def check_free(self):
         """Raise ValueError if the folder of a new run holds a run, or anything else."""
         if self._config.exists():
-            raise ValueError(f"{self.folder} holds a run already. Add --resume (in Python: Run(folder)) to go on with it, or choose another folder.")
+            raise ValueError(
+                f"{self.folder} holds a run already. Add --resume to go on with it (in Python: Run(folder)), or choose another folder."
+            )
         if self.folder.exists() and not (self.folder.is_dir() and all(p.name.startswith(".") for p in self.folder.iterdir())):
             raise ValueError(f"{self.folder} exists and is not an empty folder. Choose another folder.")
 

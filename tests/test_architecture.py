@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "recipe": {"data", "identity", "losses", "replicas", "schedules", "gan"},
     "recipes": {"identifiers", "losses", "networks", "recipe", "regularizers", "schedules"},
     "settings": {"data", "random", "recipes", "replicas", "_version"},
-    "runs": {"callbacks", "data", "files", "networks", "plots", "recipes", "replicas", "settings"},
+    "runs": {"callbacks", "data", "files", "identifiers", "networks", "plots", "recipes", "replicas", "settings"},
     "callbacks": {"files", "identifiers", "plots", "replicas"},
     "serving": {"files", "forward", "gan", "generative", "identifiers", "losses"},
     "shards": {"files", "generative", "identifiers", "plots"},

@@ -77,8 +77,14 @@ def test_a_taken_folder_is_refused(tmp_path):
     run.train(verbose=0)
     with pytest.raises(ValueError, match="holds a run already"):
         Run.new(tmp_path / "run", **FEW)
-    with pytest.raises(ValueError, match="holds a run with seed 0, not 1"):
-        run.go_on(seed=1)
+    for given, message in (
+        ({"seed": 1}, "holds a run with seed 0, not 1"),
+        ({"sed": 1}, "Unknown setting: 'sed'. Did you mean 'seed'"),
+        ({"steps": -1}, "steps, in these settings"),
+        ({"minutes": 0.0}, "minutes, in these settings"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run.go_on(**given)
     with pytest.raises(ValueError, match="has made 2 steps already. Received: steps=1"):
         run.go_on(steps=2)
         run.train(verbose=0)
