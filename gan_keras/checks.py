@@ -100,9 +100,7 @@ def check_players(generator, discriminator, num_classes, with_generator, with_di
         )
     made, judged = tuple(generator.outputs[0].shape[1:]), tuple(discriminator.inputs[0].shape[1:])
     if made != judged:
-        raise ValueError(
-            f"The generator makes images of shape {made}, but the discriminator takes {judged}; they must agree."
-        )
+        raise ValueError(f"The generator makes images of shape {made}, but the discriminator takes {judged}; they must agree.")
     scores = tuple(_output(discriminator).shape)
     if len(scores) > 1 and scores[-1] != 1:
         raise ValueError(
@@ -156,7 +154,9 @@ def sample_labels(n, labels, num_classes):
     """The labels of `n` samples, as int32 array (n,), or `None` for a generator that takes none."""
     if num_classes is None:
         if labels is not None:
-            raise ValueError("labels were passed to a model that was made without num_classes, or takes none. Leave labels out.")
+            raise ValueError(
+                "labels were passed to a model that was made without num_classes, or takes none. Leave labels out."
+            )
         return None
     if labels is None:
         return np.arange(n, dtype="int32") % num_classes

@@ -126,9 +126,7 @@ class Evaluator:
         self.extractor = DigitClassifier() if extractor is None else extractor
         self.seed = seed
         self.train_labels = None if train_labels is None else np.asarray(train_labels)
-        if train_labels is not None and (
-            self.train_labels.shape != (len(train),) or self.train_labels.dtype.kind not in "iu"
-        ):
+        if train_labels is not None and (self.train_labels.shape != (len(train),) or self.train_labels.dtype.kind not in "iu"):
             raise ValueError(
                 f"train_labels must be integers of shape ({len(train)},), one for each image of train. Received: "
                 f"{self.train_labels.dtype} of shape {self.train_labels.shape}."
@@ -171,7 +169,9 @@ class Evaluator:
             ValueError: The range is not known, or samples are not finite.
         """
         if gan.value_range is None:
-            raise ValueError("The GAN does not know the range of its images. Give it one, such as GAN(value_range=(-1, 1), ...).")
+            raise ValueError(
+                "The GAN does not know the range of its images. Give it one, such as GAN(value_range=(-1, 1), ...)."
+            )
         low, high = gan.value_range
         labels = np.random.default_rng(seed).integers(gan.num_classes, size=n) if gan.conditional else None
 

@@ -191,7 +191,9 @@ class GAN(GenerativeModel):
 
     def _begin(self, batch, *moving):
         """The forward pass of a move, with fresh seeds for Dropout and its like; Keras would count them on in unsaved state."""
-        seed_layers(batch.random, self.generator, self.discriminator, *self.with_generator.values(), *self.with_discriminator.values())
+        seed_layers(
+            batch.random, self.generator, self.discriminator, *self.with_generator.values(), *self.with_discriminator.values()
+        )
         forward = ForwardPass(self, batch, moving)
         forward.latents  # drawn next, whatever is asked for first
         return forward

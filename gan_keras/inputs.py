@@ -31,9 +31,7 @@ def first_batch(x, y=None):
         raise ValueError(f"Images must be one array or a data set. Received: x of type {type(x).__name__}.")
     first = list(itertools.islice(x.take(1) if isinstance(x, tf.data.Dataset) else x, 1))
     if not first:
-        raise ValueError(
-            "The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?"
-        )
+        raise ValueError("The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?")
     if isinstance(x, types.GeneratorType):
         # Keras takes tuples alone from a generator.
         x = ((batch,) if is_array(batch) else batch for batch in itertools.chain(first, x))
@@ -101,9 +99,7 @@ def unpack(data, expected, num_classes=None, value_range=None):
     """(images of the shape `expected`, labels or `None`) of a batch as Keras delivers it; refuses what shapes and types show."""
     images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
     if weights is not None:
-        raise ValueError(
-            "The model takes images, or (images, labels). Received a third part (sample weights); leave it out."
-        )
+        raise ValueError("The model takes images, or (images, labels). Received a third part (sample weights); leave it out.")
     for name, part in (("images", images), ("labels", labels)):
         if part is not None and not is_array(part):
             raise ValueError(

@@ -32,9 +32,7 @@ def latent_recovery(generate, images, latent_dim, steps=100, learning_rate=0.1, 
     """
     images = np.asarray(images)
     if images.dtype.kind != "f" or not len(images) or not np.isfinite(images).all():
-        raise ValueError(
-            f"images must be finite floats, one or more. Received: {images.dtype} of shape {images.shape}."
-        )
+        raise ValueError(f"images must be finite floats, one or more. Received: {images.dtype} of shape {images.shape}.")
     images = images.astype("float32")
     latents = np.random.default_rng(seed).standard_normal((candidates, latent_dim)).astype("float32")
     made = np.concatenate([np.asarray(generate(tf.constant(latents[k : k + 256]))) for k in range(0, candidates, 256)])

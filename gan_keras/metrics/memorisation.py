@@ -35,9 +35,7 @@ def nearest_neighbours(images, references, exclude_self=False):
             f"{references.shape[1:]}."
         )
     if exclude_self and len(images) > len(references):
-        raise ValueError(
-            f"With exclude_self images are the first references. Received: {len(images)} of {len(references)}."
-        )
+        raise ValueError(f"With exclude_self images are the first references. Received: {len(images)} of {len(references)}.")
     scale = 1.0 / 255.0 if images.dtype == np.uint8 else 1.0
     references = vectors("references", references, at_least=1 + exclude_self).astype("float32") * np.float32(scale)
     images = vectors("images", images, width=references.shape[1]).astype("float32") * np.float32(scale)

@@ -55,11 +55,7 @@ def kl_from_uniform(labels, number):
         ValueError: Labels of another shape, type or range.
     """
     labels = np.asarray(labels)
-    if (
-        labels.ndim != 1
-        or labels.size
-        and (labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= number)
-    ):
+    if labels.ndim != 1 or labels.size and (labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= number):
         raise ValueError(
             f"labels must be integers (n,) from 0 to {number - 1}. Received: shape {labels.shape}, {labels.dtype}."
         )
