@@ -263,8 +263,7 @@ class GenerativeModel(keras.Model):
         if steps is not None and steps < 1:
             if steps < 0:
                 raise ValueError(f"steps_per_epoch must be 0 or more. Received: steps_per_epoch={steps}; the run has ended.")
-            # Without end to Keras.
-            kwargs.update(steps_per_epoch=None, initial_epoch=epochs)
+            kwargs.update(steps_per_epoch=None, initial_epoch=epochs)  # no epoch is left
         with inputs.readable_errors():
             history = super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, **kwargs)
         if self.optimizer is None:  # else Keras has done it: the averages of use_ema
