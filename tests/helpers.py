@@ -112,8 +112,21 @@ def stream(start=0):
     return tf.data.Dataset.range(start, 1000).map(lambda t: tf.constant(images.reshape(3, 24, 8, 8, 1))[t % 3])
 
 
-def train(gan, steps):
-    gan.fit(stream(int(gan.step.numpy())), steps_per_epoch=steps, verbose=0)
+def train(gan, steps, *used):
+    gan.fit(stream(int(gan.step.numpy())), steps_per_epoch=steps, verbose=0, callbacks=list(used))
+
+
+class SaveOnTheWay(keras.callbacks.Callback):
+    """Saves a GAN within `fit`, after so many steps of it, and keeps its state there."""
+
+    def __init__(self, path, after):
+        super().__init__()
+        self.path, self.after = path, after
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 == self.after:
+            self.model.save(self.path)
+            self.state = state(self.model)
 
 
 def state(gan):

@@ -1,4 +1,5 @@
 import csv
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from helpers import (
     assert_same_bits,
     environment,
     state,
-    stream,
     tiny_discriminator,
     tiny_gan,
     tiny_generator,
@@ -27,29 +27,32 @@ from gan_keras import callbacks, data, plots
 from gan_keras.callbacks import Checkpoint, HistoryFile, NonFiniteGuard, SampleGrid
 
 
-def run(gan, steps, *used):
-    gan.fit(stream(int(gan.step.numpy())), steps_per_epoch=steps, verbose=0, callbacks=list(used))
-
-
 # Checkpoint.
 
 
 def test_keeps_the_newest_and_one_at_the_end(tmp_path):
     checkpoint = Checkpoint(tmp_path, every=3, keep=2)
-    run(tiny_gan(), 10, checkpoint)
+    train(tiny_gan(), 10, checkpoint)
     assert checkpoint.steps() == [10, 9]
 
 
+@pytest.fixture(scope="module")
+def seven_steps():
+    """The state of a GAN after seven steps in one go."""
+    gan = tiny_gan(ema=0.9)
+    train(gan, 7)
+    return state(gan)
+
+
 @pytest.mark.parametrize("stop", [2, 3, 5])
-def test_resumes_at_any_step_to_the_bit(tmp_path, stop):
-    straight, first, second = (tiny_gan(ema=0.9) for _ in range(3))
-    train(straight, 7)
-    run(first, stop, Checkpoint(tmp_path, every=100))
+def test_resumes_at_any_step_to_the_bit(tmp_path, stop, seven_steps):
+    first, second = tiny_gan(ema=0.9), tiny_gan(ema=0.9)
+    train(first, stop, Checkpoint(tmp_path, every=100))
     checkpoint = Checkpoint(tmp_path, every=100)
     assert checkpoint.restore(second) == stop
     assert_same_bits(state(first), state(second))
-    run(second, 7 - stop, checkpoint)
-    assert_same_bits(state(straight), state(second))
+    train(second, 7 - stop, checkpoint)
+    assert_same_bits(seven_steps, state(second))
     assert checkpoint.steps() == [7, stop]
 
 
@@ -80,13 +83,21 @@ def test_nothing_to_restore_is_step_0(tmp_path):
     assert Checkpoint(tmp_path / "none").restore(tiny_gan()) == 0
 
 
+@pytest.fixture(scope="module")
+def two_checkpoints(tmp_path_factory):
+    """A folder with checkpoints of steps 2 and 4, and the state at step 2."""
+    folder, gan = tmp_path_factory.mktemp("checkpoints"), tiny_gan()
+    train(gan, 2, Checkpoint(folder, every=100))
+    at_2 = state(gan)
+    train(gan, 2, Checkpoint(folder, every=100))
+    return folder, at_2
+
+
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
-def test_a_damaged_checkpoint_is_passed_over(tmp_path, part, damage):
-    gan = tiny_gan()
-    run(gan, 2, Checkpoint(tmp_path, every=100))
-    wanted = state(gan)
-    run(gan, 2, Checkpoint(tmp_path, every=100))
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, part, damage, two_checkpoints):
+    folder, wanted = two_checkpoints
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     path = tmp_path / f"ckpt-4.{part}"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
@@ -98,7 +109,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, part, damage):
 
 
 def test_all_damaged_is_an_error(tmp_path):
-    run(tiny_gan(), 2, Checkpoint(tmp_path, every=1))
+    train(tiny_gan(), 2, Checkpoint(tmp_path, every=1))
     for path in tmp_path.glob("*.data*"):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="All 2 checkpoints .* are damaged"):
@@ -106,13 +117,13 @@ def test_all_damaged_is_an_error(tmp_path):
 
 
 def test_the_list_file_is_not_needed(tmp_path):
-    run(tiny_gan(), 2, Checkpoint(tmp_path, every=100))
+    train(tiny_gan(), 2, Checkpoint(tmp_path, every=100))
     (tmp_path / "checkpoint").write_text("")
     assert Checkpoint(tmp_path).restore(tiny_gan()) == 2
 
 
 def test_another_gan_is_refused(tmp_path):
-    run(tiny_gan(), 1, Checkpoint(tmp_path))
+    train(tiny_gan(), 1, Checkpoint(tmp_path))
     for other in (
         tiny_gan(generator=tiny_generator(batch_norm=False)),
         tiny_gan(discriminator=tiny_discriminator(spectral=True)),
@@ -123,7 +134,7 @@ def test_another_gan_is_refused(tmp_path):
 
 
 def test_a_checkpoint_that_holds_more_is_refused(tmp_path):
-    run(tiny_gan(ema=0.5), 1, Checkpoint(tmp_path))
+    train(tiny_gan(ema=0.5), 1, Checkpoint(tmp_path))
     for other in (tiny_gan(), tiny_gan(ema=0.5, d_optimizer=keras.optimizers.SGD(0.1))):
         with pytest.raises(ValueError, match="belongs to another GAN"):
             Checkpoint(tmp_path).restore(other)
@@ -132,10 +143,10 @@ def test_a_checkpoint_that_holds_more_is_refused(tmp_path):
 def test_a_broken_gan_is_not_saved(tmp_path):
     gan = tiny_gan()
     checkpoint = Checkpoint(tmp_path, every=1)
-    run(gan, 2, checkpoint)
+    train(gan, 2, checkpoint)
     gan.generator.layers[1].kernel.assign(gan.generator.layers[1].kernel * np.nan)
     with pytest.raises(FloatingPointError, match="kernel is not finite"):
-        run(gan, 1, checkpoint)
+        train(gan, 1, checkpoint)
     assert checkpoint.steps() == [2, 1]
 
 
@@ -199,7 +210,7 @@ def test_stops_before_any_checkpoint_is_overwritten(tmp_path):
     checkpoint = Checkpoint(tmp_path / "ours", every=1, keep=1)
     stock = keras.callbacks.ModelCheckpoint(tmp_path / "stock-{batch}.weights.h5", save_weights_only=True, save_freq=1)
     with pytest.raises(FloatingPointError, match="Step 3: .*d_loss.* not finite.*resume"):
-        run(gan, 6, Poison(2), NonFiniteGuard(), checkpoint, stock)
+        train(gan, 6, Poison(2), NonFiniteGuard(), checkpoint, stock)
     assert checkpoint.steps() == [2]
     assert len(list(tmp_path.glob("stock-*"))) == 2
     fresh = tiny_gan()
@@ -208,7 +219,7 @@ def test_stops_before_any_checkpoint_is_overwritten(tmp_path):
 
 
 def test_is_silent_on_a_healthy_run():
-    run(tiny_gan(), 3, NonFiniteGuard())
+    train(tiny_gan(), 3, NonFiniteGuard())
 
 
 # SampleGrid, HistoryFile.
@@ -231,7 +242,7 @@ def test_pictures_of_images_with_channels_first(channels, tmp_path):
 
 def test_pictures_of_the_same_latents_and_an_animation(tmp_path):
     gan = tiny_gan()
-    run(gan, 5, SampleGrid(tmp_path / "samples", every=2, n=9, animation=tmp_path / "samples.gif"))
+    train(gan, 5, SampleGrid(tmp_path / "samples", every=2, n=9, animation=tmp_path / "samples.gif"))
     names = [path.name for path in sorted((tmp_path / "samples").iterdir())]
     assert names == ["step-0000002.png", "step-0000004.png", "step-0000005.png"]
     pictures = [np.asarray(Image.open(tmp_path / "samples" / name)) for name in names]
@@ -247,8 +258,8 @@ def rows(path):
 
 def test_every_row_is_the_mean_of_its_own_steps(tmp_path):
     one, pairs = tiny_gan(), tiny_gan()
-    run(one, 5, HistoryFile(tmp_path / "one.csv", every=1))
-    run(pairs, 5, HistoryFile(tmp_path / "pairs.csv", every=2))
+    train(one, 5, HistoryFile(tmp_path / "one.csv", every=1))
+    train(pairs, 5, HistoryFile(tmp_path / "pairs.csv", every=2))
     single = [float(row["d_loss"]) for row in rows(tmp_path / "one.csv")]
     expected = [np.mean(single[:2]), np.mean(single[2:4]), single[4]]
     table = rows(tmp_path / "pairs.csv")
@@ -259,13 +270,13 @@ def test_every_row_is_the_mean_of_its_own_steps(tmp_path):
 
 def test_a_resumed_run_tells_no_step_twice(tmp_path):
     gan = tiny_gan()
-    run(gan, 4, Checkpoint(tmp_path, every=100), HistoryFile(tmp_path / "history.csv", every=1))
-    run(gan, 2, HistoryFile(tmp_path / "history.csv", every=1))  # beyond the checkpoint, as if killed then
+    train(gan, 4, Checkpoint(tmp_path, every=100), HistoryFile(tmp_path / "history.csv", every=1))
+    train(gan, 2, HistoryFile(tmp_path / "history.csv", every=1))  # beyond the checkpoint, as if killed then
     with open(tmp_path / "history.csv", "a") as file:
         file.write("7,0.")  # and in the middle of a row
     again = tiny_gan()
     Checkpoint(tmp_path).restore(again)
-    run(again, 3, HistoryFile(tmp_path / "history.csv", every=1))
+    train(again, 3, HistoryFile(tmp_path / "history.csv", every=1))
     table = rows(tmp_path / "history.csv")
     assert [row["step"] for row in table] == list("1234567")
     assert all(np.isfinite(float(value)) for row in table for value in row.values())

@@ -356,15 +356,19 @@ def as_loader(batches):
 SOURCES = {"dataset": lambda batches: batches, "generator": generator_over, "loader": as_loader}
 
 
+@pytest.fixture(scope="module")
+def trained_on_arrays():
+    gan = conditional()
+    gan.fit(tiny_images(40), labels(40), batch_size=8, shuffle=False, verbose=0)
+    return state(gan)
+
+
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_source_trains_the_same(source):
-    arrays = tiny_images(40), labels(40)
-    reference, gan = conditional(), conditional()
-    reference.fit(*arrays, batch_size=8, shuffle=False, verbose=0)
-    batches = Batches(arrays, [8] * 5)
-    gan.fit(SOURCES[source](batches), steps_per_epoch=5, shuffle=False, verbose=0)
+def test_every_source_trains_the_same(source, trained_on_arrays):
+    gan = conditional()
+    gan.fit(SOURCES[source](Batches((tiny_images(40), labels(40)), [8] * 5)), steps_per_epoch=5, shuffle=False, verbose=0)
     assert int(gan.step.numpy()) == 5, "looking at the first batch does not use it up"
-    assert_same_bits(state(reference), state(gan))
+    assert_same_bits(trained_on_arrays, state(gan))
 
 
 def test_a_generator_of_bare_images_is_taken():

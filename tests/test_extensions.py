@@ -10,6 +10,7 @@ import tensorflow as tf
 from helpers import (
     LATENT_DIM,
     Relativistic,
+    SaveOnTheWay,
     assert_same_bits,
     child,
     state,
@@ -111,7 +112,7 @@ CODE = dict(z=priors.Normal(4), code=priors.Categorical(3), style=priors.Uniform
 
 # (GAN's arguments, compile's arguments)
 CASES = {
-    "relativistic": lambda: ({}, {"loss": Relativistic(), "regularizers": "r1"}),
+    "relativistic": lambda: ({}, {"loss": Relativistic(), "regularizers": "r1", "schedule": schedules.Alternating(2)}),
     "feature_matching": lambda: ({"discriminator": with_heads()}, {"regularizers": [FeatureMatching(cosine())]}),
     "mutual_information": lambda: (
         {"discriminator": with_heads(3), "prior": priors.Joint(**CODE)},
@@ -126,7 +127,7 @@ CASES = {
         {"with_generator": {"encoder": encoder()}, "averaged": ["encoder"]},
         {"regularizers": [Reconstruction(2.0)]},
     ),
-    "schedule": lambda: ({}, {"schedule": GeneratorFirst()}),
+    "schedule": lambda: ({"discriminator": tiny_discriminator(dropout=0.3)}, {"schedule": GeneratorFirst()}),
     "prior": lambda: ({"prior": Triangular(LATENT_DIM), "value_range": (-2.0, 2.0)}, {}),
     "subclass": lambda: ({"kind": Mirrored}, {}),
 }
@@ -144,20 +145,25 @@ def make(case):
 LABELS = (np.arange(48) % 4 - 1).astype("int32")
 
 
-def train(gan, steps):
+def train(gan, steps, *used):
     start = int(gan.step.numpy())
     stream = tf.data.Dataset.from_tensor_slices((tiny_images(), LABELS)).batch(16, drop_remainder=True).repeat().skip(start)
-    return gan.fit(stream, steps_per_epoch=steps, verbose=0).history
+    return gan.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=list(used)).history
 
 
 @pytest.fixture(scope="module")
-def gone_on(tmp_path_factory):
-    """Each case saved after two steps, and taken up in one new process for two more."""
-    folder = tmp_path_factory.mktemp("cases")
+def straight(tmp_path_factory):
+    """A folder, and {case: (GAN, history)} after four steps in one go; after two of them each was saved in the folder."""
+    folder, cases = tmp_path_factory.mktemp("cases"), {}
     for case in CASES:
         gan = make(case)
-        train(gan, 2)
-        gan.save(folder / f"{case}.keras")
+        cases[case] = gan, train(gan, 4, SaveOnTheWay(folder / f"{case}.keras", after=2))
+    return folder, cases
+
+
+@pytest.fixture(scope="module")
+def gone_on(straight):
+    """Each case taken up in one new process for two more steps."""
     child(
         """
         from test_extensions import *
@@ -166,25 +172,22 @@ def gone_on(tmp_path_factory):
             train(gan, 2)
             np.savez(path.with_suffix(".npz"), sample=gan.sample(3), **{str(k): v for k, v in enumerate(state(gan).values())})
         """,
-        folder,
+        straight[0],
     )
-    return folder
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_goes_on_in_a_new_process_to_the_same_bytes(case, gone_on):
-    gan = make(case)
-    train(gan, 4)
-    with np.load(gone_on / f"{case}.npz") as resumed:
-        found = {name: resumed[name] for name in resumed.files if name != "sample"}
-        assert_same_bits(state(gan), found)
+def test_it_goes_on_in_a_new_process_to_the_same_bytes(case, straight, gone_on):
+    folder, cases = straight
+    gan, _ = cases[case]
+    with np.load(folder / f"{case}.npz") as resumed:
+        assert_same_bits(state(gan), {name: resumed[name] for name in resumed.files if name != "sample"})
         assert (resumed["sample"] == gan.sample(3)).all()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_a_term_is_logged_under_its_name(case):
-    gan = make(case)
-    history = train(gan, 2)
+def test_what_is_a_term_is_logged_under_its_name(case, straight):
+    gan, history = straight[1][case]
     names = {term.name for term in gan.game_regularizers}
     assert names <= set(history) and all(np.isfinite(values).all() for values in history.values())
     assert set(history) == {metric.name for metric in gan.metrics}

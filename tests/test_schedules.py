@@ -109,7 +109,7 @@ def bilinear_game(schedule, steps=200):
     sgd = keras.optimizers.SGD
     with pytest.warns(UserWarning, match="Lipschitz"):
         gan.compile(sgd(0.1), sgd(0.1), loss="wasserstein", schedule=schedule)
-    gan.fit(np.zeros((4, 1), "float32"), batch_size=4, epochs=steps, verbose=0)
+    gan.fit(np.zeros((4 * steps, 1), "float32"), batch_size=4, verbose=0)
     return np.hypot(generator.get_weights()[0].item(), discriminator.get_weights()[0].item())
 
 

@@ -22,6 +22,9 @@ NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "default")
 # Of a peer in a round, however slow the network.
 LEAST_STEPS = 5
 
+# Rows of the matrices whose product tells the machine's rate.
+LARGE = 2048
+
 PEERS = {
     "fit": "fit of gan_keras",
     "bfloat16": "the same with --mixed-precision bfloat16",
@@ -169,14 +172,14 @@ class Missing(Exception):
 
 
 def matrix_rate():
-    """Floating-point operations a second of a matrix product that is large enough: float32, 2048 x 2048."""
-    a = tf.random.normal((2048, 2048))
+    """Floating-point operations a second of a matrix product that is large enough: float32, square."""
+    a = tf.random.normal((LARGE, LARGE))
     seconds = []
     for _ in range(8):
         begin = time.perf_counter()
         tf.matmul(a, a).numpy()
         seconds.append(time.perf_counter() - begin)
-    return 2 * 2048**3 / np.median(seconds)
+    return 2 * LARGE**3 / np.median(seconds)
 
 
 def flops_of(step, images):

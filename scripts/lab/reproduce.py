@@ -427,19 +427,18 @@ def main(argv=None):
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
     (DOCS / "results").mkdir(exist_ok=True)
     chosen = [row for row in ROWS if not args.only or row.name in args.only]
-    todo = [
-        (row, seed)
-        for row in chosen
-        for seed in range(args.seeds or row.seeds)
-        if args.again or seed not in [run["seed"] for run in runs_of(row)]
-    ]
-    print(
-        f"{len(todo)} runs: {', '.join(f'{row.name} seed {seed}' for row, seed in todo) or 'nothing to do'}", flush=True
-    )
+    asked = [(row, seed) for row in chosen for seed in range(args.seeds or row.seeds)]
+    todo = [(row, seed) for row, seed in asked if args.again or seed not in [run["seed"] for run in runs_of(row)]]
+    print(f"{len(todo)} runs: {', '.join(f'{row.name} seed {seed}' for row, seed in todo) or 'nothing to do'}", flush=True)
+    conditions = {
+        "threads": args.threads or os.cpu_count(),
+        "classifier": DigitClassifier().identity,
+        "versions": settings.versions(),
+    }
     failed = []
     for number, (row, seed) in enumerate(todo, 1):
         try:
-            result = run(row, seed, args.threads)
+            result = run(row, seed, conditions)
         except (ValueError, FloatingPointError, tf.errors.OpError) as error:
             failed.append(row.name)
             failure = common.one_line(f"{row.name} seed {seed} failed: {error}")
@@ -453,7 +452,7 @@ def main(argv=None):
     return 1 if failed else 0
 
 
-def run(row, seed, threads):
+def run(row, seed, conditions):
     """What docs/results holds of a row's run, once it is made and written."""
     started = time.perf_counter()
     cases = row.run(seed)
@@ -463,9 +462,7 @@ def run(row, seed, threads):
         "cases": cases,
         "recipes": {name: recipes.get(name).values() for name in row.uses},
         "minutes": round((time.perf_counter() - started) / 60, 1),
-        "threads": threads or os.cpu_count(),
-        "classifier": DigitClassifier().identity,
-        "versions": settings.versions(),
+        **conditions,
     }
     (DOCS / "results" / f"{row.name}-{seed}.json").write_text(json.dumps(result, indent=1) + "\n")
     keras.backend.clear_session()
