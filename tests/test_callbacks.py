@@ -74,7 +74,7 @@ def block_generator():
 
 def test_layers_in_a_list_are_restored(tmp_path):
     first, second = (tiny_gan(generator=block_generator(), ema=0.9, seed=seed) for seed in (0, 1))
-    run(first, 3, Checkpoint(tmp_path, every=100))
+    train(first, 3, Checkpoint(tmp_path, every=100))
     Checkpoint(tmp_path).restore(second)
     assert_same_bits(state(first), state(second))
 

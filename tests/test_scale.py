@@ -463,4 +463,4 @@ def test_a_run_in_16_bits_goes_on_in_them(options, few_digits, tmp_path, capsys)
     assert int(gan.step.numpy()) == 4 and gan.generator.layers[1].compute_dtype == options[1]
     other = "float16" if options[1] == "bfloat16" else "bfloat16"
     assert train_mnist.main(["--out", str(tmp_path / "run"), "--resume", "--mixed-precision", other]) == 2
-    assert "Leave --mixed-precision out" in capsys.readouterr().err
+    assert "holds a run with precision" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 import train_mnist
-from helpers import SCRIPTS, environment, train_run
+from helpers import SCRIPTS, child, environment, train_run
 from PIL import Image
 
 from gan_keras import settings
@@ -349,35 +349,33 @@ def photographs(tmp_path):
 
 
 def test_ones_own_recipe_and_images_through_all_scripts(photographs, tmp_path, monkeypatch):
-    """Each script in a process of its own, which has to find the recipe again; colour, 32x48."""
-    (tmp_path / "recipe_of_mine.py").write_text(RECIPE)
-    (tmp_path / "neighbour_of_mine.py").write_text("")
-    (tmp_path / "features_of_mine.py").write_text(FEATURES)
+    """Colour, 32x48. What follows the training is in another process, which has to find the recipe again."""
+    for name, text in (("recipe_of_mine", RECIPE), ("neighbour_of_mine", ""), ("features_of_mine", FEATURES)):
+        (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.chdir(tmp_path)
-
-    def script(name, *arguments):
-        command = [sys.executable, SCRIPTS / f"{name}.py", *arguments]
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    size = ["--image-size", "32x48", "--channels", "3"]
-    out = script("train_mnist", "--recipe", "recipe_of_mine.py:colours", "--data", "photographs", *size)
-    assert "Small colour pictures." in out and "12 images of 32x48x3" in out
-    script("train_mnist", "--out", "runs/colours", "--resume", "--steps", "4")
+    begin = ["--recipe", "recipe_of_mine.py:colours", "--data", "photographs", "--image-size", "32x48", "--channels", "3"]
+    assert train_mnist.main([*begin, "--out", "straight", "--steps", "4"]) == 0
+    assert train_mnist.main(begin) == 0
+    child(
+        """
+        import evaluate, export, sample, train_mnist
+        assert train_mnist.main(["--out", "runs/colours", "--resume", "--steps", "4"]) == 0
+        assert sample.main(["runs/colours", "--num", "3", "--out", "samples.npz"]) == 0
+        options = ["--num", "100", "--extractor", "features_of_mine.py:features", "--metrics", "frechet", "memorisation"]
+        assert evaluate.main(["runs/colours", *options]) == 0
+        assert export.main(["runs/colours", "--out", "exported"]) == 0
+        """
+    )
     run = Run("runs/colours")
-    assert int(run.load().step.numpy()) == 4 and run.settings["shape"] == [32, 48, 3]
-    assert run.settings["recipe"] == f"{tmp_path / 'recipe_of_mine.py'}:colours" and run.recipe.batch_size == 8
-    script("train_mnist", "--out", "straight", "--recipe", "recipe_of_mine.py:colours", "--data", "photographs", *size, "--steps", "4")
-    weights = [b"".join(w.tobytes() for w in Run(folder).load().get_weights()) for folder in ("straight", "runs/colours")]
-    assert weights[0] == weights[1]
-    script("sample", "runs/colours", "--num", "3", "--out", "samples.npz")
+    assert run.settings["shape"] == [32, 48, 3] and run.recipe.batch_size == 8
+    assert run.settings["recipe"] == f"{tmp_path / 'recipe_of_mine.py'}:colours"
+    resumed, straight = (Run(folder).load() for folder in ("runs/colours", "straight"))
+    assert int(resumed.step.numpy()) == 4
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(resumed.get_weights(), straight.get_weights()))
     assert np.load("samples.npz")["images"].shape == (3, 32, 48, 3)
-    names = ["--metrics", "frechet", "memorisation"]
-    out = script("evaluate", "runs/colours", "--num", "100", "--extractor", "features_of_mine.py:features", *names)
-    assert "unnamed extractor features" in out and run.report.exists() and run.report_picture.exists()
-    script("export", "runs/colours", "--out", "exported")
-    assert "recipe_of_mine" not in str(list((tmp_path / "exported").rglob("*")))
+    report = json.loads(run.report.read_text())
+    assert report["classifier"] == "unnamed extractor features" and run.report_picture.exists()
+    assert (tmp_path / "exported" / "1" / "saved_model.pb").exists()
 
 
 def test_classes_are_those_of_ones_own_images(tmp_path, capsys):
