@@ -130,9 +130,8 @@ class GAN(GenerativeModel):
             "g_optimizer": (self.g_optimizer, self._variables("generator")),
         }
 
-    @property
     def averages(self):
-        return [*super().averages, *((self.companion(name)[1], average) for name, average in self.averaged.items())]
+        return [*super().averages(), *((self.companion(name)[1], average) for name, average in self.averaged.items())]
 
     @property
     def batch_parts(self):

@@ -166,7 +166,6 @@ class GenerativeModel(keras.Model):
 
     # The moving average.
 
-    @property
     def averages(self):
         """[(network, its moving average)], brought up to date after each step."""
         return [] if self.ema_generator is None else [(self.generator, self.ema_generator)]
@@ -176,7 +175,7 @@ class GenerativeModel(keras.Model):
 
         Before the first training step `sample` and `evaluate` do it themselves.
         """
-        for network, average in self.averages:
+        for network, average in self.averages():
             average.set_weights(network.get_weights())
 
     def _start_average(self):
@@ -185,10 +184,10 @@ class GenerativeModel(keras.Model):
 
     def finish_step(self):
         """The end of a subclass' `train_step`: bring the average up to date, and count the step."""
-        if self.averages:
+        if self.averages():
             step = tf.cast(self.step.value, tf.float32)
             decay = tf.minimum(self.ema, (1.0 + step) / (10.0 + step))
-            for network, copy in self.averages:
+            for network, copy in self.averages():
                 for average, weight in zip(copy.weights, network.weights):
                     average.assign_add(tf.cast(1.0 - decay, average.dtype) * (weight - average))
         self.step.assign_add(1)

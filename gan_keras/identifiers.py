@@ -48,7 +48,7 @@ def imported(reference):
     source, _, name = reference.rpartition(":")
     try:
         module = _module_of_file(pathlib.Path(source)) if source.endswith(".py") else importlib.import_module(source)
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, TypeError, SyntaxError) as error:
         raise ValueError(f"{reference!r} cannot be imported: {error}. Expected path/to/file.py:name or package.module:name.") from error
     if not hasattr(module, name):
         public = [key for key in vars(module) if not key.startswith("_")]
@@ -64,15 +64,13 @@ def _module_of_file(path):
     if taken or name in sys.stdlib_module_names:
         raise ImportError(f"another module is called {name!r}; rename the file")
     if name not in sys.modules:
+        sys.path.append(str(path.parent))  # it may import the files beside it, as a program may
         spec = importlib.util.spec_from_file_location(name, path)
         # Known by its name, so that what is saved of its classes can be loaded.
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        sys.path.insert(0, str(path.parent))  # it may import its neighbours, as a program may
         try:
             spec.loader.exec_module(module)
         except BaseException:
             del sys.modules[name]
             raise
-        finally:
-            sys.path.remove(str(path.parent))
     return sys.modules[name]

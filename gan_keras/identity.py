@@ -7,8 +7,10 @@ else as it is. An argument that a saved description lacks, because it was added 
 import ast
 import functools
 import inspect
+import re
 
 import keras
+import numpy as np
 
 # What has been renamed since runs were saved: old name of a class, function or argument > its name today.
 RENAMED = {"dimensions": "shape", "every": "one_in"}
@@ -23,8 +25,8 @@ def describe(value):
         return [describe(one) for one in value]
     function, arguments = _call(value)
     if function is None:
-        return value
-    return {"call": function.__name__, **_defaults(function), **{k: describe(v) for k, v in arguments.items()}}
+        return _plain(value)
+    return {"call": _name(function), **{k: describe(v) for k, v in {**_defaults(function), **arguments}.items()}}
 
 
 def text(description):
@@ -44,33 +46,62 @@ def same(saved, value):
         return isinstance(saved, (list, tuple)) and len(saved) == len(value) and all(map(same, saved, value))
     function, arguments = _call(value)
     if function is None:
-        return saved == value or isinstance(saved, str) and _parsed(saved) == value
+        now = _plain(value)
+        return saved == now or isinstance(saved, str) and _parsed(saved) == now
     saved = _parsed(saved) if isinstance(saved, str) else saved
     saved = {"call": saved} if isinstance(saved, str) else saved  # a function without arguments
     if not isinstance(saved, dict):
         return False
-    saved = {RENAMED.get(key, key): argument for key, argument in saved.items()}
+    own = _parameters(function)  # a class of the user's may have an argument of a name that was ours
+    saved = {key if key in own else RENAMED.get(key, key): argument for key, argument in saved.items()}
     saved = {key: argument for key, argument in saved.items() if key not in _GIVEN}
     saved = {**_defaults(function), **saved, "call": RENAMED.get(saved.get("call"), saved.get("call"))}
-    now = {"call": function.__name__, **_defaults(function), **arguments}
+    now = {"call": _name(function), **_defaults(function), **arguments}
     return saved.keys() == now.keys() and all(same(saved[key], now[key]) for key in now)
 
 
 def _call(value):
     """(function or class, arguments) of what a recipe holds, or (`None`, `None`) of a plain value."""
     if isinstance(value, functools.partial):
-        return value.func, value.keywords
+        given = inspect.signature(value.func).bind_partial(*value.args, **value.keywords).arguments
+        return value.func, {name: argument for name, argument in given.items() if name not in _GIVEN}
     if isinstance(value, dict):  # the saved form of an optimizer or a schedule of its rate
-        name = value["class_name"]
-        return getattr(keras.optimizers, name, None) or getattr(keras.optimizers.schedules, name), value["config"]
+        name = value.get("class_name", "")
+        places = (keras.optimizers, keras.optimizers.schedules)
+        found = next((getattr(place, name) for place in places if isinstance(getattr(place, name, None), type)), None)
+        return (found, value.get("config") or {}) if found else (None, None)
     if hasattr(value, "get_config"):
-        return type(value), value.get_config()
+        config = value.get_config()
+        if isinstance(value, keras.optimizers.Optimizer):
+            config.pop("name", None)  # which Keras numbers
+        return type(value), config
     return (value, {}) if callable(value) else (None, None)
+
+
+def _plain(value):
+    """What is no call, as JSON."""
+    if isinstance(value, dict):
+        return {str(key): describe(one) for key, one in value.items()}
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def _name(function):
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _parameters(function):
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:  # of a builtin
+        return {}
 
 
 def _defaults(function):
     """The arguments of a function that may be left out."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = _parameters(function).values()
     return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in _GIVEN}
 
 

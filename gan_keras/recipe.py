@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from gan_keras import data, identity, losses, replicas, schedules
+from gan_keras import data, identity, losses, priors, replicas, schedules
 from gan_keras.gan import GAN
 
 
@@ -38,7 +38,8 @@ class Recipe:
         generator: Builder, called with latent_dim, num_classes and shape.
         discriminator: Builder, called with num_classes and shape.
         data: What it is trained on unless told otherwise, as `data.load` takes it.
-        latent_dim, num_classes, ema: As in `GAN`.
+        latent_dim: Size of a latent; that of the prior, where there is one.
+        num_classes, ema, prior, value_range: As in `GAN`.
         d_optimizer, g_optimizer: As `keras.optimizers.get` takes them; each build makes optimizers of its own.
         loss, regularizers, schedule: As in `GAN.compile`.
         batch_size: Examples for each update of the discriminator.
@@ -56,6 +57,8 @@ class Recipe:
     latent_dim: int = 100
     num_classes: int | None = None
     ema: float | None = None
+    prior: priors.Prior | None = None
+    value_range: tuple | None = None
     loss: losses.AdversarialLoss = losses.NonSaturating()
     regularizers: tuple = ()
     schedule: schedules.Schedule = schedules.Alternating()
@@ -90,6 +93,8 @@ class Recipe:
             self.discriminator(num_classes=self.num_classes, shape=shape),
             num_classes=self.num_classes,
             ema=self.ema,
+            prior=self.prior,
+            value_range=self.value_range,
             seed=seed,
         )
         gan.compile(

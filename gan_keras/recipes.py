@@ -376,6 +376,7 @@ def summary(name):
 
 def show(name):
     """The source of a recipe, followed by the recipes that it is made from."""
+    get(name)  # refuses what is none
     function = find(name)
     source = textwrap.dedent(inspect.getsource(function))
     called = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]

@@ -4,6 +4,7 @@ A loss and a regularizer are independent choices: WGAN and WGAN-GP are the same 
 """
 
 import abc
+import inspect
 
 import keras
 import tensorflow as tf
@@ -78,8 +79,9 @@ class Term(Regularizer):
 
     @classmethod
     def from_config(cls, config):
-        # Models of earlier versions say "every".
-        return cls(**{"one_in" if name == "every" else name: value for name, value in config.items()})
+        # Models of earlier versions say "every"; so may a class of a user's own.
+        own = "every" in inspect.signature(cls).parameters
+        return cls(**{"one_in" if name == "every" and not own else name: value for name, value in config.items()})
 
 
 class Projection(Regularizer):

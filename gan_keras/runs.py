@@ -12,6 +12,7 @@ import functools
 import json
 import math
 import pathlib
+import warnings
 
 import filelock
 import keras
@@ -78,21 +79,19 @@ class Run:
         Raises:
             ValueError: The run has other settings, or its recipe has changed since.
         """
+        self.settings["shape"] = self.settings["shape"] or list(self.training_data[0].shape[1:])
         for name, value in given.items():
             if name not in self.settings:
                 raise identifiers.unknown("setting", name, self.settings)
-            value = settings.absolute(value) if name in ("recipe", "data") else list(value) if name == "shape" else value
+            value = _CONVERTED.get(name, lambda value: value)(value)
+            if name == "recipe" and ":" in value and not self._changed(recipes.get(value)):
+                self.settings["recipe"] = value  # its file has been moved
             if value != self.settings[name] and (name, value) != ("jit", "auto"):
                 raise ValueError(
                     f"{self.folder} holds a run with {name} {self.settings[name]!r}, not {value!r}. Leave that out to go on with "
                     "the run, or choose another folder."
                 )
-        changed = [name for name in self.recipe.differs_from(self.settings["values"]) if name not in settings.OWN]
-        if changed:
-            raise ValueError(
-                f"The recipe {self.settings['recipe']} has changed since {self.folder} was begun, in {', '.join(changed)}; the run "
-                "cannot go on as it began. Use the version of gan_keras in its config.json, or begin another run."
-            )
+        self._check_recipe()
         if steps is not None or minutes is not None:
             longer = {**self.settings, "steps": steps, "minutes": minutes}
             settings.check(longer, "these settings")
@@ -104,6 +103,21 @@ class Run:
         chosen = recipes.get(self.settings["recipe"])
         own = {name: self.settings.get(name, getattr(chosen, name)) for name in ("batch_size", "latent_dim", "num_classes")}
         return dataclasses.replace(chosen, **own)
+
+    def _changed(self, recipe):
+        return [name for name in recipe.differs_from(self.settings["values"]) if name not in settings.OWN]
+
+    def _check_recipe(self):
+        """Raise ValueError if the recipe is not what it was; warn if its file is not, since code cannot be compared by its meaning."""
+        name, changed = self.settings["recipe"], self._changed(self.recipe)
+        if changed:
+            raise ValueError(
+                f"The recipe {name} has changed since {self.folder} was begun, in {', '.join(changed)}; the run cannot go on as it "
+                "began. Use the version of gan_keras in its config.json, or begin another run."
+            )
+        digest = settings.file_digest(name)
+        if digest != self.settings.get("recipe_file", digest):
+            warnings.warn(f"The file of {name} has changed since {self.folder} was begun. The run may not go on as it began.", stacklevel=3)
 
     def data(self, split):
         """Images and labels of the run's data, as `data.load` returns them."""
@@ -131,8 +145,9 @@ class Run:
         """
         ends = [*periods, self.settings["steps"] or 0, *self._checkpoint().steps()]
         at_once = 1 if replicas.distributed() else math.gcd(self.recipe.steps_per_execution, *ends)
+        shape = self.settings["shape"] or self.training_data[0].shape[1:]
         with networks.precision(settings.POLICIES[self.settings["precision"]]):
-            return self.recipe.build(self.settings["seed"], self.settings["jit"] == "on", at_once, self.settings["shape"])
+            return self.recipe.build(self.settings["seed"], self.settings["jit"] == "on", at_once, shape)
 
     def load(self):
         """The trained GAN: the finished model, or the newest complete checkpoint of a run that is still training.
@@ -143,22 +158,31 @@ class Run:
         if not self.model.is_file():
             if not self._checkpoint().steps():
                 raise ValueError(f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")
+            self._check_recipe()
             gan = self.build()
             self._checkpoint().restore(gan)
             return gan
         if ":" in self.settings["recipe"]:
-            recipes.find(self.settings["recipe"])  # knows the classes of the user's own that model.keras names
+            with contextlib.suppress(ValueError):  # without its file, if there are no classes of the user's own in the model
+                recipes.find(self.settings["recipe"])
         with files.reading(f"{self.model} cannot be read", "If it is damaged, delete it to take the newest checkpoint."):
             return keras.models.load_model(self.model)
 
     # Training.
 
     def check(self, gan):
-        """Raise ValueError unless the GAN can train on the run's data. Nothing is written."""
+        """Raise ValueError unless the GAN can train on the run's data, be saved and sampled. Nothing is written."""
         images, labels = self.training_data
+        if gan.makes_images and gan.value_range is None:
+            raise ValueError(
+                "The range of the generator's images is not known. End it in tanh or sigmoid, or give the recipe one: "
+                "Recipe(value_range=(-1, 1))."
+            )
         gan.check_data(data.batches(*self._inputs(gan)))
-        if gan.conditional:
+        if gan.num_classes is not None:
             gan.check_labels(labels)
+        if ":" in self.settings["recipe"]:
+            _check_saving(gan, self.settings["recipe"])
 
     @contextlib.contextmanager
     def claimed(self, gan):
@@ -250,7 +274,7 @@ class Run:
 
     def _inputs(self, gan, start=0):
         images, labels = self.training_data
-        labels = labels if gan.conditional else None
+        labels = None if gan.num_classes is None else labels
         return images, labels, self.recipe.batch_per_step, gan.value_range, self.settings["seed"], start
 
     def _checkpoint(self, every=500):
@@ -299,6 +323,21 @@ class Run:
             )
         if self.folder.exists() and not (self.folder.is_dir() and all(p.name.startswith(".") for p in self.folder.iterdir())):
             raise ValueError(f"{self.folder} exists and is not an empty folder. Choose another folder.")
+
+
+_CONVERTED = {"recipe": settings.recipe_name, "data": settings.data_name, "shape": list}
+
+
+def _check_saving(gan, name):
+    """Raise ValueError unless what a user's own recipe is made of can be saved and loaded."""
+    try:
+        type(gan).from_config(gan.get_config())
+        keras.saving.deserialize_keras_object(gan.get_compile_config())
+    except Exception as error:
+        raise ValueError(
+            f"The GAN of {name} could not be loaded once it was saved: decorate its own classes with "
+            f"keras.saving.register_keras_serializable(package=...), and give those with arguments a get_config. ({error})"
+        ) from error
 
 
 class _StopAfter(keras.callbacks.Callback):

@@ -1,5 +1,6 @@
 """The settings of a run: what decides its result, complete and checked. A run folder keeps them in config.json."""
 
+import hashlib
 import math
 import pathlib
 import platform
@@ -16,7 +17,7 @@ from gan_keras.random import MAX_STEPS
 # The name of a precision > Keras' dtype policy.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
-# What config.json holds; num_classes besides, where there are labels.
+# What config.json holds; num_classes besides, where there are labels, and recipe_file, of a user's own recipe.
 NAMES = "recipe seed batch_size latent_dim data split shape jit precision steps minutes values versions".split()
 
 # Attributes of a recipe that the settings hold themselves.
@@ -56,13 +57,13 @@ def resolve(
     chosen = recipes.get(recipe)
     faster = not replicas.distributed() and (chosen.jit_on_cpu or tf.config.list_physical_devices("GPU"))
     settings = {
-        "recipe": absolute(recipe),
+        "recipe": recipe_name(recipe),
         "seed": seed,
         "batch_size": chosen.batch_size if batch_size is None else batch_size,
         "latent_dim": chosen.latent_dim if latent_dim is None else latent_dim,
-        "data": absolute(chosen.data if data is None else data),
+        "data": data_name(chosen.data if data is None else data),
         "split": split,
-        "shape": None if shape is None else list(shape),
+        "shape": list(shape) if isinstance(shape, tuple) else shape,
         "jit": ("on" if faster else "off") if jit == "auto" else jit,  # settled now: bits differ between the two
         "precision": precision,
         "steps": chosen.steps if steps is None and minutes is None else steps,
@@ -70,6 +71,8 @@ def resolve(
         "values": {name: value for name, value in chosen.values().items() if name not in OWN},
         "versions": versions(),
     }
+    if digest := file_digest(settings["recipe"]):
+        settings["recipe_file"] = digest
     check(settings, "these settings")
     return settings
 
@@ -83,8 +86,7 @@ def completed(found, where):
     missing = [n for n in NAMES if n not in ("shape", "precision") and not (isinstance(found, dict) and n in found)]
     if missing:
         raise ValueError(f"{where} is not what a training writes. It lacks {', '.join(missing)}.")
-    shape = list(data_sets.shape_of(found["data"])) if found["data"] in data_sets.NAMES else [28, 28, 1]
-    settings = {"precision": "float32", "shape": shape, **found}
+    settings = {"precision": "float32", "shape": None, **found}
     check(settings, where)
     return settings
 
@@ -122,14 +124,21 @@ def check(settings, where):
         raise ValueError(f"{where} name neither steps nor minutes.")
 
 
-def absolute(name):
-    """A name of a data set or a recipe as it is; a path as an absolute one."""
-    if name in data_sets.NAMES or name in recipes.RECIPES:
-        return name
-    path, colon, function = name.rpartition(":")
-    if colon and path.endswith(".py"):
-        return f"{pathlib.Path(path).resolve()}:{function}"
-    return name if colon else str(pathlib.Path(name).resolve())
+def data_name(source):
+    """The name of a data set as it is; a path as an absolute one."""
+    return source if source in data_sets.NAMES else str(pathlib.Path(source).resolve())
+
+
+def recipe_name(name):
+    """The name of a recipe, with the path of its file as an absolute one."""
+    path, _, function = name.rpartition(":")
+    return f"{pathlib.Path(path).resolve()}:{function}" if path.endswith(".py") else name
+
+
+def file_digest(name):
+    """SHA-256 of the file of a user's recipe; `None` for another recipe."""
+    path = pathlib.Path(name.rpartition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" and path.is_file() else None
 
 
 def versions():

@@ -1,5 +1,6 @@
 """Write a trained run as a folder that model servers load. See docs/serving.md."""
 
+import pathlib
 import sys
 
 import common  # first: it sets the environment up
@@ -44,7 +45,7 @@ def card(gan, run):
     config = run.settings
     known = LICENCES.get(config["data"], "not known to gan_keras; ask where the data came from")
     lines = [
-        f"# {config['recipe']}, step {int(gan.step.numpy()):,}",
+        f"# {pathlib.PurePath(config['recipe']).name}, step {int(gan.step.numpy()):,}",
         "",
         f"A generative adversarial network trained by gan_keras {config['versions']['gan_keras']}.",
         "",
@@ -57,7 +58,7 @@ def card(gan, run):
         "",
         "## Recipe",
         "",
-        *(f"- {name}: {identity.text(value)}" for name, value in run.recipe.values().items()),
+        *(f"- {name}: {identity.text(value)}" for name, value in {**config["values"], "latent_dim": config["latent_dim"]}.items()),
         "",
         "## Metrics",
         "",
@@ -79,13 +80,14 @@ def metrics(gan, path):
         return ["Not measured. Run scripts/evaluate.py before the export."]
     with files.reading(f"{path} cannot be read", "Run scripts/evaluate.py again."):
         report = files.read_json(path)
-        report = {name: report[name] for name in ("step", "samples", "metrics")}
+        values = report.get("metrics") or report["figures"]  # of earlier versions, as "ceiling" below
+        report = {name: report[name] for name in ("step", "samples")}
     step = int(gan.step.numpy())
     earlier = "" if report["step"] == step else f", which is not this one ({step:,})"
     lines = [f"{report['samples']:,} samples of step {report['step']:,}{earlier}, by scripts/evaluate.py.", ""]
     lines += ["| metric | samples | real data | better |", "|---|---|---|---|"]
-    for name, metric in report["metrics"].items():
-        value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric["real"]))
+    for name, metric in values.items():
+        value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric.get("real", metric.get("ceiling"))))
         lines.append(f"| {evaluation.METRICS[name].title} | {value} | {real} | {metric['better']} |")
     return lines
 

@@ -35,7 +35,7 @@ def main(argv=None):
         with strategy.scope():
             run = open_run(args)
         periods = {name: getattr(args, name) for name in ("log_every", "sample_every", "checkpoint_every")}
-        distribution.check_same(strategy, {**run.settings, **periods, "versions": None, "values": None})
+        distribution.check_same(strategy, {**run.settings, **periods, "versions": None})
         with strategy.scope():
             gan = run.build(*periods.values())
         run.check(gan)
@@ -57,10 +57,12 @@ def open_run(args):
     out = args.out or pathlib.Path("runs", pathlib.Path((args.recipe or "default").split(":")[-1]).name)
     names = ("recipe", "seed", "batch_size", "latent_dim", "data", "split", "jit", "precision", "steps", "minutes")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    run = Run(out) if args.resume else None
     if args.image_size or args.channels:
-        given["shape"] = (*(args.image_size or (28, 28)), args.channels or 1)
-    if args.resume:
-        run = Run(out)
+        known = run.settings["shape"] if run else None
+        height, width, channels = known if known and len(known) == 3 else (28, 28, 1)
+        given["shape"] = (*(args.image_size or (height, width)), args.channels or channels)
+    if run:
         run.go_on(**given)
     else:
         if args.deterministic:
@@ -123,7 +125,7 @@ def print_plan(run, gan, start, args):
     """What will happen."""
     chosen, images = run.settings, run.training_data[0]
     kind = "images" if gan.makes_images else "points"
-    shape = "x".join(map(str, chosen["shape"]))
+    shape = "x".join(map(str, images.shape[1:]))
     goal = f"{chosen['steps']:,} steps" if chosen["steps"] else f"{chosen['minutes']:g} minutes"
     gpus = len(tf.config.list_physical_devices("GPU"))
     details = [

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "generative": {"checks", "forward", "inputs", "layers", "priors", "random", "replicas"},
     "gan": {"checks", "forward", "generative", "inputs", "losses", "random", "regularizers", "replicas", "schedules"},
     "vae": {"checks", "forward", "generative", "inputs", "random", "replicas"},
-    "recipe": {"data", "identity", "losses", "replicas", "schedules", "gan"},
+    "recipe": {"data", "identity", "losses", "priors", "replicas", "schedules", "gan"},
     "recipes": {"identifiers", "losses", "networks", "recipe", "regularizers", "schedules"},
     "settings": {"data", "random", "recipes", "replicas", "_version"},
     "runs": {"callbacks", "data", "files", "identifiers", "networks", "plots", "recipes", "replicas", "settings"},

@@ -32,6 +32,11 @@ def test_the_card_holds_the_figures(mlp_run, tmp_path):
     card = (tmp_path / "digits" / "1" / "model_card.md").read_text()
     assert "| Frechet distance | 12.35 | 0.5 | lower |" in card or "| Frechet distance | 12.34 | 0.5 | lower |" in card
     assert "500 samples of step 6, which is not this one (7)" in card
+    old = {**report, "figures": {"frechet_distance": {"value": 12.345, "error": None, "ceiling": 0.25, "better": "lower"}}}
+    del old["metrics"]
+    (tmp_path / "run" / "report.json").write_text(json.dumps(old))
+    assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "older")]) == 0
+    assert "| 0.25 | lower |" in (tmp_path / "older" / "1" / "model_card.md").read_text(), "a report of earlier versions"
     (tmp_path / "run" / "report.json").write_text("{}")
     assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "digits")]) == 2
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1"]

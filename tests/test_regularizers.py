@@ -146,6 +146,13 @@ def test_models_of_earlier_versions_are_read():
     copy = keras.saving.deserialize_keras_object(saved)
     assert type(copy) is regularizers.R1 and (copy.weight, copy.one_in) == (2.0, 4)
 
+    class Lazy(regularizers.R1):  # of a user's own, with an argument of that name
+        def __init__(self, weight, every=4):
+            super().__init__(weight)
+            self.every = every
+
+    assert Lazy.from_config({"weight": 1.0, "every": 2}).every == 2
+
 
 def test_a_penalty_of_a_users_own_is_saved_and_loaded():
     copy = regularizers.get(keras.saving.serialize_keras_object(OfAUser(2.0)))

@@ -1,9 +1,11 @@
 """gan_keras.runs: a run folder in one's own code."""
 
 import json
+import sys
 
 import filelock
 import keras
+import numpy as np
 import pytest
 
 from gan_keras.runs import Run
@@ -62,6 +64,7 @@ def test_callbacks_see_every_step_and_can_stop(tmp_path):
         ({"jit": "maybe"}, "jit, in these settings"),
         ({"precision": "int8"}, "precision, in these settings"),
         ({"shape": (64, 64)}, "shape, in these settings"),
+        ({"shape": 64}, "shape, in these settings"),
         ({"shape": (64, 64, 3)}, r"mnist has examples of shape \(28, 28, 1\), where \(64, 64, 3\) is expected"),
         ({"data": "nowhere"}, "No data at .*nowhere"),
     ],
@@ -122,6 +125,144 @@ def test_runs_of_earlier_versions_go_on(tmp_path):
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="has changed since .* in generator"):
         Run(tmp_path / "run").go_on(steps=4)
+
+
+def test_runs_of_earlier_versions_have_the_shape_of_their_data(tmp_path):
+    points = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    np.savez(tmp_path / "points.npz", x_train=points, x_test=points)
+    given = {"recipe": "ring", "batch_size": 8, "data": tmp_path / "points.npz"}
+    Run.new(tmp_path / "run", **given, steps=1).train(verbose=0)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config.pop("shape") == [3]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    older = Run(tmp_path / "run")
+    older.go_on(steps=2)
+    assert older.train(verbose=0).generator.output_shape == (None, 3)
+    older.model.unlink()
+    assert Run(tmp_path / "run").load().generator.output_shape == (None, 3)
+
+
+OWN = """
+import dataclasses
+import keras
+import gan_keras
+from gan_keras import networks, recipes
+
+@keras.saving.register_keras_serializable(package="mine")
+class Registered(keras.layers.Layer):
+    def call(self, x):
+        return x
+
+class Unregistered(keras.layers.Layer):
+    def call(self, x):
+        return x
+
+def discriminator(kind):
+    def build(num_classes=None, shape=(28, 28, 1)):
+        images = keras.Input(shape)
+        return keras.Model(images, keras.layers.Dense(1)(keras.layers.Flatten()(kind()(images))))
+    return build
+
+def linear(latent_dim, num_classes=None, shape=(28, 28, 1)):
+    z = keras.Input((latent_dim,))
+    return keras.Model(z, keras.layers.Reshape(shape)(keras.layers.Dense(784)(z)))
+
+@keras.saving.register_keras_serializable(package="mine")
+class Labels(gan_keras.regularizers.Term):
+    name = "labels"
+    def term(self, forward):
+        return keras.ops.mean(keras.ops.cast(forward.labels, "float32"))
+
+base = dataclasses.replace(recipes.tutorial_mlp(), batch_size=8, steps=2)
+
+def plain():
+    return base
+
+def registered():
+    return dataclasses.replace(base, discriminator=discriminator(Registered))
+
+def unregistered():
+    return dataclasses.replace(base, discriminator=discriminator(Unregistered))
+
+def without_range():
+    return dataclasses.replace(base, generator=linear)
+
+def with_range():
+    return dataclasses.replace(base, generator=linear, value_range=(-1.0, 1.0))
+
+def coded():
+    return dataclasses.replace(base, latent_dim=6, prior=gan_keras.priors.Joint(z=gan_keras.priors.Normal(4), code=gan_keras.priors.Categorical(2)))
+
+def labelled():
+    def generator(latent_dim, num_classes=None, shape=None):
+        return networks.mlp_generator(latent_dim)
+    def judge(num_classes=None, shape=None):
+        return networks.mlp_discriminator()
+    return dataclasses.replace(base, generator=generator, discriminator=judge, num_classes=10, regularizers=(Labels(),))
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch, request):
+    """The path of a file of recipes, under a module name of its own for each test."""
+    path = tmp_path / f"own_{abs(hash(request.node.nodeid))}.py"
+    path.write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+SPLIT = {"split": "train[:40]", "jit": "off"}
+
+
+@pytest.mark.parametrize("name", ["registered", "with_range", "coded", "labelled"])
+def test_a_recipe_of_ones_own_is_trained_loaded_and_taken_up(name, own):
+    straight = Run.new("straight", recipe=f"{own.name}:{name}", **SPLIT, steps=3).train(verbose=0)
+    Run.new("run", recipe=f"{own.name}:{name}", **SPLIT).train(verbose=0)
+    run = Run("run")
+    run.go_on(steps=3)
+    assert bits(run.train(verbose=0)) == bits(straight) == bits(Run("run").load())
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("unregistered", "register_keras_serializable"),
+        ("without_range", r"Recipe\(value_range=\(-1, 1\)\)"),
+    ],
+)
+def test_a_recipe_that_could_not_be_saved_or_sampled_is_refused_before_training(name, message, own):
+    with pytest.raises(ValueError, match=message):
+        Run.new("run", recipe=f"{own.name}:{name}", **SPLIT).train(verbose=0)
+    assert not own.with_name("run").exists()
+
+
+def test_the_file_of_a_recipe_may_be_moved_and_its_changes_are_told(own, monkeypatch):
+    Run.new("run", recipe=f"{own}:plain", **SPLIT).train(verbose=0)
+    moved = own.rename(own.with_name(f"{own.stem}_moved.py"))
+    monkeypatch.delitem(sys.modules, own.stem)
+    assert int(Run("run").load().step.numpy()) == 2, "nothing in the model is of that file"
+    with pytest.raises(ValueError, match="there is no file"):
+        Run("run").go_on(steps=3)
+    run = Run("run")
+    run.go_on(steps=3, recipe=f"{moved}:plain")
+    run.train(verbose=0)
+    assert Run("run").settings["recipe"] == f"{moved}:plain"
+    with pytest.raises(ValueError, match="holds a run with recipe"):
+        Run("run").go_on(steps=4, recipe=f"{moved}:with_range")
+    moved.write_text(OWN + "# changed\n")
+    with pytest.warns(UserWarning, match="has changed since run was begun. The run may not"):
+        Run("run").go_on(steps=4)
+
+
+@pytest.mark.parametrize("name", ["ring", "default", "of:mine"])
+def test_a_path_of_data_is_kept_absolute_whatever_it_is_called(name, tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), "uint8")
+    folder = tmp_path / f"data {name}"
+    folder.mkdir()
+    np.savez(folder / "images.npz", x_train=images)
+    monkeypatch.chdir(tmp_path)
+    run = Run.new("run", **{**FEW, "data": f"data {name}/images.npz", "split": "train"}, steps=1)
+    assert run.settings["data"] == str(folder / "images.npz")
 
 
 def test_only_a_folder_that_is_empty_takes_a_new_run(tmp_path):
