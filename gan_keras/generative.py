@@ -307,7 +307,8 @@ class GenerativeModel(keras.Model):
 
     def unpack(self, data):
         """(images, labels or `None`) of a batch; raises ValueError where shapes or types are wrong."""
-        return inputs.unpack(data, tuple(self.generator.outputs[0].shape[1:]), self.num_classes, self.value_range)
+        shape = tuple(self.generator.outputs[0].shape[1:])
+        return inputs.unpack(replicas.unpacked(data, shape), shape, self.num_classes, self.value_range)
 
     def _check_source(self, x, y, batch_size=None, validation_split=0.0, parts=None):
         """Raise ValueError unless the first batch of `x` is good and its batches are multiples of `parts`; returns `x`."""

@@ -4,6 +4,8 @@ Two replicas compute what one does: a loss is divided by their number, random dr
 whether a step that overflowed is skipped.
 """
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -111,8 +113,8 @@ def share(stream_of, strategy=None):
         strategy: `tf.distribute.Strategy`; by default the one in scope.
 
     Returns:
-        With `MultiWorkerMirroredStrategy` a distributed data set that delivers one global batch a step; otherwise
-        `stream_of((0, 1))`, which Keras shares out itself.
+        With `MultiWorkerMirroredStrategy` a distributed data set that delivers one global batch a step, as
+        `GenerativeModel.unpack` takes it; otherwise `stream_of((0, 1))`, which Keras shares out itself.
     """
     strategy = strategy or tf.distribute.get_strategy()
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -125,7 +127,24 @@ def share(stream_of, strategy=None):
         size = tf.nest.flatten(stream.element_spec)[0].shape[0]
         if replicas > 1:  # each element goes to one replica
             stream = stream.rebatch(size // replicas, drop_remainder=True)
+        if isinstance(stream.element_spec, tuple):
+            stream = stream.map(_packed)
         # Known to be endless, it need not be asked at every step whether all workers have one more.
         return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     return strategy.distribute_datasets_from_function(of_worker)
+
+
+def _packed(images, labels):
+    """Both in one tensor, (batch, 1, values + 1): `fit` takes the mean over workers of its first batch, which fails on a tuple."""
+    rows = tf.reshape(tf.cast(images, tf.float32), (images.shape[0] or -1, 1, math.prod(images.shape[1:])))
+    return tf.concat([rows, tf.reshape(tf.cast(labels, tf.float32), (-1, 1, 1))], axis=-1)
+
+
+def unpacked(data, shape):
+    """(images of `shape`, labels) of a batch that `share` has packed; any other batch as it is."""
+    values = math.prod(shape)
+    if not tf.is_tensor(data) or tuple(data.shape[1:]) != (1, values + 1):
+        return data
+    images, labels = tf.split(data, [values, 1], axis=-1)
+    return tf.reshape(images, (data.shape[0] or -1, *shape)), tf.cast(tf.reshape(labels, (-1,)), tf.int32)

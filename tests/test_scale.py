@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import train_mnist
-from helpers import SCRIPTS, child, environment, tiny_gan, tiny_images
+from helpers import SCRIPTS, child, environment, labels, tiny_gan, tiny_images
 
 from gan_keras import data, layers, networks, recipes, regularizers, replicas, schedules
 
@@ -63,16 +63,17 @@ GAMES = {
     "non_saturating": {},
     "r1": {"regularizers": regularizers.R1(1.0, one_in=3)},
     "wgan_gp": {"loss": "wasserstein", "regularizers": "gradient_penalty", "schedule": schedules.Alternating(3)},
+    "conditional": {"num_classes": 3},
 }
 
 
 def train_and_write(strategy, game, out):
     """What a process makes of a GAN: its losses, a sample and the weights, in a file."""
-    images = tiny_images(144)
     with strategy.scope():
         gan = tiny_gan(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), ema=0.9, **GAMES[game])
-    gan.check_data(data.batches(images, batch_size=72))
-    stream = replicas.share(lambda shard: data.batches(images, batch_size=72, shard=shard), strategy)
+    arrays = (tiny_images(144), labels(144)) if gan.conditional else (tiny_images(144),)
+    gan.check_data(data.batches(*arrays, batch_size=72))
+    stream = replicas.share(lambda shard: data.batches(*arrays, batch_size=72, shard=shard), strategy)
     history = gan.fit(stream, steps_per_epoch=10, epochs=2, verbose=0).history
     np.savez(out, d_loss=history["d_loss"], sample=gan.sample(3), **{str(k): w for k, w in enumerate(gan.get_weights())})
 
@@ -93,6 +94,7 @@ train_and_write(strategy, *sys.argv[1:])
         (2, "r1"),
         pytest.param(2, "non_saturating", marks=pytest.mark.slow),
         pytest.param(2, "wgan_gp", marks=pytest.mark.slow),
+        pytest.param(2, "conditional", marks=pytest.mark.slow),
         pytest.param(3, "wgan_gp", marks=pytest.mark.slow),
     ],
 )
