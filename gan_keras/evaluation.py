@@ -184,21 +184,27 @@ class Evaluator:
         classes = None if samples.probabilities is None else samples.probabilities.shape[1]
         if gan.num_classes in (None, classes):
             samples.generate, samples.latent_dim = generate, gan.latent_dim
+        else:  # what the extractor reads are other classes
+            samples.labels = None
         return samples
 
     def describe(self, batches):
-        """`Samples` of an iterable of (uint8 images, labels or `None`), in the memory of their features."""
+        """`Samples` of an iterable of (uint8 images, labels or `None`), in the memory of their features.
+
+        Labels of classes that the extractor does not read are left out.
+        """
         images, features, probabilities, labels = [], [], [], []
         kept = 0
         for batch, batch_labels in _in_blocks(batches):
             batch = _images("samples", batch, self.test.shape[1:])
             described = self.extractor(batch)
-            described = described if isinstance(described, tuple) else (described,)
-            if any(len(part) != len(batch) for part in described):
+            described = [np.asarray(part) for part in (described if isinstance(described, tuple) else (described,))]
+            if any(part.shape[:1] != (len(batch),) for part in described):
                 raise ValueError(
-                    f"The extractor must return one row for each of {len(batch)} images. Received: {len(described[0])}."
+                    f"The extractor must return one row for each of {len(batch)} images. Received: "
+                    f"{' and '.join(f'shape {part.shape}' for part in described)}."
                 )
-            features.append(np.asarray(described[0]).reshape(len(batch), -1))
+            features.append(described[0].reshape(len(batch), -1))
             probabilities.extend(described[1:2])
             labels.extend([] if batch_labels is None else [batch_labels])
             if kept < _PAIRS:
@@ -206,10 +212,13 @@ class Evaluator:
                 kept += len(images[-1])
         if not images:
             raise ValueError("There are no samples to evaluate.")
-        return Samples(
+        samples = Samples(
             np.concatenate(images),
             *(np.concatenate(part) if part else None for part in (features, probabilities, labels)),
         )
+        if labels and probabilities and samples.labels.max() >= samples.probabilities.shape[1]:
+            samples.labels = None
+        return samples
 
     def metrics(self, samples, groups=None):
         """The metrics of `Samples`, by name: (value, standard error or `None`).
@@ -305,7 +314,7 @@ class Evaluator:
 
 _NEEDS = {
     "probabilities": "Pass an extractor that returns (features, probabilities).",
-    "labels": "Only conditional GANs are asked for labels.",
+    "labels": "Only conditional GANs are asked for labels, and the extractor must read as many classes as the GAN has.",
     "generate": "A generator at hand can be searched, not its images alone; one with labels only where the extractor reads them.",
 }
 

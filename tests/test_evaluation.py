@@ -149,6 +149,26 @@ def test_conditional_gans_are_measured_by_their_labels():
         evaluator.of_gan(tiny_gan(), 90, ["labels"])
 
 
+@pytest.mark.parametrize("classes", [2, 5])
+def test_labels_that_the_extractor_does_not_read_are_left_out(classes):
+    images = (tiny_images(300) * 127.5 + 127.5).astype("uint8")
+
+    def extractor(x):
+        pixels = x.reshape(len(x), -1)[:, :classes] + 1.0
+        return pixels, pixels / pixels.sum(axis=1, keepdims=True)
+
+    labels = np.arange(200) % 3
+    evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=extractor, train_labels=labels)
+    gan = tiny_gan(num_classes=3)
+    figures = evaluator.metrics(evaluator.sample(gan, 100))
+    assert "classifier_score" in figures and not {"label_accuracy", "latent_recovery_mse"} & set(figures)
+    with pytest.raises(ValueError, match="'labels' need labels.*must read as many classes as the GAN has"):
+        evaluator.of_gan(gan, 100, ["labels"])
+    assert "classifier_score" in evaluator.real(100)
+    assert ("label_accuracy" in evaluator.real(100)) == (classes >= 3)
+    assert (evaluator.describe([(images[:200], labels)]).labels is None) == (classes < 3)
+
+
 def test_samples_stream(evaluator):
     images = data.load("mnist", "train[:600]")[0]
     whole = evaluator.describe([(images, None)])
@@ -224,6 +244,8 @@ def test_nonsense_is_refused(evaluator):
         values(evaluator, DIGITS, ["frechett"])
     with pytest.raises(ValueError, match="one row for each of 30 images"):
         evaluation.Evaluator(DIGITS, DIGITS, extractor=lambda x: x[:3, 0, :, 0]).describe([(DIGITS, None)])
+    with pytest.raises(ValueError, match=r"one row for each of 30 images. Received: shape \(\)"):
+        evaluation.Evaluator(DIGITS, DIGITS, extractor=lambda x: 3.0).describe([(DIGITS, None)])
     with pytest.raises(ValueError, match="of one shape"):
         evaluation.Evaluator(DIGITS, DIGITS[:, :14])
     with pytest.raises(ValueError, match="Every pixel of train has the same value"):
