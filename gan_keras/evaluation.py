@@ -314,7 +314,7 @@ class Evaluator:
 
 _NEEDS = {
     "probabilities": "Pass an extractor that returns (features, probabilities).",
-    "labels": "Only conditional GANs are asked for labels, and the extractor must read as many classes as the GAN has.",
+    "labels": "Only conditional GANs are asked for labels, and the extractor must read as many classes as they have.",
     "generate": "A generator at hand can be searched, not its images alone; one with labels only where the extractor reads them.",
 }
 

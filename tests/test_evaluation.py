@@ -162,7 +162,7 @@ def test_labels_that_the_extractor_does_not_read_are_left_out(classes):
     gan = tiny_gan(num_classes=3)
     figures = evaluator.metrics(evaluator.sample(gan, 100))
     assert "classifier_score" in figures and not {"label_accuracy", "latent_recovery_mse"} & set(figures)
-    with pytest.raises(ValueError, match="'labels' need labels.*must read as many classes as the GAN has"):
+    with pytest.raises(ValueError, match="'labels' need labels.*must read as many classes as they have"):
         evaluator.of_gan(gan, 100, ["labels"])
     assert "classifier_score" in evaluator.real(100)
     assert ("label_accuracy" in evaluator.real(100)) == (classes >= 3)
