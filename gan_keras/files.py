@@ -1,13 +1,16 @@
 """Files: what is damaged, or promises too much, is refused in one way; what is written appears when it is whole."""
 
 import contextlib
+import glob
 import json
 import lzma
 import math
 import os
 import pathlib
+import secrets
 import shutil
 import struct
+import time
 import tokenize
 import zipfile
 import zlib
@@ -22,6 +25,8 @@ DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tf.errors.OpError),
 )
 
+_DAY = 24 * 60 * 60
+
 
 @contextlib.contextmanager
 def replacing(path):
@@ -29,14 +34,24 @@ def replacing(path):
 
     It is renamed to `path` when the block ends, and removed when the block fails: `path` is never half written.
     """
+    with temporary(path) as beside:
+        yield beside
+        os.replace(beside, path)
+
+
+@contextlib.contextmanager
+def temporary(path):
+    """A hidden path beside `path`, with the same suffix and of nobody else, which is removed when the block ends."""
     path = pathlib.Path(path)
-    temporary = path.with_name(f".new.{path.name}")
-    _remove(temporary)  # of a process that was killed
+    for leftover in path.parent.glob(f".new.????????.{glob.escape(path.name)}"):
+        with contextlib.suppress(OSError):  # another process may remove it too
+            if time.time() - leftover.stat().st_mtime > _DAY:  # of a process that was killed
+                _remove(leftover)
+    beside = path.with_name(f".new.{secrets.token_hex(4)}.{path.name}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        yield beside
     finally:
-        _remove(temporary)
+        _remove(beside)
 
 
 def _remove(path):

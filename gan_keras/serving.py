@@ -5,6 +5,7 @@ What is written needs neither gan_keras nor Keras nor data where it is loaded.
 
 import importlib.util
 import json
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ FORMATS = {
 def export(gan, folder, format="savedmodel", card=None):
     """Write the next version, `folder/1/`, `folder/2/` and so on, the layout of model servers; it appears when it is whole.
 
+    Several processes may export into one folder at once.
+
     Args:
         gan: `GAN`. With `ema` the moving average is what is exported.
         folder: Made if there is none. Its name is the model's name for most servers.
@@ -56,14 +59,12 @@ def export(gan, folder, format="savedmodel", card=None):
         The path of the version.
 
     Raises:
-        ValueError: An unknown format.
+        ValueError: An unknown format; the folder holds versions in another one.
         ImportError: A format's packages are not installed.
     """
-    check(format)
     folder = pathlib.Path(folder)
-    versions = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
-    version = folder / str(max(versions, default=0) + 1)
-    with files.replacing(version) as building:  # hidden: servers look at numbers only
+    check(format, folder)
+    with files.temporary(folder / "version") as building:  # hidden: servers look at numbers only
         building.mkdir(parents=True)
         if format == "savedmodel":
             described = {
@@ -76,11 +77,27 @@ def export(gan, folder, format="savedmodel", card=None):
             gan.sampler.export(str(building / FORMATS[format].file), format=format, verbose=False)
         if card is not None:
             (building / "model_card.md").write_text(card)
-    return version
+        return _publish(building, folder)
 
 
-def check(format="savedmodel"):
-    """Raise what `export` would of a format, before there is a GAN."""
+def _publish(building, folder):
+    """Rename a whole version to the next free number; returns its path."""
+    while True:
+        version = folder / str(max((int(path.name) for path in _versions(folder)), default=0) + 1)
+        try:
+            os.replace(building, version)
+            return version
+        except OSError:
+            if not version.exists():  # else another process was faster
+                raise
+
+
+def _versions(folder):
+    return [path for path in folder.glob("*") if path.name.isdecimal()]
+
+
+def check(format="savedmodel", folder=None):
+    """Raise what `export` would of a format, and of a folder if it is given, before there is a GAN."""
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     packages = FORMATS[format].packages
@@ -90,6 +107,13 @@ def check(format="savedmodel"):
             f"The format {format!r} needs {' and '.join(packages)}; not installed: {', '.join(missing)}. "
             f"Install them, in the project's folder, with: pip install -e '.[{format}]'"
         )
+    for version in [] if folder is None else _versions(pathlib.Path(folder)):
+        for other, (file, _) in FORMATS.items():
+            if other != format and (version / file).exists():
+                raise ValueError(
+                    f"{version} is an export in another format, {other!r}, and a server loads all versions of a folder in one. "
+                    f"Received: format={format!r}; choose another folder."
+                )
 
 
 def _write_saved_model(gan, path):

@@ -1,5 +1,8 @@
 """What is written appears when it is whole."""
 
+import os
+import time
+
 import pytest
 
 from gan_keras import files
@@ -39,12 +42,27 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_folder_is_made_without_what_a_killed_process_left(tmp_path):
-    with pytest.raises(OSError), files.replacing(tmp_path / "1") as beside:
-        raise OSError
-    write_half(beside)
+def test_two_writers_of_one_path_do_not_share_files(tmp_path):
+    path = tmp_path / "report.json"
+    with files.replacing(path) as slow:
+        slow.write_text("half of")
+        with files.replacing(path) as fast:
+            fast.write_text("fast")
+        assert path.read_text() == "fast" and slow.read_text() == "half of"
+        slow.write_text("slow")
+    assert path.read_text() == "slow"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path):
+    killed = [files.replacing(tmp_path / "1") for _ in range(2)]
+    old, fresh = (process.__enter__() for process in killed)
+    write_half(old)
+    write_half(fresh)
+    two_days_ago = time.time() - 2 * 24 * 60 * 60
+    os.utime(old, (two_days_ago, two_days_ago))
     with files.replacing(tmp_path / "1") as beside:
         beside.mkdir()
         (beside / "model").touch()
         assert not (tmp_path / "1").exists()
-    assert [path.name for path in tmp_path.rglob("*")] == ["1", "model"]
+    assert set(tmp_path.rglob("*")) == {tmp_path / "1", tmp_path / "1" / "model", fresh, fresh / "half"}

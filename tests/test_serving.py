@@ -207,6 +207,30 @@ def test_every_export_is_the_next_version(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_exports_at_once_are_two_whole_versions(tmp_path, monkeypatch):
+    gan, folder = tiny_gan(), tmp_path / "model"
+    replace, others = os.replace, ["other"]
+
+    def late(source, target):  # another process publishes between the choice of a number and the rename
+        if others:
+            serving.export(gan, folder, card=others.pop())
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    assert serving.export(gan, folder, card="mine") == folder / "2"
+    assert [(folder / name / "model_card.md").read_text() for name in "12"] == ["other", "mine"]
+    for path in folder.iterdir():
+        tf.saved_model.load(str(path)).signatures["serving_default"]
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
+
+
+def test_a_folder_holds_versions_of_one_format(plain):
+    gan, path = plain
+    with pytest.raises(ValueError, match="1 is an export in another format, 'savedmodel'.*choose another folder"):
+        serving.export(gan, path.parent, format="litert")
+    assert [p.name for p in path.parent.iterdir()] == ["1"]
+
+
 @pytest.mark.parametrize("format, packages", [("onnx", "tf2onnx and onnx"), ("openvino", "openvino")])
 def test_absent_packages_are_named(format, packages, tmp_path, monkeypatch):
     gan = tiny_gan()
@@ -251,6 +275,8 @@ def test_killed_at_any_moment_no_half_written_version_stays(tmp_path):
             tf.saved_model.load(str(version)).signatures["serving_default"]
             whole.add(version)
     assert len(whole) >= 3, "the kills fell after some exports"
+    for leftover in (tmp_path / "model").glob(".*"):
+        os.utime(leftover, (0, 0))  # removed when a day old
     whole.add(serving.export(tiny_gan(), tmp_path / "model"))
     assert set((tmp_path / "model").iterdir()) == whole
 
