@@ -195,13 +195,13 @@ class SampleGrid(EverySteps):
     Args:
         directory: Where `step-0001000.png` and so on are written.
         every: Steps between two pictures. One more shows the end.
-        n: Number of samples in a picture.
+        n: Number of samples in a picture; `None`: 100, or fewer of images above 200 pixels on a side.
         seed: Seed of the latents. A conditional GAN shows its labels in turn.
         animation: Path of an animated GIF of all pictures in the directory, written when training ends; `None`: none.
         real: Real points (n, 1 or 2) to show generated ones over; for GANs of points only.
     """
 
-    def __init__(self, directory, every=500, n=100, seed=0, animation=None, real=None):
+    def __init__(self, directory, every=500, n=None, seed=0, animation=None, real=None):
         super().__init__(every)
         self.directory = pathlib.Path(directory)
         self.n, self.seed, self.animation, self.real = n, seed, animation, real
@@ -216,7 +216,8 @@ class SampleGrid(EverySteps):
         if self.real is not None:
             plots.points(self.model.sample(2500, seed=self.seed), self.real, path, f"step {step:,}")
             return
-        images = self.model.sample(self.n, seed=self.seed)
+        n = plots.page_of(self.model.generator.outputs[0].shape[1:]) if self.n is None else self.n
+        images = self.model.sample(n, seed=self.seed)
         picture = plots.grid(plots.to_uint8(images, self.model.value_range or (images.min(), images.max() + 1e-6)))
         picture.save(path)
 

@@ -18,13 +18,18 @@ def to_uint8(images, value_range):
     return np.rint(np.clip((np.asarray(images) - low) / (high - low), 0.0, 1.0) * 255.0).astype("uint8")
 
 
-def grid(images, columns=None, scale=2, gap=2):
+# Pixels on a side: of images that are enlarged, of a page of samples, of an animation.
+_SMALL, _PAGE, _ANIMATION = 64, 2048, 1024
+_GAP = 2
+
+
+def grid(images, columns=None, scale=None, gap=_GAP):
     """Tile images into one picture.
 
     Args:
         images: uint8 array (n, height, width, 1 or 3), or with the channels first.
         columns: Images in a row; by default as many as make the picture square.
-        scale: Whole number by which pixels are enlarged.
+        scale: Whole number by which pixels are enlarged; by default 2 for images of up to 64 pixels on a side, else 1.
         gap: Pixels between images, before enlarging.
 
     Returns:
@@ -34,6 +39,7 @@ def grid(images, columns=None, scale=2, gap=2):
         images = np.moveaxis(images, 1, -1)
     n, height, width, channels = images.shape
     columns = columns or int(np.ceil(np.sqrt(n)))
+    scale = scale or (2 if max(height, width) <= _SMALL else 1)
     rows = -(-n // columns)
     page = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 32, "uint8")
     for k, image in enumerate(images):
@@ -43,8 +49,13 @@ def grid(images, columns=None, scale=2, gap=2):
     return Image.fromarray(page[..., 0] if channels == 1 else page)
 
 
+def page_of(shape):
+    """How many images (height, width, channels), or with the channels first, fit on a page of 2,048 pixels: 1 to 100, a square."""
+    return min(10, max(1, _PAGE // (max(shape) + _GAP))) ** 2
+
+
 def animation(pictures, path, frames=60, seconds=6.0):
-    """Write picture files as an animated GIF that rests on the last one.
+    """Write picture files as an animated GIF that rests on the last one, shrunk to 1,024 pixels on a side if they are larger.
 
     Args:
         pictures: Paths of pictures of one size, in order.
@@ -57,6 +68,7 @@ def animation(pictures, path, frames=60, seconds=6.0):
     images = []
     for index in chosen:
         with Image.open(pictures[index]) as image:
+            image.thumbnail((_ANIMATION, _ANIMATION))
             images.append(image.convert("P"))
     durations = [int(1000 * seconds / len(images))] * (len(images) - 1) + [2000]
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)

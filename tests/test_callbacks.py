@@ -251,6 +251,17 @@ def test_pictures_of_the_same_latents_and_an_animation(tmp_path):
         assert animation.n_frames == 3
 
 
+@pytest.mark.parametrize("side, size", [(28, 2 * (10 * 30 + 2)), (700, 2 * 702 + 2)])
+def test_pictures_of_large_images_show_fewer(side, size, tmp_path):
+    z, x = keras.Input((4,)), keras.Input((side, side, 1))
+    pixels = layers.UpSampling2D(side // 7)(layers.Reshape((7, 7, 1))(layers.Dense(49, activation="tanh")(z)))
+    discriminator = keras.Model(x, layers.Dense(1)(layers.GlobalAveragePooling2D()(x)))
+    gan = tiny_gan(generator=keras.Model(z, pixels), discriminator=discriminator)
+    gan.fit(np.zeros((2, side, side, 1), "float32") - 0.5, verbose=0, callbacks=[SampleGrid(tmp_path, every=1)])
+    with Image.open(tmp_path / "step-0000001.png") as picture:
+        assert picture.size == (size, size)
+
+
 def rows(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))

@@ -24,6 +24,20 @@ def test_grid_places_images_row_by_row():
     assert centres == [100, 101, 102, 103, 104, 32]
 
 
+@pytest.mark.parametrize("side, pixels", [(28, 2 * (28 + 4)), (64, 2 * (64 + 4)), (65, 65 + 4)])
+def test_small_images_are_enlarged(side, pixels):
+    assert plots.grid(np.zeros((1, side, side, 1), "uint8")).size == (pixels, pixels)
+
+
+@pytest.mark.parametrize(
+    "shape, n", [((28, 28, 1), 100), ((3, 64, 64), 100), ((200, 200, 3), 100), ((256, 256, 3), 49), ((700, 500, 3), 4)]
+)
+def test_a_page_has_about_2048_pixels_at_most(shape, n):
+    assert plots.page_of(shape) == n
+    assert max(plots.grid(np.zeros((n, *shape), "uint8")).size) <= 2050
+    assert plots.page_of((4096, 4096, 3)) == 1
+
+
 def test_grid_in_colour():
     assert np.asarray(plots.grid(np.zeros((4, 5, 5, 3), "uint8"))).shape[2] == 3
 
@@ -41,6 +55,17 @@ def test_animation_keeps_the_first_and_the_last_picture(tmp_path):
             animation.seek(frame)
             values.append(animation.convert("L").getpixel((0, 0)))
     assert values[0] == 0 and values[-1] == 232 and values == sorted(values)
+
+
+def test_large_pictures_are_shrunk_and_small_ones_are_not(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (2048, 1536), "uint8")
+    for width, expected in ((1536, (768, 1024)), (600, (600, 600))):
+        Image.fromarray(noise if width > 1024 else noise[:600, :600]).save(tmp_path / "a.png")
+        plots.animation([tmp_path / "a.png"], tmp_path / "a.gif")
+        with Image.open(tmp_path / "a.gif") as animation:
+            assert animation.size == expected
+            shown = np.asarray(animation.convert("L"))
+    assert (shown == noise[:600, :600]).all()
 
 
 def test_curves_draws_every_column(tmp_path):
