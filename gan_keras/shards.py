@@ -113,8 +113,8 @@ def _read_tfrecord(path):
         features = tf.train.Example.FromString(record.numpy()).features.feature
         images.append(tf.io.decode_png(features["image"].bytes_list.value[0]).numpy())
         labels.extend(features["label"].int64_list.value)
-        number = features["number"].int64_list.value[0]
-    if len(images) != number:
+        number = next(iter(features["number"].int64_list.value), None)  # earlier versions wrote none
+    if number not in (None, len(images)):
         raise ValueError(f"it holds {len(images)} samples instead of {number}")
     return np.stack(images), np.array(labels, "int32") if labels else None
 

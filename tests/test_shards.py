@@ -2,6 +2,7 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import tiny_gan
 
 from gan_keras import plots, recipes, shards
@@ -77,6 +78,19 @@ def test_a_damaged_file_is_named(format, tmp_path):
         make()
         with pytest.raises(ValueError, match="1 of 2 files are missing, samples-00001-of-00002"):
             shards.read(folder)
+
+
+def test_records_without_their_number_are_read(tmp_path):
+    folder, gan = tmp_path / "out", tiny_gan()
+    shards.write(gan, folder, 5, format="tfrecord")
+    path = str(folder / "samples-00000-of-00001.tfrecord")
+    examples = [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(path)]
+    with tf.io.TFRecordWriter(path) as file:
+        for example in examples:
+            del example.features.feature["number"]
+            file.write(example.SerializeToString())
+    ((images, _),) = shards.read(folder)
+    assert (images == bytes_of(gan, 5, 0)).all()
 
 
 def test_a_file_of_another_array_is_told(tmp_path):
