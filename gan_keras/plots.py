@@ -50,7 +50,7 @@ def grid(images, columns=None, scale=None, gap=_GAP):
 
 
 def page_of(shape):
-    """How many images (height, width, channels), or with the channels first, fit on a page of 2,048 pixels: 1 to 100, a square."""
+    """How many images of a shape, without the batch, fit on a square page of 2,048 pixels: a square number from 1 to 100."""
     return min(10, max(1, _PAGE // (max(shape) + _GAP))) ** 2
 
 
