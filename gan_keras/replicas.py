@@ -136,7 +136,7 @@ def share(stream_of, strategy=None):
 
 
 def _packed(images, labels):
-    """Both in one tensor, (batch, 1, values + 1): `fit` begins with the mean of a batch over workers, which fails on a tuple."""
+    """Both in one tensor, (batch, 1, values + 1): `fit` takes the mean of a batch over workers, which fails on a tuple."""
     rows = tf.reshape(tf.cast(images, tf.float32), (images.shape[0] or -1, 1, math.prod(images.shape[1:])))
     return tf.concat([rows, tf.reshape(tf.cast(labels, tf.float32), (-1, 1, 1))], axis=-1)
 
