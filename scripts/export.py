@@ -29,7 +29,7 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     run = Run(args.run)
-    serving.check(args.format)
+    serving.check(args.format, args.out)
     gan = run.load()
     version = serving.export(gan, args.out, args.format, card(gan, run))
     print(f"Step {int(gan.step.numpy()):,} of {args.run}, as {args.format}: {version}")
