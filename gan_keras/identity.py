@@ -54,7 +54,7 @@ def same(saved, value):
         return False
     own = _parameters(function)  # a class of the user's may have an argument of a name that was ours
     saved = {key if key in own else RENAMED.get(key, key): argument for key, argument in saved.items()}
-    saved = {key: argument for key, argument in saved.items() if key not in _GIVEN}
+    saved = {key: argument for key, argument in saved.items() if key not in _ignored(function)}
     saved = {**_defaults(function), **saved, "call": RENAMED.get(saved.get("call"), saved.get("call"))}
     now = {"call": _name(function), **_defaults(function), **arguments}
     return saved.keys() == now.keys() and all(same(saved[key], now[key]) for key in now)
@@ -71,10 +71,7 @@ def _call(value):
         found = next((getattr(place, name) for place in places if isinstance(getattr(place, name, None), type)), None)
         return (found, value.get("config") or {}) if found else (None, None)
     if hasattr(value, "get_config"):
-        config = value.get_config()
-        if isinstance(value, keras.optimizers.Optimizer):
-            config.pop("name", None)  # which Keras numbers
-        return type(value), config
+        return type(value), {name: one for name, one in value.get_config().items() if name not in _ignored(type(value))}
     return (value, {}) if callable(value) else (None, None)
 
 
@@ -102,7 +99,14 @@ def _parameters(function):
 def _defaults(function):
     """The arguments of a function that may be left out."""
     parameters = _parameters(function).values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in _GIVEN}
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in _ignored(function)}
+
+
+def _ignored(function):
+    if not isinstance(function, type):
+        return _GIVEN
+    # Keras numbers the names of optimizers, and their default differs between its versions.
+    return ("name",) if issubclass(function, keras.optimizers.Optimizer) else ()
 
 
 def _parsed(text):
