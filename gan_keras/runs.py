@@ -19,6 +19,9 @@ import keras
 
 from gan_keras import callbacks, data, files, identifiers, networks, plots, recipes, replicas, settings
 
+# How settings are written in config.json.
+_WRITTEN = {"recipe": settings.recipe_name, "data": settings.data_name, "shape": list}
+
 
 class Run:
     """A training and its folder. `Run(folder)` opens one, `Run.new` begins one.
@@ -83,7 +86,7 @@ class Run:
         for name, value in given.items():
             if name not in self.settings:
                 raise identifiers.unknown("setting", name, self.settings)
-            value = _CONVERTED.get(name, lambda value: value)(value)
+            value = _WRITTEN[name](value) if name in _WRITTEN else value
             if name == "recipe" and ":" in value and not self._changed(recipes.get(value)):
                 self.settings["recipe"] = value  # its file has been moved
             if value != self.settings[name] and (name, value) != ("jit", "auto"):
@@ -117,7 +120,9 @@ class Run:
             )
         digest = settings.file_digest(name)
         if digest != self.settings.get("recipe_file", digest):
-            warnings.warn(f"The file of {name} has changed since {self.folder} was begun. The run may not go on as it began.", stacklevel=3)
+            warnings.warn(
+                f"The file of {name} has changed since {self.folder} was begun. The run may not go on as it began.", stacklevel=3
+            )
 
     def data(self, split):
         """Images and labels of the run's data, as `data.load` returns them."""
@@ -203,8 +208,6 @@ class Run:
             raise ValueError(f"Another process is training in {self.folder}. Wait for it, or choose another folder.") from error
         except OSError as error:
             raise ValueError(f"Cannot write to {self.folder}: {error.strerror or error}. Choose another folder.") from error
-        except NotImplementedError:
-            pass  # a file system without locks
         try:
             if self._is_new and self._config.exists():
                 raise ValueError(f"Another process has begun a run in {self.folder}. Choose another folder.")
@@ -323,9 +326,6 @@ class Run:
             )
         if self.folder.exists() and not (self.folder.is_dir() and all(p.name.startswith(".") for p in self.folder.iterdir())):
             raise ValueError(f"{self.folder} exists and is not an empty folder. Choose another folder.")
-
-
-_CONVERTED = {"recipe": settings.recipe_name, "data": settings.data_name, "shape": list}
 
 
 def _check_saving(gan, name):

@@ -38,7 +38,7 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
         raise unknown("format", format, FORMATS)
     if size < BLOCK or size % BLOCK:
         raise ValueError(f"size, the samples in a file, must be a multiple of {BLOCK}. Received: size={size}")
-    if gan.value_range is None or len(gan.generator.outputs[0].shape) != 4:
+    if gan.value_range is None or not gan.makes_images:
         raise ValueError("Only images in a known range are written as files: the generator must end in tanh or sigmoid.")
     folder = pathlib.Path(folder)
     if folder.exists():

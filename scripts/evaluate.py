@@ -79,7 +79,7 @@ def measure_for(run, args):
         return evaluate_images
     for option in ("samples", "extractor", "metrics"):
         if getattr(args, option):
-            raise ValueError(f"--{option} is for images of one mode each; {name} has metrics of its own. Leave it out.")
+            raise ValueError(f"{name} has metrics of its own, which take no --{option}. Leave it out.")
     return evaluate_points if name in TOYS else evaluate_stacked
 
 

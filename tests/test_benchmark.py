@@ -13,6 +13,7 @@ from keras import layers
 from gan_keras import recipes
 
 
+@pytest.mark.slow
 def test_measures_and_draws(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "LARGE", 256)
     arguments = "--networks tutorial_mlp --peers fit step guide loop floor --jit off --builds 1 --rounds 2 --seconds 0.05"

@@ -122,8 +122,7 @@ CASES = {
         {"discriminator": with_heads(3), "num_classes": 3},
         {"regularizers": [Classification(one_in=2)], "schedule": "simultaneous"},
     ),
-    "encoder": lambda: ({"with_generator": {"encoder": encoder()}}, {"regularizers": [Reconstruction(2.0)]}),
-    "averaged": lambda: (
+    "encoder": lambda: (
         {"with_generator": {"encoder": encoder()}, "averaged": ["encoder"]},
         {"regularizers": [Reconstruction(2.0)]},
     ),
@@ -249,7 +248,7 @@ def test_an_encoder_learns_with_the_generator_and_stays_while_the_discriminator_
 
 
 def test_the_average_of_an_encoder_is_its_formula_and_is_what_evaluates():
-    gan = make("averaged")
+    gan = make("encoder")
     expected = gan.with_generator["encoder"].get_weights()
     for step in range(3):
         train(gan, 1)
