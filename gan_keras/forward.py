@@ -61,6 +61,8 @@ class ForwardPass:
     Attributes:
         images: Real images, (batch, ...).
         labels: Integers (batch,), -1 where unknown; or `None`.
+        asked: The labels that the generated images are made for; `None` for a generator without labels.
+        prior: `gan_keras.priors.Prior` that latents are drawn from.
         latents: {name: tensor} of what the generated images are made of; "z" where the prior has one part.
         fake: Generated images, as many.
         on_real, on_fake: {name: tensor}, the discriminator's outputs on both: "score", and those of further heads.
@@ -72,6 +74,7 @@ class ForwardPass:
         self._gan, self._moving, self._training = gan, moving, training
         self._batch = batch
         self.images, self.labels, self.random = batch
+        self.asked, self.prior = self.labels if gan.conditional else None, gan.prior
         self.step = gan.step.value
 
     @lazy
@@ -104,6 +107,10 @@ class ForwardPass:
         network = network if self._training else self._gan.averaged.get(name, network)
         with self._playing(role):
             return float32(network(x, training=self._training))
+
+    def memory(self, regularizer):
+        """What a regularizer remembers, as its method `memory` has made it."""
+        return next(m for r, m in zip(self._gan.game_regularizers, self._gan.memories) if r is regularizer)
 
     def subset(self, one_in):
         """The pass on one in `one_in` examples, with the generated images of this one."""

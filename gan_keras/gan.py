@@ -88,8 +88,9 @@ class GAN(GenerativeModel):
         Args:
             d_optimizer, g_optimizer: Keras optimizers, one for each player; learning-rate schedules are welcome. Where a player
                 computes in float16, each is put into a `keras.optimizers.LossScaleOptimizer`.
-            loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys" or an `AdversarialLoss`.
-            regularizers: One or several of "gradient_penalty", "r1", "dragan", "weight_clipping" or `Regularizer` objects.
+            loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys",
+                "relativistic" or an `AdversarialLoss`.
+            regularizers: One or several names, such as "r1" or "gradient_penalty" (`gan_keras.regularizers`), or `Regularizer` objects.
             schedule: "alternating", "simultaneous", "three_phase", "three_step" or a `Schedule`.
             jit_compile, steps_per_execution, run_eagerly: As in `keras.Model.compile`.
 
@@ -119,6 +120,7 @@ class GAN(GenerativeModel):
         # Built here, so that loading finds variables to put the saved state in.
         for optimizer, variables in self.optimizers.values():
             optimizer.build(variables)
+        self.memories = [regularizer.memory(self) for regularizer in self.game_regularizers]
         measured = self.adversarial_loss.metrics(tf.zeros((2, 1)), tf.zeros((2, 1)))
         names = ["d_loss", "g_loss", *measured, *(term.name for term in self._terms()), *self.schedule.logs]
         self.measure(names)
@@ -229,10 +231,8 @@ class GAN(GenerativeModel):
             for role, values in gradients.items():
                 optimizer, variables = self.optimizers[f"{role[0]}_optimizer"]
                 optimizer.apply_gradients(zip(replicas.agreed(optimizer, values), variables))
-                if role == "discriminator":
-                    for regularizer in self.game_regularizers:
-                        if isinstance(regularizer, regularizers.Projection):
-                            regularizer.project(self.discriminator.trainable_variables)
+                for regularizer, memory in zip(self.game_regularizers, self.memories):
+                    regularizer.after_update(role, variables, memory)
         return logs
 
     def _terms(self):

@@ -20,7 +20,7 @@ from gan_keras import identifiers
 class AdversarialLoss(abc.ABC):
     """Base of the adversarial losses: implement `discriminator` and `generator`.
 
-    Derive from it where real scores are compared with generated ones, as in relativistic GANs; else from `SeparableLoss`.
+    Derive from it where real scores are compared with generated ones, as in `Relativistic`; else from `SeparableLoss`.
     """
 
     @abc.abstractmethod
@@ -233,6 +233,36 @@ class Wasserstein(AdversarialLoss):
         return {**super().metrics(real, fake), "wasserstein": ops.mean(real) - ops.mean(fake)}
 
 
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Relativistic(AdversarialLoss):
+    """The relativistic pairing loss: every real score against a generated one. With R1 and R2 it is R3GAN.
+
+    The discriminator is to score each real example above its generated partner, so that no mode can be given up for all the
+    generated ones at once. It needs gradient penalties on both sides (`regularizers=["r1", "r2"]`).
+
+    `discriminator = mean(softplus(-(real - fake)))`, `generator = mean(softplus(real - fake))` with the real scores constant; both
+    are log 2 where the scores are equal. Jolicoeur-Martineau 2019, "The relativistic discriminator"; Huang, Gokaslan, Kuleshov,
+    Tompkin 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", the non-saturating form of the authors' code.
+    """
+
+    def discriminator(self, real, fake):
+        return ops.mean(ops.softplus(fake - real))
+
+    def generator(self, real, fake):
+        return ops.mean(ops.softplus(ops.stop_gradient(real) - fake))
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class DiscriminatorOnly(LogisticLoss):
+    """A logistic discriminator, and nothing for the generator, which learns from terms alone, such as `FeatureMatching`.
+
+    `fool = 0`. Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.1, as in the authors' code.
+    """
+
+    def fool(self, scores):
+        return ops.zeros(())
+
+
 _LOSSES = {
     "minimax": Minimax,
     "non_saturating": NonSaturating,
@@ -240,6 +270,8 @@ _LOSSES = {
     "hinge": Hinge,
     "wasserstein": Wasserstein,
     "jeffreys": Jeffreys,
+    "relativistic": Relativistic,
+    "discriminator_only": DiscriminatorOnly,
 }
 
 

@@ -8,6 +8,7 @@ The generator takes one tensor, (batch, size): the parts in their order. Terms s
 """
 
 import abc
+import math
 
 import keras
 import numpy as np
@@ -36,6 +37,19 @@ class Prior(abc.ABC):
         if array.shape not in ((), (self.size,)) or not np.isfinite(array).all():
             raise ValueError(f"A fixed part of a latent is a number, or {self.size} of them. Received: {given!r}")
         return np.broadcast_to(array, (self.size,))
+
+    def cross_entropy(self, latents, predicted):
+        """`-mean(log q(latents))` in nats, a scalar, of what a network has predicted from the image: see `MutualInformation`.
+
+        `predicted` is (batch, size), the means of normal distributions of variance 1, or (batch, 2 size), means and then
+        logarithms of variances.
+        """
+        mean, log_variance = predicted, 0.0
+        if predicted.shape[-1] == 2 * self.size:
+            mean, log_variance = tf.split(predicted, 2, axis=-1)
+        _check_predicted(mean, self.size)
+        squares = tf.square(latents - mean) * tf.exp(-log_variance) + log_variance + math.log(2 * math.pi)
+        return 0.5 * tf.reduce_mean(tf.reduce_sum(squares, axis=-1))
 
     @property
     def parts(self):
@@ -97,6 +111,11 @@ class Categorical(Prior):
             raise ValueError(f"A fixed class is an integer from 0 to {self.size - 1}. Received: {given!r}")
         return np.eye(self.size, dtype="float32")[given]
 
+    def cross_entropy(self, latents, predicted):
+        """As in `Prior`; `predicted` are logits (batch, size)."""
+        _check_predicted(predicted, self.size)
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(latents, predicted))
+
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Joint(Prior):
@@ -121,6 +140,14 @@ class Joint(Prior):
 
     def get_config(self):
         return {name: keras.saving.serialize_keras_object(part) for name, part in self._parts.items()}
+
+
+def _check_predicted(predicted, size):
+    if predicted.shape[-1] != size:
+        raise ValueError(
+            f"What is predicted of a code must have as many values as the code, {size} (or twice as many with variances, for one "
+            f"that is not categorical). Received: shape {tuple(predicted.shape)}"
+        )
 
 
 def join(latents):

@@ -1,0 +1,92 @@
+"""Dense networks: of the two tutorials, and of the toys."""
+
+import keras
+from keras import layers
+
+from gan_keras.layers import Packing
+from gan_keras.networks.base import (
+    LABEL_DIM,
+    MNIST,
+    batch_norm,
+    check_fixed,
+    check_packing,
+    discriminator_inputs,
+    generator_inputs,
+    score_of,
+)
+
+
+def mlp_generator(latent_dim=100, num_classes=None, shape=MNIST):
+    """Dense 256 relu > Dense 784 sigmoid: the generator of the Keras tutorial. Images in [0, 1], 28x28x1 only."""
+    check_fixed(shape, MNIST, "mlp_generator")
+    inputs, x = generator_inputs(latent_dim, num_classes)
+    x = layers.Dense(256, activation="relu")(x)
+    x = layers.Dense(784, activation="sigmoid", dtype="float32")(x)
+    return keras.Model(inputs, layers.Reshape(shape, dtype="float32")(x), name="generator")
+
+
+def mlp_discriminator(num_classes=None, shape=MNIST):
+    """Dense 256 relu > Dense 1: the discriminator of the Keras tutorial, with logits instead of a sigmoid. 28x28x1 only."""
+    check_fixed(shape, MNIST, "mlp_discriminator")
+    inputs, images, label = discriminator_inputs(num_classes, shape)
+    x = layers.Flatten()(images)
+    if label is not None:
+        x = layers.Concatenate()([x, layers.Embedding(num_classes, LABEL_DIM)(label)])
+    x = layers.Dense(256, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(1, dtype="float32")(x), name="discriminator")
+
+
+def tutorial_generator(latent_dim=100, num_classes=None, shape=MNIST):
+    """Dense 256 > Dense 512, each with LeakyReLU .2 and BatchNorm > Dense 784 tanh: the generator of the PyTorch tutorial.
+
+    Images in [-1, 1], 28x28x1 only.
+    """
+    check_fixed(shape, MNIST, "tutorial_generator")
+    inputs, x = generator_inputs(latent_dim, num_classes)
+    for units in (256, 512):
+        x = layers.Dense(units)(x)
+        x = layers.LeakyReLU(0.2)(x)
+        x = batch_norm()(x)
+    x = layers.Dense(784, activation="tanh", dtype="float32")(x)
+    return keras.Model(inputs, layers.Reshape(shape, dtype="float32")(x), name="generator")
+
+
+def points_generator(latent_dim=2, num_classes=None, width=128, depth=4, scale=1.0, shape=(2,)):
+    """`depth` x Dense `width` relu > Dense of as many as a point has dimensions, for the toys. Points of any range.
+
+    Args:
+        latent_dim: Size of a latent.
+        num_classes: Number of labels, or `None`.
+        width, depth: Units of a hidden layer, and their number.
+        scale: Unit of the points: what the network puts out is multiplied by it.
+        shape: (dimensions,) of a point.
+    """
+    check_points(shape)
+    inputs, x = generator_inputs(latent_dim, num_classes)
+    for _ in range(depth):
+        x = layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
+    x = layers.Dense(shape[0], dtype="float32")(x)
+    return keras.Model(inputs, layers.Rescaling(scale, dtype="float32")(x), name="generator")
+
+
+def points_discriminator(num_classes=None, width=128, depth=4, scale=1.0, packing=1, shape=(2,)):
+    """`depth` x Dense `width` LeakyReLU .2 > Dense 1, for the toys.
+
+    Args:
+        num_classes: Number of labels, or `None`.
+        width, depth, scale, shape: As in `points_generator`; points are divided by `scale`.
+        packing: Points judged at once, as in `layers.Packing`; without labels only.
+    """
+    check_points(shape)
+    check_packing(packing, num_classes)
+    inputs, x, label = discriminator_inputs(num_classes, shape)
+    x = layers.Rescaling(1.0 / scale)(x)
+    x = Packing(packing)(x) if packing > 1 else x
+    for _ in range(depth):
+        x = layers.LeakyReLU(0.2)(layers.Dense(width, kernel_initializer="he_normal")(x))
+    return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
+
+
+def check_points(shape):
+    if len(shape) != 1:
+        raise ValueError(f"Dense networks of points have shape=(dimensions,). Received: shape={tuple(shape)}")

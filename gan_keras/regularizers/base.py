@@ -1,0 +1,99 @@
+"""What a regularizer is: a term of a player's loss, or a projection of the discriminator's weights."""
+
+import abc
+import inspect
+
+import keras
+
+from gan_keras import identifiers
+
+
+class Regularizer(abc.ABC):
+    """Base of terms and projections."""
+
+    def memory(self, gan):
+        """What is remembered from step to step: a `keras.layers.Layer`, whose weights are saved with the GAN, or `None`.
+
+        Called in `compile`, when the optimizers are built.
+        """
+        return None
+
+    def after_update(self, role, variables, memory):
+        """Called when an optimizer has updated the `variables` of the role, "discriminator" or "generator"."""
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+class Term(Regularizer):
+    """Base of the terms: implement `term`, and set `name` and `players`.
+
+    What is logged under `name` is the weighted term.
+
+    Args:
+        weight: Non-negative coefficient, or a `keras.optimizers.schedules.LearningRateSchedule` of the training step.
+        one_in: The term is evaluated on one in so many examples of the batch: an unbiased estimate of it for a fraction of its
+            time. Karras et al. 2020, StyleGAN2, section 3.1, save the time by leaving out steps instead.
+
+    Attributes:
+        name: The key under which the term is logged.
+        players: Whose loss it is added to: "discriminator", "generator" or both.
+
+    Example, InfoGAN's term for a discriminator with a second output "code":
+
+    ```python
+    class MutualInformation(gan_keras.regularizers.Term):
+        name, players = "mutual_information", ("discriminator", "generator")
+
+        def term(self, forward):
+            return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(forward.latents["code"], forward.on_fake["code"]))
+    ```
+    """
+
+    name = None
+    players = ("discriminator",)
+
+    def __init__(self, weight=1.0, one_in=1):
+        if isinstance(weight, dict):
+            weight = keras.saving.deserialize_keras_object(weight)
+        if not isinstance(weight, keras.optimizers.schedules.LearningRateSchedule) and not weight >= 0:
+            raise ValueError(f"The weight of {type(self).__name__} must be 0 or more. Received: weight={weight}")
+        self.weight = weight
+        self.one_in = identifiers.count("one_in", one_in)
+
+    @abc.abstractmethod
+    def term(self, forward):
+        """The term, without its weight: a scalar.
+
+        Args:
+            forward: `gan_keras.forward.ForwardPass`: images, labels, latents, generated images, the discriminator's outputs.
+        """
+
+    def __call__(self, forward):
+        """The weighted term of one in `one_in` examples."""
+        weight = self.weight(forward.step) if callable(self.weight) else self.weight
+        return weight * self.term(forward.subset(self.one_in))
+
+    def get_config(self):
+        weight = keras.saving.serialize_keras_object(self.weight) if callable(self.weight) else self.weight
+        # `one_in` only where it says something: a term of a user's own need not know of it.
+        return {"weight": weight, **({"one_in": self.one_in} if self.one_in != 1 else {})}
+
+    @classmethod
+    def from_config(cls, config):
+        # Models of earlier versions say "every"; so may a class of a user's own.
+        own = "every" in inspect.signature(cls).parameters
+        return cls(**{"one_in" if name == "every" and not own else name: value for name, value in config.items()})
+
+
+class Projection(Regularizer):
+    """Base of the maps that are applied to the discriminator's weights after each of its updates."""
+
+    @abc.abstractmethod
+    def project(self, variables):
+        """Assign to the trainable `variables` what is nearest to them and allowed."""
+
+    def after_update(self, role, variables, memory):
+        if role == "discriminator":
+            self.project(variables)

@@ -1,0 +1,131 @@
+"""Terms that read further outputs ("heads") of the discriminator: `keras.Model(images, {"score": ..., "features": ...})`."""
+
+import keras
+import tensorflow as tf
+
+from gan_keras import replicas
+from gan_keras.regularizers.base import Term
+
+
+class HeadTerm(Term):
+    """Base of the terms that read one head of the discriminator.
+
+    Args:
+        weight, one_in: As in `Term`.
+        head: The name of the discriminator's output.
+    """
+
+    def __init__(self, weight=1.0, one_in=1, head=None):
+        super().__init__(weight, one_in)
+        self.head = head
+
+    def read(self, outputs):
+        """The head among `forward.on_real` or `forward.on_fake`."""
+        if self.head not in outputs:
+            raise ValueError(
+                f"{type(self).__name__} reads the output {self.head!r} of the discriminator. Received: {', '.join(outputs)}. Give "
+                f'the discriminator that output, keras.Model(images, {{"score": ..., "{self.head}": ...}}), or name another head.'
+            )
+        return outputs[self.head]
+
+    def get_config(self):
+        return {**super().get_config(), "head": self.head}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class FeatureMatching(HeadTerm):
+    """Feature matching: the generator makes images whose mean features are those of the data.
+
+    A goal that does not move as fast as the discriminator's score; the loss of choice for semi-supervised learning.
+    `weight * ||mean f(real) - mean f(fake)||^2`, f the head, flattened; means over the batch, of all replicas.
+    Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.1.
+
+    Args:
+        weight, one_in: As in `Term`.
+        head: The features: a hidden layer of the discriminator, which is one of its outputs.
+    """
+
+    name = "feature_matching"
+    players = ("generator",)
+
+    def __init__(self, weight=1.0, one_in=1, head="features"):
+        super().__init__(weight, one_in, head)
+
+    def term(self, forward):
+        means = [tf.reduce_mean(self.read(outputs), axis=0) for outputs in (forward.on_real, forward.on_fake)]
+        real, fake = replicas.mean(means)
+        return tf.reduce_sum(tf.square(real - fake))
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class MutualInformation(HeadTerm):
+    """InfoGAN: a part of the latents that can be read off the generated image, and so comes to mean something.
+
+    `-weight * mean(log q(code | G(z, code)))`, an upper bound of `weight * (H(code) - I(code; G))`, for both players. q is a head
+    of the discriminator: logits for a `priors.Categorical`; else the means of normal distributions, or means and then
+    logarithms of variances. Chen et al. 2016, "InfoGAN", equations 5 and 6.
+
+    Args:
+        weight: The paper's lambda, 1 for a categorical code; less for a continuous one, 0.1 in the authors' code.
+        one_in: As in `Term`.
+        code: The name of the part in `priors.Joint`. The term is logged as mutual_information_CODE.
+        head: The name of the discriminator's output; by default that of the code.
+    """
+
+    players = ("discriminator", "generator")
+
+    def __init__(self, weight=1.0, one_in=1, code="code", head=None):
+        super().__init__(weight, one_in, head or code)
+        self.code, self.name = code, f"mutual_information_{code}"
+
+    def term(self, forward):
+        if self.code not in forward.latents:
+            raise ValueError(
+                f"MutualInformation is of a part of the latents. Received: code={self.code!r}, where the parts are "
+                f"{', '.join(forward.latents)}. Name it in the prior: GAN(prior=priors.Joint(z=..., {self.code}=...))."
+            )
+        prior = forward.prior.parts[self.code]
+        return prior.cross_entropy(forward.latents[self.code], self.read(forward.on_fake))
+
+    def get_config(self):
+        return {**super().get_config(), "code": self.code}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Classification(HeadTerm):
+    """A discriminator that also tells the class: AC-GAN, and semi-supervised learning.
+
+    `weight * mean(cross-entropy(label, head))`, the head being logits (batch, classes).
+    On real images, for the discriminator: of those that have a label; -1 is left out. On generated ones, for both players: the
+    label that the generator was asked for. AC-GAN has both: Odena, Olah, Shlens 2017, "Conditional Image Synthesis with
+    Auxiliary Classifier GANs", equation 3. K + 1 classes (Salimans et al. 2016, section 5) are the term on real images with the
+    score `logsumexp(logits)`.
+
+    Args:
+        weight, one_in: As in `Term`.
+        on: "real" or "generated". The term is logged as classification_real or classification_generated.
+        head: The name of the discriminator's output.
+    """
+
+    def __init__(self, weight=1.0, one_in=1, on="real", head="label"):
+        super().__init__(weight, one_in, head)
+        if on not in ("real", "generated"):
+            raise ValueError(f"Classification is on 'real' or 'generated' images. Received: on={on!r}")
+        self.on, self.name = on, f"classification_{on}"
+        self.players = ("discriminator",) if on == "real" else ("discriminator", "generator")
+
+    def term(self, forward):
+        labels = forward.labels if self.on == "real" else forward.asked
+        if labels is None:
+            raise ValueError(
+                f"Classification on {self.on} images needs {'labels in the data' if self.on == 'real' else 'a conditional generator'}"
+                ": GAN(num_classes=...)" + ("." if self.on == "real" else ", and a generator of [latents, labels].")
+            )
+        logits = self.read(forward.on_real if self.on == "real" else forward.on_fake)
+        known = tf.cast(labels >= 0, tf.float32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
+        (share,) = replicas.mean([tf.reduce_mean(known)])
+        return tf.math.divide_no_nan(tf.reduce_mean(known * losses), share)
+
+    def get_config(self):
+        return {**super().get_config(), "on": self.on}

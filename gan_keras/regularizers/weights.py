@@ -1,0 +1,84 @@
+"""Regularizers of the players' weights."""
+
+import keras
+import tensorflow as tf
+
+from gan_keras.regularizers.base import Projection, Term
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class WeightClipping(Projection):
+    """WGAN: every weight of the critic clipped to [-limit, limit] after each of its updates.
+
+    Makes the critic Lipschitz, for an unknown constant: `wasserstein` is then known up to a factor. GradientPenalty trains
+    better. Arjovsky, Chintala, Bottou 2017, "Wasserstein GAN", algorithm 1.
+
+    Args:
+        limit: The paper's c, 0.01.
+    """
+
+    def __init__(self, limit=0.01):
+        if not limit > 0:
+            raise ValueError(f"The limit of WeightClipping must be above 0. Received: limit={limit}")
+        self.limit = limit
+
+    def project(self, variables):
+        for variable in variables:
+            variable.assign(keras.ops.clip(variable, -self.limit, self.limit))
+
+    def get_config(self):
+        return {"limit": self.limit}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class HistoricalAveraging(Term):
+    """Historical averaging: weights stay near the mean of all that they have been. It damps players that circle each other.
+
+    `weight * sum((w - mean of w over the updates so far)^2)` over the weights of both players. Each player's gradient sees its own
+    weights only; the logged value is the sum. Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.3, which
+    names no coefficient.
+
+    Args:
+        weight: As in `Term`.
+    """
+
+    name = "historical_averaging"
+    players = ("discriminator", "generator")
+
+    def memory(self, gan):
+        roles = zip(("discriminator", "generator"), gan.optimizers.values(), strict=True)
+        return _Means({role: variables for role, (_, variables) in roles})
+
+    def term(self, forward):
+        return forward.memory(self).distance()
+
+    def after_update(self, role, variables, memory):
+        memory.update(role)
+
+
+class _Means(keras.layers.Layer):
+    """The mean of each weight over the updates of its player; the weights before the first count as one."""
+
+    def __init__(self, variables):
+        super().__init__(trainable=False, name="historical_averaging")
+        # In a function, since an attribute would make them weights of this layer too.
+        self.pairs = lambda role: zip(variables[role], self.means[role])
+
+        def weight(**options):
+            return self.add_weight(trainable=False, aggregation="only_first_replica", **options)
+
+        self.counts = {role: weight(shape=(), initializer="ones") for role in variables}
+        self.means = {
+            role: [weight(shape=v.shape, initializer=lambda *_, v=v, **__: tf.identity(v.value)) for v in of_role]
+            for role, of_role in variables.items()
+        }
+        self.built = True
+
+    def distance(self):
+        squares = [tf.reduce_sum(tf.square(v - mean)) for role in self.means for v, mean in self.pairs(role)]
+        return tf.add_n(squares)
+
+    def update(self, role):
+        self.counts[role].assign_add(1.0)
+        for variable, mean in self.pairs(role):
+            mean.assign_add((variable - mean) / self.counts[role])
