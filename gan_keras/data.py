@@ -88,6 +88,43 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     return images, labels
 
 
+def with_few_labels(images, labels, number, share=0.1, seed=0):
+    """A data set of which only `number` images have a label, for semi-supervised learning.
+
+    The images with a label are chosen at random, equally many of each class, and are repeated until they are `share` of all;
+    each image is in the set without its label, -1, once.
+
+    Args:
+        images, labels: As `load` returns them.
+        number: How many labels are used, a multiple of the number of classes.
+        share: In (0, 1).
+        seed: Of the choice.
+
+    Returns:
+        images, labels as `batches` takes them.
+
+    Raises:
+        ValueError: There are no labels, or too few; `number` is no multiple of the number of classes.
+    """
+    if labels is None:
+        raise ValueError("Semi-supervised learning needs labels. Received: labels=None")
+    classes = np.unique(labels)
+    each = number // len(classes)
+    rare = min(np.sum(labels == c) for c in classes)
+    if number < 1 or number % len(classes) or each > rare:
+        raise ValueError(
+            f"The number of labels must be a multiple of the {len(classes)} classes, of which the rarest has {rare} images. "
+            f"Received: {number}"
+        )
+    if not 0 < share < 1:
+        raise ValueError(f"share must be between 0 and 1. Received: share={share}")
+    random = np.random.default_rng(seed)
+    chosen = np.concatenate([random.permutation(np.flatnonzero(labels == c))[:each] for c in classes])
+    repeated = np.resize(chosen, max(number, round(share / (1 - share) * len(images))))
+    unknown = np.full(len(images), -1, "int32")
+    return np.concatenate([images, images[repeated]]), np.concatenate([unknown, labels[repeated]])
+
+
 def shape_of(name):
     """The shape of one example of a data set that `load` knows by name: (28, 28, 1) of "mnist".
 
@@ -110,7 +147,7 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
     Args:
         images: uint8 array (n, height, width, channels), scaled to `value_range`; or floats that lie there already; or float
             points (n, d).
-        labels: Integers (n,), or `None` for batches of images alone.
+        labels: Integers (n,), -1 for an image without one; or `None` for batches of images alone.
         batch_size: Examples in a batch. With a schedule that takes several minibatches in a step, a multiple of their number.
         value_range: (low, high) that the generator emits: `gan.value_range`; (-1, 1) for tanh, (0, 1) for sigmoid; `None` for
             floats of any range.
@@ -125,7 +162,7 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
     Raises:
         ValueError: Arrays of the wrong rank, type, range or length; fewer images than a batch.
     """
-    images, labels = _check_arrays(images, labels, "images")
+    images, labels = _check_arrays(images, labels, "images", lowest=-1)
     if value_range is None and images.dtype == np.uint8:
         raise ValueError("Bytes need the value_range to scale them to, such as (-1, 1). Received: value_range=None")
     low, high = value_range or (-np.inf, np.inf)
@@ -183,7 +220,7 @@ def _parse_split(split):
     return side, slice(int(low) if low else None, int(high) if high else None)
 
 
-def _check_arrays(images, labels, source):
+def _check_arrays(images, labels, source, lowest=0):
     images = np.asarray(images)
     if images.ndim == 3:
         images = images[..., np.newaxis]
@@ -207,9 +244,9 @@ def _check_arrays(images, labels, source):
             raise ValueError(
                 f"{source}: there must be one label for each image. Received: {len(images)} images, labels of shape {labels.shape}."
             )
-        if labels.dtype.kind not in "iu" or labels.min() < 0:
-            lowest = f", from {labels.min()}" if labels.dtype.kind in "iuf" else ""
-            raise ValueError(f"{source}: labels must be integers of 0 or more. Received: {labels.dtype}{lowest}.")
+        if labels.dtype.kind not in "iu" or labels.min() < lowest:
+            found = f", from {labels.min()}" if labels.dtype.kind in "iuf" else ""
+            raise ValueError(f"{source}: labels must be integers of {lowest} or more. Received: {labels.dtype}{found}.")
         labels = labels.astype("int32")
     return images, labels
 

@@ -97,8 +97,9 @@ class ForwardPass:
 
     def outputs(self, images):
         """The discriminator's outputs on images, as {name: float32 tensor}; one tensor is the "score"."""
+        discriminator = self._gan.discriminator if self._training else self._gan.judge
         with self._playing("discriminator"):
-            made = self._call(self._gan.discriminator, images)
+            made = self._call(discriminator, images)
         return float32(made if isinstance(made, dict) else {"score": made})
 
     def network(self, name, x):

@@ -26,8 +26,8 @@ class GAN(GenerativeModel):
         seed, ema, num_classes, prior, value_range: As in `GenerativeModel`.
         with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players, for
             the terms of a regularizer: `forward.network(name, inputs)`.
-        averaged: Names of networks beside the players that `evaluate` uses by a moving average too, as it does the generator; with
-            `ema`. The attribute of this name is {name: moving average}.
+        averaged: Names of networks that `evaluate` uses by a moving average too, as it does the generator: "discriminator", or
+            networks beside the players; with `ema`. The attribute of this name is {name: moving average}.
 
     Attributes:
         step: Training steps made so far, a weight: saved, and the place from which training and its data go on.
@@ -154,12 +154,17 @@ class GAN(GenerativeModel):
         """The game on held-out data, between the sampling generator and the discriminator, with nothing updated."""
         random = Random(self.seed, EVALUATION, self.batches_seen)
         forward = ForwardPass(self, self._batch(data, random), training=False)
-        states = seed_states(self.sampler, self.discriminator)
+        states = seed_states(self.sampler, self.judge)
         with seeded(states, random.layer_seeds(len(states))):
             forward.latents  # drawn first, as in training
             _, logs = self._discriminator_loss(forward)
             _, more = self._generator_loss(forward)
         return self.report({**logs, **more})
+
+    @property
+    def judge(self):
+        """The discriminator that evaluates: its moving average where `averaged` has it, else the discriminator."""
+        return self.averaged.get("discriminator", self.discriminator)
 
     # The moves, which schedules call.
 
@@ -248,7 +253,9 @@ class GAN(GenerativeModel):
         return [variable for network in self._networks(role) for variable in network.trainable_variables]
 
     def companion(self, name):
-        """(the player that it is trained with, network) of a network beside the players."""
+        """(the player that it is trained with, network) of a network beside the players, or of the discriminator itself."""
+        if name == "discriminator":
+            return name, self.discriminator
         for role in ("generator", "discriminator"):
             if name in getattr(self, f"with_{role}"):
                 return role, getattr(self, f"with_{role}")[name]

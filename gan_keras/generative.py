@@ -373,7 +373,7 @@ def frozen_copy(network, name):
     """A frozen copy with the same weights. Layers without weights are shared, so that they need not be serializable."""
 
     def clone(layer):
-        return layer.from_config(layer.get_config()) if layer.variables else layer
+        return layer.from_config(layer.get_config()) if getattr(layer, "variables", None) else layer  # or an operation
 
     copy = keras.models.clone_model(network, clone_function=clone, recursive=True)
     copy.name = name

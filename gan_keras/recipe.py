@@ -1,5 +1,6 @@
-"""What a recipe is: everything that defines a GAN and its training, as one object. `recipes` has the recipes themselves."""
+"""What a recipe is: everything that defines a model and its training, as one object. `recipes` has the recipes themselves."""
 
+import abc
 import copy
 import dataclasses
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import keras
 
 from gan_keras import data, identity, losses, priors, replicas, schedules
 from gan_keras.gan import GAN
+from gan_keras.vae import VAE
 
 
 def adam(learning_rate, beta_1, beta_2=0.999):
@@ -31,18 +33,16 @@ def rmsprop(learning_rate, rho):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that defines a GAN and its training.
+class ModelRecipe(abc.ABC):
+    """What the recipes of all models have.
 
     Attributes:
         generator: Builder, called with latent_dim, num_classes and shape.
-        discriminator: Builder, called with num_classes and shape.
-        data: What it is trained on unless told otherwise, as `data.load` takes it.
+        data, split: What it is trained on unless told otherwise, as `data.load` takes them.
+        labelled: How many training images have a label for the training, as `data.with_few_labels` takes it; `None`: all.
         latent_dim: Size of a latent; that of the prior, where there is one.
-        num_classes, ema, prior, value_range: As in `GAN`.
-        d_optimizer, g_optimizer: As `keras.optimizers.get` takes them; each build makes optimizers of its own.
-        loss, regularizers, schedule: As in `GAN.compile`.
-        batch_size: Examples for each update of the discriminator.
+        num_classes, ema, value_range: As in `GenerativeModel`.
+        batch_size: Examples for each update.
         steps: Steps that the training script makes unless told otherwise.
         steps_per_execution: Steps that the script hands to TensorFlow at once. Saves time between steps where these are short;
             the weights are the same.
@@ -50,18 +50,13 @@ class Recipe:
     """
 
     generator: Callable
-    discriminator: Callable
-    d_optimizer: dict
-    g_optimizer: dict
     data: str = "mnist"
+    split: str = "train"
+    labelled: int | None = None
     latent_dim: int = 100
     num_classes: int | None = None
     ema: float | None = None
-    prior: priors.Prior | None = None
     value_range: tuple | None = None
-    loss: losses.AdversarialLoss = losses.NonSaturating()
-    regularizers: tuple = ()
-    schedule: schedules.Schedule = schedules.Alternating()
     batch_size: int = 64
     steps: int = 10_000
     steps_per_execution: int = 5
@@ -69,11 +64,19 @@ class Recipe:
 
     @property
     def batch_per_step(self):
-        """Examples that `fit` must deliver for a step: the schedule splits them into batches of `batch_size`."""
-        return self.batch_size * schedules.get(self.schedule).batches_per_step
+        """Examples that `fit` must deliver for a step."""
+        return self.batch_size
+
+    @abc.abstractmethod
+    def model(self, shape, seed):
+        """The model, not yet compiled."""
+
+    @abc.abstractmethod
+    def compile(self, model, **execution):
+        """Compile the model."""
 
     def build(self, seed=0, jit_compile="auto", steps_per_execution=1, shape=None):
-        """The compiled GAN. Sets Keras' global random seed, from which the initial weights are drawn.
+        """The compiled model. Sets Keras' global random seed, from which the initial weights are drawn.
 
         Args:
             seed: Integer from 0 to 2^31 - 1: the initial weights, and everything random in training.
@@ -86,27 +89,10 @@ class Recipe:
         """
         if jit_compile == "auto" and self.jit_on_cpu and not replicas.distributed():
             jit_compile = True
-        shape = data.shape_of(self.data) if shape is None else tuple(shape)
         keras.utils.set_random_seed(seed)
-        gan = GAN(
-            self.generator(latent_dim=self.latent_dim, num_classes=self.num_classes, shape=shape),
-            self.discriminator(num_classes=self.num_classes, shape=shape),
-            num_classes=self.num_classes,
-            ema=self.ema,
-            prior=self.prior,
-            value_range=self.value_range,
-            seed=seed,
-        )
-        gan.compile(
-            _new_optimizer(self.d_optimizer),
-            _new_optimizer(self.g_optimizer),
-            loss=self.loss,
-            regularizers=self.regularizers,
-            schedule=self.schedule,
-            jit_compile=jit_compile,
-            steps_per_execution=steps_per_execution,
-        )
-        return gan
+        model = self.model(data.shape_of(self.data) if shape is None else tuple(shape), seed)
+        self.compile(model, jit_compile=jit_compile, steps_per_execution=steps_per_execution)
+        return model
 
     def values(self):
         """{attribute: description} of each attribute that decides the result, as JSON; see `gan_keras.identity`."""
@@ -122,6 +108,85 @@ class Recipe:
 
     def _deciding(self):
         return [f.name for f in dataclasses.fields(self) if f.name not in ("steps_per_execution", "jit_on_cpu")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(ModelRecipe):
+    """Everything that defines a GAN and its training.
+
+    Attributes:
+        discriminator: Builder, called with num_classes and shape.
+        prior, averaged: As in `GAN`.
+        d_optimizer, g_optimizer: As `keras.optimizers.get` takes them; each build makes optimizers of its own.
+        loss, regularizers, schedule: As in `GAN.compile`.
+        batch_size: Examples for each update of the discriminator.
+        Others: As in `ModelRecipe`.
+    """
+
+    discriminator: Callable
+    d_optimizer: dict
+    g_optimizer: dict
+    prior: priors.Prior | None = None
+    averaged: tuple = ()
+    loss: losses.AdversarialLoss = losses.NonSaturating()
+    regularizers: tuple = ()
+    schedule: schedules.Schedule = schedules.Alternating()
+
+    @property
+    def batch_per_step(self):
+        """Examples that `fit` must deliver for a step: the schedule splits them into batches of `batch_size`."""
+        return self.batch_size * schedules.get(self.schedule).batches_per_step
+
+    def model(self, shape, seed):
+        return GAN(
+            self.generator(latent_dim=self.latent_dim, num_classes=self.num_classes, shape=shape),
+            self.discriminator(num_classes=self.num_classes, shape=shape),
+            num_classes=self.num_classes,
+            ema=self.ema,
+            prior=self.prior,
+            value_range=self.value_range,
+            averaged=self.averaged,
+            seed=seed,
+        )
+
+    def compile(self, model, **execution):
+        model.compile(
+            _new_optimizer(self.d_optimizer),
+            _new_optimizer(self.g_optimizer),
+            loss=self.loss,
+            regularizers=self.regularizers,
+            schedule=self.schedule,
+            **execution,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VAERecipe(ModelRecipe):
+    """Everything that defines a VAE and its training.
+
+    Attributes:
+        encoder: Builder, called with latent_dim and shape.
+        optimizer: As `keras.optimizers.get` takes it.
+        deviation: As in `VAE`.
+        Others: As in `ModelRecipe`; without labels.
+    """
+
+    encoder: Callable
+    optimizer: dict
+    deviation: float = 1.0
+
+    def model(self, shape, seed):
+        return VAE(
+            self.generator(latent_dim=self.latent_dim, shape=shape),
+            self.encoder(latent_dim=self.latent_dim, shape=shape),
+            deviation=self.deviation,
+            ema=self.ema,
+            value_range=self.value_range,
+            seed=seed,
+        )
+
+    def compile(self, model, **execution):
+        model.compile(_new_optimizer(self.optimizer), **execution)
 
 
 def _new_optimizer(identifier):

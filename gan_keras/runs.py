@@ -278,6 +278,8 @@ class Run:
     def _inputs(self, gan, start=0):
         images, labels = self.training_data
         labels = None if gan.num_classes is None else labels
+        if self.recipe.labelled is not None:
+            images, labels = data.with_few_labels(images, labels, self.recipe.labelled, seed=self.settings["seed"])
         return images, labels, self.recipe.batch_per_step, gan.value_range, self.settings["seed"], start
 
     def _checkpoint(self, every=500):

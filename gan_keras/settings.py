@@ -21,7 +21,7 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 NAMES = "recipe seed batch_size latent_dim data split shape jit precision steps minutes values versions".split()
 
 # Attributes of a recipe that the settings hold themselves.
-OWN = ("batch_size", "latent_dim", "num_classes", "data", "steps")
+OWN = ("batch_size", "latent_dim", "num_classes", "data", "split", "steps")
 
 
 def resolve(
@@ -33,7 +33,7 @@ def resolve(
     batch_size=None,
     latent_dim=None,
     data=None,
-    split="train",
+    split=None,
     shape=None,
     jit="auto",
     precision="float32",
@@ -45,8 +45,7 @@ def resolve(
         steps: Training steps in all; `None`: the recipe's.
         minutes: Train for this long instead.
         seed: Integer from 0 to 2^31 - 1: of the initial weights, the order of the data, the noise.
-        batch_size, latent_dim, data: `None`: the recipe's.
-        split: The part of the data to train on, as in `data.load`.
+        batch_size, latent_dim, data, split: `None`: the recipe's. `split` is the part of the data to train on, as in `data.load`.
         shape: (height, width, channels) to which a folder of images is read; other data have their own.
         jit: "on" or "off": XLA; "auto": on with a GPU, and where the recipe is faster for it.
         precision: "float32", "bfloat16" or "float16": what is computed in; weights are float32.
@@ -62,7 +61,7 @@ def resolve(
         "batch_size": chosen.batch_size if batch_size is None else batch_size,
         "latent_dim": chosen.latent_dim if latent_dim is None else latent_dim,
         "data": data_name(chosen.data if data is None else data),
-        "split": split,
+        "split": chosen.split if split is None else split,
         "shape": list(shape) if isinstance(shape, tuple) else shape,
         "jit": ("on" if faster else "off") if jit == "auto" else jit,  # settled now: bits differ between the two
         "precision": precision,

@@ -14,10 +14,10 @@ from gan_keras.identifiers import unknown
 FORMATS = ("npz", "tfrecord")
 
 
-def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, report=None):
+def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, report=None, **parts):
     """Write `num` samples of a GAN of images as files of `size` in `folder`, which appears when it is whole.
 
-    Together the files hold the bytes of `gan.sample(num, seed, label)`.
+    Together the files hold the bytes of `gan.sample(num, seed, label, **parts)`.
 
     Args:
         gan: `GAN` of images in a known range.
@@ -29,6 +29,7 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
             TensorFlow takes a file that is cut between two records for a whole one).
         size: Samples in a file, a multiple of 256; the last has the rest.
         report: Function of (files done, files in all), called after each.
+        parts: Parts of the latents by name, as `gan.sample` takes them.
 
     Raises:
         ValueError: The folder exists; a size that is no multiple; an unknown format; a GAN of no images or of an unknown
@@ -43,7 +44,7 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
     folder = pathlib.Path(folder)
     if folder.exists():
         raise ValueError(f"{folder} exists. Choose another folder.")
-    blocks = gan.sample_batches(num, seed, label)
+    blocks = gan.sample_batches(num, seed, label, **parts)
     names = _names(-(-num // size), format)
     with files.replacing(folder) as unfinished:
         unfinished.mkdir(parents=True)

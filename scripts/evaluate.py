@@ -8,7 +8,7 @@ import common  # first: it sets the environment up
 
 import numpy as np
 
-from gan_keras import evaluation, files, identifiers, metrics, plots, settings, shards
+from gan_keras import evaluation, files, identifiers, metrics, plots, recognition, settings, shards
 from gan_keras.classifier import DigitClassifier
 from gan_keras.runs import Run
 from gan_keras.toys import TOYS
@@ -84,7 +84,7 @@ def measure_for(run, args):
 
 
 def evaluate_images(gan, run, args):
-    (train, labels), (test, _) = run.training_data, run.data("test")
+    (train, labels), (test, test_labels) = run.training_data, run.data("test")
     if not gan.makes_images:
         raise ValueError(
             f"Points are measured against the toy that they come from. Received: {run.settings['data']}, of shape "
@@ -104,6 +104,8 @@ def evaluate_images(gan, run, args):
     if (samples.images == samples.images.flat[0]).all():
         raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")
     made, real = evaluator.metrics(samples, args.metrics), evaluator.real(args.num, args.metrics)
+    low, high = gan.value_range
+    made |= recognition.recognition_metrics(gan, test / 255.0 * (high - low) + low, test_labels)
     nearest, _ = metrics.nearest_neighbours(samples.images[:50], train)
     read = {}
     if samples.probabilities is not None:
@@ -166,10 +168,15 @@ def table(made, real):
             "value": finite(value),
             "error": finite(error),
             "real": finite(real.get(name, (None,))[0]),
-            "better": evaluation.METRICS[name].better,
+            "better": metric_of(name).better,
         }
         for name, (value, error) in made.items()
     }
+
+
+def metric_of(name):
+    """The `Metric` of a name; the errors of a user's own code have the code's."""
+    return evaluation.METRICS.get(name, evaluation.METRICS["code_errors"]._replace(title=name.replace("_", " ")))
 
 
 def finite(value):
@@ -186,7 +193,7 @@ def print_table(report):
     for name, metric in report["metrics"].items():
         value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric["real"]))
         value += f" +- {metric['error']:.2g}" if metric["error"] else ""
-        print(f"{evaluation.METRICS[name].title:34}{value:>20}{real:>12}  {metric['better']}")
+        print(f"{metric_of(name).title:34}{value:>20}{real:>12}  {metric['better']}")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ def parse(argv):
     parser.add_argument(
         "--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn"
     )
+    parser.add_argument(
+        "--code", type=int, metavar="K", help="only this category of the code, from an InfoGAN; default: drawn at random"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     args = parser.parse_args(argv)
     args.out = pathlib.Path(args.out)
@@ -66,15 +69,16 @@ def main(argv=None):
     args = parse(argv)
     run = Run(args.run)
     gan = run.load()
+    parts = {} if args.code is None else {"code": args.code}
     if args.shards:
         write = functools.partial(shards.write, format=args.shards, size=args.shard_size, report=progress)
-        write(gan, args.out, args.num, args.seed, args.label)
+        write(gan, args.out, args.num, args.seed, args.label, **parts)
         print(f"{args.num:,} samples of step {int(gan.step.numpy()):,}, seed {args.seed}: {args.out}")
         return 0
     points = not gan.makes_images
     batches = (
         (images if points else plots.to_uint8(images, gan.value_range), labels)
-        for images, labels in gan.sample_batches(args.num, args.seed, args.label)
+        for images, labels in gan.sample_batches(args.num, args.seed, args.label, **parts)
     )
     with files.replacing(args.out) as temporary:
         if args.out.suffix == ".png" and points:

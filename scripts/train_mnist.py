@@ -18,6 +18,9 @@ from gan_keras import callbacks, evaluation, recipes, replicas
 from gan_keras.runs import Run
 
 
+NETWORKS = ("generator", "discriminator", "encoder")
+
+
 @common.command
 def main(argv=None):
     args = options.parse(__doc__, argv)
@@ -136,10 +139,11 @@ def print_plan(run, gan, start, args):
         *([f"mixed {chosen['precision']}"] if chosen["precision"] != "float32" else []),
     ]
     print(f"Recipe    {chosen['recipe']}: {recipes.summary(chosen['recipe'])}")
-    weights = [f"{network.count_params():,}" for network in (gan.generator, gan.discriminator)]
-    print("Networks  generator {} weights, discriminator {}".format(*weights))
+    networks = [f"{name} {getattr(gan, name).count_params():,}" for name in NETWORKS if hasattr(gan, name)]
+    print(f"Networks  {', '.join(networks)} weights")
     print(f"Data      {chosen['data']} {chosen['split']}: {len(images):,} {kind} of {shape}, ", end="")
-    print(f"{run.recipe.batch_per_step} for each step, seed {chosen['seed']}")
+    labels = run.recipe.labelled
+    print(f"{f'{labels} of them with a label, ' if labels else ''}{run.recipe.batch_per_step} for each step, seed {chosen['seed']}")
     print(f"Training  {', '.join(details)}")
     print(f"Output    {run.folder}")
 

@@ -2,9 +2,10 @@
 
 Families, one file each: `frechet` and `kernel` compare distributions of features, `neighbours` fidelity with diversity, `score` reads
 a classifier's probabilities, `parzen`, `memorisation`, `two_sample` and `latent` look at pixels, `modes` counts the modes of toys,
-`transport` is exact optimal transport in one dimension and along random directions.
+`transport` is exact optimal transport in one dimension and along random directions, `classes` counts errors of groups.
 """
 
+from gan_keras.metrics.classes import matched_errors
 from gan_keras.metrics.frechet import Moments, frechet_bias, frechet_distance
 from gan_keras.metrics.kernel import kernel_distance
 from gan_keras.metrics.latent import latent_recovery
@@ -28,6 +29,7 @@ __all__ = [
     "label_accuracy",
     "label_cross_entropy",
     "latent_recovery",
+    "matched_errors",
     "mode_counts",
     "nearest_neighbours",
     "parzen_log_likelihood",

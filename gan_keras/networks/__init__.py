@@ -25,6 +25,8 @@ from gan_keras.networks.dense import (
     mlp_generator,
     points_discriminator,
     points_generator,
+    semi_supervised_discriminator,
+    semi_supervised_generator,
     tutorial_generator,
 )
 from gan_keras.networks.heads import acgan_discriminator, default_encoder, infogan_discriminator
@@ -45,6 +47,8 @@ __all__ = [
     "precision",
     "r3gan_discriminator",
     "r3gan_generator",
+    "semi_supervised_discriminator",
+    "semi_supervised_generator",
     "stacked_discriminator",
     "stacked_generator",
     "tutorial_discriminator",

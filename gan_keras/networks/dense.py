@@ -1,4 +1,6 @@
-"""Dense networks: of the two tutorials, and of the toys."""
+"""Dense networks: of the two tutorials, of the toys, and for semi-supervised learning."""
+
+import math
 
 import keras
 from keras import layers
@@ -90,3 +92,31 @@ def points_discriminator(num_classes=None, width=128, depth=4, scale=1.0, packin
 def check_points(shape):
     if len(shape) != 1:
         raise ValueError(f"Dense networks of points have shape=(dimensions,). Received: shape={tuple(shape)}")
+
+
+def semi_supervised_generator(latent_dim=100, num_classes=None, shape=MNIST):
+    """Dense 500 softplus BatchNorm twice > Dense sigmoid. Images in [0, 1].
+
+    Salimans et al. 2016, "Improved Techniques for Training GANs", the authors' MNIST code; without weight normalization.
+    """
+    inputs, x = generator_inputs(latent_dim, None)
+    for _ in range(2):
+        x = batch_norm()(layers.Dense(500, activation="softplus")(x))
+    x = layers.Dense(math.prod(shape), activation="sigmoid", dtype="float32")(x)
+    return keras.Model(inputs, layers.Reshape(shape, dtype="float32")(x), name="generator")
+
+
+def semi_supervised_discriminator(num_classes=10, shape=MNIST):
+    """Dense 1000, 500, 250, 250, 250 relu, noise .3 at the input and .5 between > a logit for each class.
+
+    Outputs: "label", the logits; "score", their logsumexp: with a class of its own for generated images, whose logit is 0, that is
+    the logit of "real"; "features", the last hidden layer. Salimans et al. 2016, section 5 and the authors' MNIST code; without
+    weight normalization.
+    """
+    inputs, x, _ = discriminator_inputs(None, shape)
+    x = layers.GaussianNoise(0.3)(layers.Flatten()(x))
+    for units in (1000, 500, 250, 250, 250):
+        x = layers.GaussianNoise(0.5)(layers.Dense(units, activation="relu", kernel_initializer="he_normal")(x))
+    logits = layers.Dense(num_classes, dtype="float32")(x)
+    score = keras.ops.logsumexp(logits, axis=-1, keepdims=True)
+    return keras.Model(inputs, {"score": score, "label": logits, "features": x}, name="discriminator")

@@ -1,0 +1,86 @@
+"""GANs that do more than draw: codes, classes, few labels; and the VAE beside them."""
+
+import functools
+from dataclasses import replace
+
+from gan_keras import losses, networks, priors, regularizers
+from gan_keras.recipe import Recipe, VAERecipe, adam, cosine_decay
+from gan_keras.recipes.best import default
+
+
+def infogan():
+    """Digits by a code that nobody has labelled, and two that change the style.
+
+    Chen et al. 2016, InfoGAN.
+    """
+    return replace(
+        default(),
+        discriminator=functools.partial(networks.infogan_discriminator, codes={"code": 10, "style": 2}),  # Chen et al. 2016, C.1
+        latent_dim=74,  # Chen et al. 2016, appendix C.1: 62 of noise, ten classes, two numbers
+        prior=priors.Joint(z=priors.Normal(62), code=priors.Categorical(10), style=priors.Uniform(2)),  # Chen et al. 2016, C.1
+        regularizers=(
+            regularizers.R1(1.0, one_in=4),  # Mescheder et al. 2018
+            regularizers.MutualInformation(1.0),  # Chen et al. 2016, appendix C: lambda 1
+            regularizers.MutualInformation(0.1, code="style"),  # authors' code
+        ),
+    )
+
+
+def acgan():
+    """Digits on demand, by a discriminator that also tells the digit.
+
+    Odena, Olah, Shlens 2017, AC-GAN; otherwise the default recipe.
+    """
+    return replace(
+        default(),
+        discriminator=networks.acgan_discriminator,  # Odena et al. 2017, section 4
+        num_classes=10,  # the ten digits
+        regularizers=(
+            regularizers.R1(2.0, one_in=4),  # as default
+            regularizers.Classification(on="real"),  # Odena et al. 2017, equation 3
+            regularizers.Classification(on="generated"),  # Odena et al. 2017, equation 3
+        ),
+    )
+
+
+def semi_supervised():
+    """A classifier of digits from 100 labels, taught by a generator.
+
+    Salimans et al. 2016, feature matching.
+    """
+    return Recipe(
+        labelled=100,  # Salimans et al. 2016, table 1
+        num_classes=10,  # the ten digits
+        generator=networks.semi_supervised_generator,  # Salimans et al. 2016, authors' code
+        discriminator=networks.semi_supervised_discriminator,  # Salimans et al. 2016, authors' code
+        latent_dim=100,  # Salimans et al. 2016, authors' code
+        prior=priors.Uniform(100, 0.0, 1.0),  # Salimans et al. 2016, authors' code
+        d_optimizer=adam(cosine_decay(3e-3, 36_000), 0.5),  # authors' code: 3e-3; the decay chosen here
+        g_optimizer=adam(cosine_decay(3e-3, 36_000), 0.5),  # as d_optimizer
+        loss=losses.DiscriminatorOnly(),  # Salimans et al. 2016, authors' code
+        regularizers=(
+            regularizers.Classification(2.0),  # authors' code: the other two terms count half
+            regularizers.FeatureMatching(),  # Salimans et al. 2016, section 3.1
+        ),
+        ema=0.9999,  # Salimans et al. 2016, authors' code
+        averaged=("discriminator",),  # Salimans et al. 2016, authors' code: the test is of the average
+        batch_size=100,  # Salimans et al. 2016, authors' code
+        steps=36_000,  # chosen here: 54 epochs, where the authors have 300
+    )
+
+
+def vae():
+    """A variational autoencoder with the default recipe's generator, to compare with.
+
+    Kingma and Welling 2014.
+    """
+    return VAERecipe(
+        generator=networks.default_generator,  # as default
+        encoder=networks.default_encoder,  # the default discriminator's trunk
+        latent_dim=16,  # as default
+        optimizer=adam(1e-3, 0.9),  # Kingma and Ba 2015
+        deviation=0.5,  # chosen here
+        ema=0.999,  # as default
+        batch_size=64,  # Lucic et al. 2018
+        steps=8000,  # as default
+    )
