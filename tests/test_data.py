@@ -356,3 +356,33 @@ def test_bad_idx_is_refused(tmp_path):
 def test_nonsense_is_refused(act, error, message):
     with pytest.raises(error, match=f"(?s){message}"):
         act(arrays()[0])
+
+
+def test_few_labels_are_balanced_repeated_and_the_rest_is_unknown():
+    images = np.arange(60, dtype="uint8").reshape(60, 1, 1, 1).repeat(4, axis=1)
+    labels = (np.arange(60) % 3).astype("int32")
+    x, y = data.with_few_labels(images, labels, 6, share=0.25, seed=1)
+    assert len(x) == 80 and (x[:60] == images).all() and (y[:60] == -1).all(), "each image once without its label"
+    known = x[60:, 0, 0, 0].astype(int)
+    assert (y[60:] == labels[known]).all(), "each repeated image has its own label"
+    assert len(set(known)) == 6 and (np.bincount(labels[sorted(set(known))]) == 2).all(), "six images, two of each class"
+    assert np.ptp(np.bincount(known)[sorted(set(known))]) <= 1, "equally often, to one"
+    other, _ = data.with_few_labels(images, labels, 6, share=0.25, seed=2)
+    assert (other[60:] != x[60:]).any() and (data.with_few_labels(images, labels, 6, share=0.25, seed=1)[0] == x).all()
+    stream = next(iter(data.batches(x, y, batch_size=16)))
+    assert set(stream[1].numpy()) <= {-1, 0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "labels, number, share, message",
+    [
+        (None, 6, 0.1, "needs labels. Received: labels=None"),
+        (np.arange(12) % 3, 7, 0.1, "multiple of the 3 classes, of which the rarest has 4 images. Received: 7"),
+        (np.arange(12) % 3, 15, 0.1, "Received: 15"),
+        (np.arange(12) % 3, 0, 0.1, "Received: 0"),
+        (np.arange(12) % 3, 3, 1.0, "share must be between 0 and 1. Received: share=1.0"),
+    ],
+)
+def test_labels_that_cannot_be_few_are_refused(labels, number, share, message):
+    with pytest.raises(ValueError, match=message):
+        data.with_few_labels(np.zeros((12, 4, 4, 1), "uint8"), labels, number, share)

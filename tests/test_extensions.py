@@ -34,28 +34,6 @@ class FeatureMatching(regularizers.Term):
 
 
 @keras.saving.register_keras_serializable(package="mine")
-class MutualInformation(regularizers.Term):
-    name, players = "mutual_information", ("discriminator", "generator")
-
-    def term(self, forward):
-        logits = forward.on_fake["code"]
-        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(forward.latents["code"], logits))
-
-
-@keras.saving.register_keras_serializable(package="mine")
-class Classification(regularizers.Term):
-    """Of the real images that have a label."""
-
-    name = "classification"
-
-    def term(self, forward):
-        known = tf.cast(forward.labels >= 0, tf.float32)
-        labels = tf.maximum(forward.labels, 0)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, forward.on_real["code"])
-        return tf.math.divide_no_nan(tf.reduce_sum(known * losses), tf.reduce_sum(known))
-
-
-@keras.saving.register_keras_serializable(package="mine")
 class Reconstruction(regularizers.Term):
     """An encoder, trained with the generator, finds the latents of what it made."""
 
@@ -89,12 +67,14 @@ class Mirrored(gan_keras.GAN):
         return super().train_step((images[:, :, ::-1], labels))
 
 
-def with_heads(classes=None):
+def with_heads(classes=None, k_plus_1=False):
     images = keras.Input((8, 8, 1))
     features = layers.LeakyReLU(0.2)(layers.Dense(16)(layers.Flatten()(images)))
     outputs = {"score": layers.Dense(1)(features), "features": features}
     if classes:
         outputs["code"] = layers.Dense(classes)(features)
+    if k_plus_1:
+        outputs["score"] = keras.ops.logsumexp(outputs["code"], axis=-1, keepdims=True)
     return keras.Model(images, outputs, name="discriminator")
 
 
@@ -113,14 +93,27 @@ CODE = dict(z=priors.Normal(4), code=priors.Categorical(3), style=priors.Uniform
 # (GAN's arguments, compile's arguments)
 CASES = {
     "relativistic": lambda: ({}, {"loss": Relativistic(), "regularizers": "r1", "schedule": schedules.Alternating(2)}),
+    "r3gan": lambda: ({}, {"loss": "relativistic", "regularizers": [regularizers.R1(cosine()), regularizers.R2(cosine())]}),
     "feature_matching": lambda: ({"discriminator": with_heads()}, {"regularizers": [FeatureMatching(cosine())]}),
-    "mutual_information": lambda: (
+    "historical_averaging": lambda: ({}, {"regularizers": "historical_averaging", "schedule": schedules.Alternating(2)}),
+    "infogan": lambda: (
         {"discriminator": with_heads(3), "prior": priors.Joint(**CODE)},
-        {"regularizers": [MutualInformation(0.5), regularizers.R1(1.0, one_in=2)]},
+        {"regularizers": [regularizers.MutualInformation(0.5), regularizers.R1(1.0, one_in=2)]},
     ),
     "classification": lambda: (
         {"discriminator": with_heads(3), "num_classes": 3},
-        {"regularizers": [Classification(one_in=2)], "schedule": "simultaneous"},
+        {"regularizers": [regularizers.Classification(one_in=2, head="code")], "schedule": "simultaneous"},
+    ),
+    "acgan": lambda: (
+        {"generator": tiny_generator(3), "discriminator": with_heads(3), "num_classes": 3},
+        {"regularizers": [regularizers.Classification(on=on, head="code") for on in ("real", "generated")]},
+    ),
+    "semi_supervised": lambda: (
+        {"discriminator": with_heads(3, k_plus_1=True), "num_classes": 3, "averaged": ["discriminator"]},
+        {
+            "loss": "discriminator_only",
+            "regularizers": [regularizers.Classification(2.0, head="code"), regularizers.FeatureMatching()],
+        },
     ),
     "encoder": lambda: (
         {"with_generator": {"encoder": encoder()}, "averaged": ["encoder"]},
@@ -146,7 +139,8 @@ LABELS = (np.arange(48) % 4 - 1).astype("int32")
 
 def train(gan, steps, *used):
     start = int(gan.step.numpy())
-    stream = tf.data.Dataset.from_tensor_slices((tiny_images(), LABELS)).batch(16, drop_remainder=True).repeat().skip(start)
+    labels = np.maximum(LABELS, 0) if gan.conditional else LABELS
+    stream = tf.data.Dataset.from_tensor_slices((tiny_images(), labels)).batch(16, drop_remainder=True).repeat().skip(start)
     return gan.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=list(used)).history
 
 
@@ -279,11 +273,11 @@ def test_averages_that_cannot_be_kept_are_refused(given, message):
 
 def test_labels_of_minus_one_are_left_out_of_a_term_and_allowed_nowhere_else():
     gan = make("classification")
-    gan.compile("adam", "adam", regularizers=Classification())
+    gan.compile("adam", "adam", regularizers=regularizers.Classification(head="code"))
     images = tiny_images(6)
     every = gan.evaluate(images, np.array([0, 1, 2, -1, -1, -1], "int32"), batch_size=6, return_dict=True, verbose=0)
     first = gan.evaluate(images[:3], np.array([0, 1, 2], "int32"), batch_size=3, return_dict=True, verbose=0)
-    assert every["classification"] == pytest.approx(first["classification"], rel=1e-5)
+    assert every["classification_real"] == pytest.approx(first["classification_real"], rel=1e-5)
     with pytest.raises(ValueError, match="or -1 for an image without one. Received: int64 from -2"):
         gan.fit(images, np.full(6, -2), verbose=0)
     with pytest.raises(ValueError, match="labels were passed to a model"):
@@ -291,7 +285,7 @@ def test_labels_of_minus_one_are_left_out_of_a_term_and_allowed_nowhere_else():
 
 
 def test_a_part_of_the_latents_is_fixed():
-    gan = make("mutual_information")
+    gan = make("infogan")
     latents = gan.latents(3).numpy()
     assert (latents[:, 4:7].sum(axis=1) == 1).all() and set(latents[:, 4:7].ravel()) == {0.0, 1.0}
     assert np.bincount(latents[:, 4:7].argmax(axis=1)).min() > 50, "all classes, about equally often"
@@ -306,9 +300,9 @@ def test_a_part_of_the_latents_is_fixed():
 @pytest.mark.parametrize(
     "act, message",
     [
-        (lambda: make("mutual_information").sample(2, code=3), "from 0 to 2. Received: 3"),
-        (lambda: make("mutual_information").sample(2, style=[0.1, 0.2]), r"a number, or 1 of them"),
-        (lambda: make("mutual_information").sample(2, cod=1), "Did you mean 'code'"),
+        (lambda: make("infogan").sample(2, code=3), "from 0 to 2. Received: 3"),
+        (lambda: make("infogan").sample(2, style=[0.1, 0.2]), r"a number, or 1 of them"),
+        (lambda: make("infogan").sample(2, cod=1), "Did you mean 'code'"),
         (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior=priors.Normal(5)), "size 5, but .* takes 8"),
         (lambda: priors.Joint(seed=priors.Normal(2)), "name of an argument of sample"),
         (lambda: priors.Joint(), "one prior or more"),
@@ -383,7 +377,7 @@ class OfNobody(regularizers.Term):
 
 
 def test_a_code_and_a_head_are_served(tmp_path):
-    gan = make("mutual_information")
+    gan = make("infogan")
     path = gan_keras.serving.export(gan, tmp_path / "infogan")
     described = json.loads((path / "signatures.json").read_text())["endpoints"]
     assert set(described["generate"]["inputs"]) == {"seed", "n", "z", "code", "style"}

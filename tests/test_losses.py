@@ -9,7 +9,7 @@ from gan_keras import losses
 REAL = np.array([-5.0, 1.4, 12.5, 2.7], "float32")
 FAKE = np.array([10.0, 4.4, -5.5, 3.6], "float32")
 
-ALL = ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "jeffreys"]
+ALL = ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "jeffreys", "relativistic"]
 
 
 def value(tensor):
@@ -192,3 +192,45 @@ def test_configured_values_survive_serialization():
 def test_nonsense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_relativistic_loss_of_equal_networks_is_log_2():
+    loss = losses.get("relativistic")
+    for player in (loss.discriminator, loss.generator):
+        assert value(player(REAL, REAL)) == pytest.approx(np.log(2.0), rel=1e-6)
+
+
+def test_the_relativistic_loss_compares_pairs():
+    # By hand, in float64: softplus of the difference of each pair.
+    difference = REAL.astype("float64") - FAKE
+    loss = losses.Relativistic()
+    assert value(loss.discriminator(REAL, FAKE)) == pytest.approx(np.logaddexp(0, -difference).mean(), rel=1e-6)
+    assert value(loss.generator(REAL, FAKE)) == pytest.approx(np.logaddexp(0, difference).mean(), rel=1e-6)
+    # A mean over other pairs is another number.
+    assert value(loss.discriminator(REAL, FAKE)) != pytest.approx(value(loss.discriminator(REAL, FAKE[::-1])), rel=0.01)
+
+
+def test_a_constant_that_is_added_to_all_scores_changes_nothing_of_the_relativistic_loss():
+    loss, real, fake = losses.Relativistic(), np.float32([0.5, -2.0]), np.float32([1.0, 0.25])
+    for constant in (-64.0, 8.0, 1024.0):  # exact in float32
+        for player in (loss.discriminator, loss.generator):
+            assert value(player(real + constant, fake + constant)) == value(player(real, fake))
+
+
+def test_the_generators_relativistic_gradient_does_not_reach_the_real_scores():
+    real, fake = tf.Variable(REAL), tf.Variable(FAKE)
+    with tf.GradientTape() as tape:
+        loss = losses.Relativistic().generator(real, fake)
+    to_real, to_fake = tape.gradient(loss, [real, fake])
+    assert to_real is None or not to_real.numpy().any()
+    sigmoid = 1 / (1 + np.exp(-(REAL - FAKE).astype("float64")))
+    np.testing.assert_allclose(to_fake, -sigmoid / 4, rtol=1e-5)
+
+
+def test_discriminator_only_leaves_the_generator_to_the_terms():
+    loss, logistic = losses.DiscriminatorOnly(), losses.NonSaturating()
+    assert value(loss.discriminator(REAL, FAKE)) == value(logistic.discriminator(REAL, FAKE))
+    fake = tf.Variable(FAKE)
+    with tf.GradientTape() as tape:
+        lost = loss.generator(REAL, fake)
+    assert value(lost) == 0.0 and tape.gradient(lost, fake) is None

@@ -1,5 +1,6 @@
 """Metrics against closed forms, against independent implementations, and against what they are meant to say."""
 
+import itertools
 import math
 
 import numpy as np
@@ -356,3 +357,15 @@ NAN = np.where(np.arange(30)[:, None] == 7, np.nan, GOOD)
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_matched_errors_are_those_of_the_best_permutation():
+    random = np.random.default_rng(0)
+    labels, found = random.integers(0, 4, 200), random.integers(0, 4, 200)
+    by_hand = min(sum(np.array(p)[found] != labels) for p in itertools.permutations(range(4)))
+    assert metrics.matched_errors(found, labels) == by_hand
+    assert metrics.matched_errors(np.array([3, 1, 0, 2])[labels], labels) == 0
+    # Two classes in one group, and a group that is not needed: one of the classes is lost.
+    assert metrics.matched_errors([0, 0, 0, 1, 2], [0, 0, 1, 2, 2]) == 2
+    with pytest.raises(ValueError, match=r"Received: shapes \(2,\) and \(3,\)"):
+        metrics.matched_errors([0, 1], [0, 1, 2])

@@ -43,6 +43,7 @@ class Pass:
     [
         (regularizers.GradientPenalty(10.0), 10 * (NORM - 1) ** 2),
         (regularizers.R1(3.0), 3 / 2 * NORM**2),
+        (regularizers.R2(3.0), 3 / 2 * NORM**2),
         (regularizers.DRAGAN(10.0), 10 * (NORM - 1) ** 2),
     ],
 )
@@ -56,6 +57,12 @@ def test_gradients_are_each_examples_own():
     norms = np.linalg.norm(real.numpy().reshape(5, -1), axis=1)
     penalty = regularizers.R1(1.0)(Pass(lambda x: tf.reduce_sum(x * x, axis=[1, 2, 3])[:, None], real, real))
     assert float(penalty) == pytest.approx(np.mean((2 * norms) ** 2) / 2, rel=1e-5)
+
+
+def test_r1_looks_at_the_data_and_r2_at_what_is_generated():
+    real, fake = images(5), images(5, 1)
+    assert (seen_by(regularizers.R1(), real, fake) == real.numpy()).all()
+    assert (seen_by(regularizers.R2(), real, fake) == fake.numpy()).all()
 
 
 def seen_by(penalty, real, fake):
@@ -87,7 +94,7 @@ def test_dragan_looks_near_the_data_and_not_at_fakes():
     assert offset.min() >= 0 and 0.9 * bound < offset.max() <= bound * (1 + 1e-5)
 
 
-@pytest.mark.parametrize("penalty", [regularizers.GradientPenalty(), regularizers.R1(), regularizers.DRAGAN()])
+@pytest.mark.parametrize("penalty", [regularizers.GradientPenalty(), regularizers.R1(), regularizers.R2(), regularizers.DRAGAN()])
 def test_a_flat_discriminator_gives_finite_gradients(penalty):
     # Slope 0 everywhere: without epsilon inside the root the gradient is NaN.
     w = tf.Variable(np.zeros((3, 1), "float32"))
@@ -109,11 +116,18 @@ def test_weight_clipping_projects():
         regularizers.R1(2.0, one_in=4),
         regularizers.DRAGAN(4.0, scale=0.3),
         regularizers.WeightClipping(0.02),
+        regularizers.R2(2.0, one_in=4),
+        regularizers.HistoricalAveraging(0.1),
+        regularizers.FeatureMatching(0.5, head="hidden"),
+        regularizers.MutualInformation(0.1, code="style"),
+        regularizers.MutualInformation(0.1, code="style", head="q"),
+        regularizers.Classification(2.0, one_in=2, on="generated", head="class"),
     ],
 )
 def test_serialization(regularizer):
     copy = regularizers.get(keras.saving.serialize_keras_object(regularizer))
     assert type(copy) is type(regularizer) and copy.get_config() == regularizer.get_config()
+    assert vars(copy) == vars(regularizer)
 
 
 @keras.saving.register_keras_serializable(package="tests")

@@ -1,0 +1,216 @@
+"""Terms of the discriminator's heads and of the weights, against closed forms."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import LATENT_DIM, tiny_discriminator, tiny_gan, tiny_generator, tiny_images
+
+import gan_keras
+from gan_keras import priors, regularizers
+
+RANDOM = np.random.default_rng(0)
+
+
+class Pass:
+    """A forward pass whose outputs are given."""
+
+    step = 0
+
+    def __init__(self, on_real=None, on_fake=None, labels=None, asked=None, latents=None, prior=None):
+        self.on_real, self.on_fake, self.labels, self.asked = on_real, on_fake, labels, asked
+        self.latents, self.prior = latents, prior
+
+    def subset(self, one_in):
+        return self
+
+
+def log_softmax(logits):
+    logits = logits.astype("float64")
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def test_feature_matching_is_the_squared_distance_of_mean_features():
+    real, fake = (RANDOM.normal(size=(6, 2, 3)).astype("float32") for _ in range(2))
+    expected = 0.5 * np.sum((real.mean(axis=0) - fake.mean(axis=0)) ** 2)
+    term = regularizers.FeatureMatching(0.5, head="hidden")
+    assert float(term(Pass({"hidden": real}, {"hidden": fake}))) == pytest.approx(expected, rel=1e-5)
+    shuffled = Pass({"hidden": real}, {"hidden": real[::-1].copy()})
+    assert float(term(shuffled)) == pytest.approx(0.0, abs=1e-10), "other images with the same mean"
+
+
+def test_mutual_information_of_a_category_is_its_cross_entropy():
+    logits, codes = RANDOM.normal(size=(5, 4)).astype("float32"), np.array([0, 3, 3, 1, 2])
+    forward = Pass(on_fake={"code": logits}, latents={"code": np.eye(4, dtype="float32")[codes]})
+    forward.prior = priors.Joint(z=priors.Normal(2), code=priors.Categorical(4))
+    expected = -0.25 * log_softmax(logits)[range(5), codes].mean()
+    assert float(regularizers.MutualInformation(0.25)(forward)) == pytest.approx(expected, rel=1e-5)
+    # A head that knows nothing has lost the entropy of the code, log 4, and the information is 0.
+    forward.on_fake = {"code": np.zeros((5, 4), "float32")}
+    assert float(regularizers.MutualInformation()(forward)) == pytest.approx(np.log(4), rel=1e-6)
+
+
+@pytest.mark.parametrize("variances", [False, True])
+def test_mutual_information_of_a_number_is_a_gaussian_likelihood(variances):
+    code, mean = (RANDOM.normal(size=(5, 2)).astype("float32") for _ in range(2))
+    log_variance = RANDOM.normal(size=(5, 2)).astype("float32") if variances else np.zeros((5, 2), "float32")
+    head = np.concatenate([mean, log_variance], axis=1) if variances else mean
+    prior = priors.Joint(z=priors.Normal(2), style=priors.Uniform(2))
+    forward = Pass(on_fake={"q": head}, latents={"style": code}, prior=prior)
+    density = np.exp(-((code - mean) ** 2) / 2 / np.exp(log_variance)) / np.sqrt(2 * np.pi * np.exp(log_variance))
+    expected = -np.log(density.prod(axis=1)).mean()
+    term = regularizers.MutualInformation(code="style", head="q")
+    assert float(term(forward)) == pytest.approx(expected, rel=1e-5) and term.name == "mutual_information_style"
+
+
+def test_classification_is_the_cross_entropy_of_the_images_with_a_label():
+    logits, labels = RANDOM.normal(size=(6, 3)).astype("float32"), np.array([0, -1, 2, -1, -1, 1])
+    known = labels >= 0
+    expected = -log_softmax(logits)[known][range(3), labels[known]].mean()
+    term = regularizers.Classification(2.0)
+    assert float(term(Pass({"label": logits}, labels=labels))) == pytest.approx(2 * expected, rel=1e-5)
+    assert float(term(Pass({"label": logits}, labels=np.full(6, -1)))) == 0.0
+    assert term.players == ("discriminator",)
+    generated = regularizers.Classification(on="generated")
+    asked = np.array([1, 1, 2, 0, 0, 1])
+    expected = -log_softmax(logits)[range(6), asked].mean()
+    assert float(generated(Pass(on_fake={"label": logits}, asked=asked))) == pytest.approx(expected, rel=1e-5)
+    assert generated.players == ("discriminator", "generator")
+
+
+def test_k_plus_1_classes_are_the_logistic_loss_of_the_logsumexp():
+    # Salimans et al. 2016, section 5: with the logit of "generated" at 0, p(real) = Z / (Z + 1), Z = sum exp(logits).
+    logits = RANDOM.normal(size=(6, 10)).astype("float32") * 3
+    d = gan_keras.networks.semi_supervised_discriminator()
+    made = d(RANDOM.uniform(size=(6, 28, 28, 1)).astype("float32"))
+    np.testing.assert_allclose(made["score"][:, 0], np.log(np.exp(made["label"].numpy().astype("float64")).sum(axis=1)), rtol=1e-5)
+    score = np.log(np.exp(logits.astype("float64")).sum(axis=1))
+    with_zero = np.concatenate([logits, np.zeros((6, 1), "float32")], axis=1)
+    p_generated = np.exp(log_softmax(with_zero))[:, -1]
+    loss = gan_keras.losses.DiscriminatorOnly()
+    assert float(loss.real(score.astype("float32"))) == pytest.approx(-np.log(1 - p_generated).mean(), rel=1e-4)
+    assert float(loss.fake(score.astype("float32"))) == pytest.approx(-np.log(p_generated).mean(), rel=1e-4)
+
+
+def test_historical_averaging_is_the_distance_from_the_mean_of_all_weights_so_far():
+    gan = tiny_gan(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), regularizers=regularizers.HistoricalAveraging(0.3))
+    players = gan.discriminator.trainable_variables, gan.generator.trainable_variables
+    history = [[[v.numpy() for v in player]] for player in players]
+
+    def distance():
+        """As of now, in which the mean has the weights before the first update and after each."""
+        return 0.3 * sum(
+            np.sum((v.numpy() - np.mean([weights[k] for weights in past], axis=0)) ** 2)
+            for player, past in zip(players, history)
+            for k, v in enumerate(player)
+        )
+
+    for _ in range(4):
+        # The discriminator moves first, and what is logged last is what the generator's move saw.
+        gan.train_on_batch(tiny_images(16))
+        history[0].append([v.numpy() for v in players[0]])
+        assert gan.evaluate(tiny_images(16), verbose=0, return_dict=True)["historical_averaging"] != 0.0
+        history[1].append([v.numpy() for v in players[1]])
+        measured = gan.evaluate(tiny_images(16), verbose=0, return_dict=True)["historical_averaging"]
+        assert measured == pytest.approx(distance(), rel=1e-3)
+
+
+def test_historical_averaging_damps_players_that_circle_each_other():
+    """Two scalars with the value x y: gradient descent and ascent circle their equilibrium, 0."""
+
+    def radius(weight, steps=60):
+        z = keras.Input((1,))
+        image = keras.layers.Rescaling(0.0)(z)
+        bias = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(1.0))
+        generator = keras.Model(z, bias(image))
+        x = keras.Input((1,))
+        discriminator = keras.Model(x, keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")(x))
+        gan = gan_keras.GAN(generator, discriminator, value_range=None)
+        gan.compile(
+            keras.optimizers.SGD(0.1),
+            keras.optimizers.SGD(0.1),
+            loss=gan_keras.losses.Wasserstein(),
+            regularizers=regularizers.HistoricalAveraging(weight),
+        )
+        for _ in range(steps):
+            gan.train_on_batch(np.zeros((2, 1), "float32"))
+        return float(np.hypot(bias.bias.numpy()[0], discriminator.get_weights()[0][0, 0]))
+
+    with pytest.warns(UserWarning, match="Lipschitz"):
+        assert radius(0.0) > 1.2 > 0.9 > radius(0.5)
+
+
+@pytest.mark.parametrize(
+    "term, given, message",
+    [
+        (regularizers.FeatureMatching(), {}, "reads the output 'features' of the discriminator. Received: score"),
+        (regularizers.MutualInformation(), {}, "of a part of the latents. Received: code='code', where the parts are z"),
+        (regularizers.Classification(), {}, "on real images needs labels in the data"),
+        (regularizers.Classification(on="generated"), {"num_classes": 10}, "on generated images needs a conditional generator"),
+    ],
+)
+def test_a_term_without_what_it_reads_is_refused(term, given, message):
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(), **given)
+    gan.compile("adam", "adam", regularizers=term)
+    labels = np.zeros(8, "int32") if given else None
+    with pytest.raises(ValueError, match=message):
+        gan.fit(tiny_images(8), labels, batch_size=8, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: regularizers.Classification(on="fake"), "'real' or 'generated' images. Received: on='fake'"),
+        (lambda: priors.Categorical(3).cross_entropy(np.eye(3, dtype="float32"), np.zeros((3, 4), "float32")), "code, 3"),
+        (lambda: priors.Normal(3).cross_entropy(np.zeros((2, 3)), np.zeros((2, 4), "float32")), "code, 3 .or twice"),
+    ],
+)
+def test_wrong_arguments_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_names_are_taken():
+    names = ["r2", "feature_matching", "mutual_information", "classification", "historical_averaging"]
+    assert [type(term).__name__ for term in regularizers.get_all(names)] == [
+        "R2",
+        "FeatureMatching",
+        "MutualInformation",
+        "Classification",
+        "HistoricalAveraging",
+    ]
+
+
+def with_heads(*names):
+    images = keras.Input((8, 8, 1))
+    features = keras.layers.LeakyReLU(0.2)(keras.layers.Dense(16)(keras.layers.Flatten()(images)))
+    heads = {name: keras.layers.Dense(3)(features) for name in names}
+    return keras.Model(images, {"score": keras.layers.Dense(1)(features), "features": features, **heads})
+
+
+@pytest.mark.parametrize(
+    "terms, options",
+    [
+        ("feature_matching", {}),
+        ("mutual_information", {"prior": True}),
+        ([regularizers.R1(), regularizers.R2()], {}),
+        ([regularizers.Classification(), regularizers.Classification(on="generated")], {"labels": True}),
+        ("historical_averaging", {}),
+    ],
+)
+def test_two_replicas_train_as_one(terms, options):
+    weights = []
+    for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        scope = strategy.scope() if strategy else tf.distribute.get_strategy().scope()
+        with scope:
+            keras.utils.set_random_seed(0)
+            classes = 3 if "labels" in options else None
+            heads = ["code"] * ("prior" in options) + ["label"] * ("labels" in options)
+            prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), code=priors.Categorical(3)) if "prior" in options else None
+            gan = gan_keras.GAN(tiny_generator(classes), with_heads(*heads), num_classes=classes, prior=prior)
+            gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss="non_saturating", regularizers=terms)
+        data = (tiny_images(16), np.arange(16, dtype="int32") % 3) if classes else tiny_images(16)
+        gan.fit(tf.data.Dataset.from_tensors(data).repeat(), steps_per_epoch=3, verbose=0)
+        weights.append(gan.get_weights())
+    for one, two in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-5)
