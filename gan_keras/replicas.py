@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_keras.layers import inside
+from gan_keras.inside import inside
 
 
 def number(strategy=None):
