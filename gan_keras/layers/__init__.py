@@ -1,7 +1,21 @@
-"""Layers that Keras lacks or gets wrong, a file for each family."""
+"""Layers that Keras lacks or gets wrong, a file for each family.
+
+- `spectral`: `SpectralNormalization`.
+- `minibatch`, against missing variety: `Packing`, `MinibatchStandardDeviation`, `MinibatchDiscrimination`.
+- `virtual`, batch normalization of each example by itself: `VirtualBatchNormalization` inside a `ReferenceBatch`.
+"""
 
 from gan_keras.inside import inside
 from gan_keras.layers.minibatch import MinibatchDiscrimination, MinibatchStandardDeviation, Packing
 from gan_keras.layers.spectral import SpectralNormalization
+from gan_keras.layers.virtual import ReferenceBatch, VirtualBatchNormalization
 
-__all__ = ["MinibatchDiscrimination", "MinibatchStandardDeviation", "Packing", "SpectralNormalization", "inside"]
+__all__ = [
+    "MinibatchDiscrimination",
+    "MinibatchStandardDeviation",
+    "Packing",
+    "ReferenceBatch",
+    "SpectralNormalization",
+    "VirtualBatchNormalization",
+    "inside",
+]
