@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "classifier": {"networks"},
     "evaluation": {"classifier", "identifiers", "metrics", "plots"},
     "plots": set(),
-    "layers": {"identifiers", "inside", "replicas"},
+    "layers": {"identifiers", "inside", "random", "replicas"},
     "losses": {"identifiers"},
     "regularizers": {"identifiers", "replicas"},
     "schedules": {"identifiers"},
