@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_keras.layers import inside
+from gan_keras.inside import inside
 
 
 def number(strategy=None):
@@ -54,7 +54,7 @@ def check_execution(jit_compile, steps_per_execution):
         )
 
 
-# Inside a step.
+# Inside a step. Layers are also built and looked at under a strategy but outside of its replicas: there is no context there.
 
 
 def part(draw, shape, seed):
@@ -69,7 +69,14 @@ def part(draw, shape, seed):
 
 def mean(tensors):
     """The means of tensors over all replicas."""
-    return tf.distribute.get_replica_context().all_reduce("mean", tensors)
+    replica = tf.distribute.get_replica_context()
+    return tensors if replica is None else replica.all_reduce("mean", tensors)
+
+
+def gathered(tensor):
+    """The rows of a tensor of all replicas, one replica's after the other's."""
+    replica = tf.distribute.get_replica_context()
+    return tensor if replica is None else replica.all_gather(tensor, axis=0)
 
 
 def scaled(optimizer, loss):

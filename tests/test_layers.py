@@ -151,6 +151,17 @@ def test_a_packed_discriminator_trains_with_a_penalty_and_is_saved(tmp_path):
     assert again.discriminator(points[:8]).shape == (2, 1)
 
 
+# Names in saved files.
+
+
+@pytest.mark.parametrize("layer", [SpectralNormalization(layers.Dense(3)), gan_keras.layers.Packing(2)])
+def test_layers_are_saved_under_the_name_of_the_package(layer):
+    config = keras.saving.serialize_keras_object(layer)
+    assert config["registered_name"] == f"gan_keras>{type(layer).__name__}"
+    # Files of earlier versions name another module.
+    assert type(keras.saving.deserialize_keras_object({**config, "module": "gan_keras.layers"})) is type(layer)
+
+
 # Looking inside.
 
 

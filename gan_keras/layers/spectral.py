@@ -1,9 +1,7 @@
-"""Layers that Keras lacks or gets wrong, and a look inside those that hold others."""
+"""Spectral normalization, which bounds how steep a layer is."""
 
 import keras
 from keras import ops
-
-from gan_keras.identifiers import count
 
 _NORMALIZABLE = (
     keras.layers.Dense,
@@ -106,65 +104,3 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def get_config(self):
         return {**super().get_config(), "initial_iterations": self.initial_iterations}
-
-
-@keras.saving.register_keras_serializable(package="gan_keras")
-class Packing(keras.layers.Layer):
-    """Lays neighbouring examples on top of each other, so that a discriminator judges several at once: PacGAN.
-
-    Put it at the head of a discriminator to see, and so to punish, missing variety. (batch, ..., channels) becomes
-    (batch / number, ..., number * channels), and the discriminator puts out batch / number scores; generator, losses and
-    schedules stay as they are. Penalties on slopes take the slope with regard to each example by itself.
-    Lin, Khetan, Fanti, Oh 2018, "PacGAN: The power of two samples in generative adversarial networks", section 2.
-
-    Args:
-        number: Examples in a pack, 1 or more. It must divide every batch.
-
-    Raises:
-        ValueError: number is below 1, or does not divide the batch.
-    """
-
-    def __init__(self, number, **kwargs):
-        super().__init__(**kwargs)
-        self.number = count("number", number)
-
-    def call(self, inputs):
-        batch = inputs.shape[0]
-        if batch is not None and batch % self.number:
-            raise ValueError(
-                f"The batch must be divisible by the {self.number} examples of a pack. Received: a batch of {batch}. Change "
-                "batch_size, which the schedule splits before."
-            )
-        # Neighbours, so that a replica's share of the batch is made of whole packs.
-        packs = ops.reshape(inputs, (-1, self.number, *inputs.shape[1:]))
-        packs = ops.moveaxis(packs, 1, -2)
-        return ops.reshape(packs, (-1, *inputs.shape[1:-1], self.number * inputs.shape[-1]))
-
-    def compute_output_shape(self, input_shape):
-        batch = input_shape[0]
-        return (batch and batch // self.number, *input_shape[1:-1], self.number * input_shape[-1])
-
-    def get_config(self):
-        return {**super().get_config(), "number": self.number}
-
-
-def inside(network, kind=keras.layers.Layer):
-    """All layers of a network, or all objects of another `kind` that they hold, however deep: in models, wrappers, lists, dicts.
-
-    A layer holds others as attributes. `keras.Model.layers` has the outermost alone.
-    """
-    found, seen, waiting = [], set(), [network]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, kind):
-            found.append(value)
-        if isinstance(value, keras.layers.Layer):
-            waiting.extend(vars(value).values())
-        elif isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple, set)):
-            waiting.extend(value)
-    return found

@@ -1,0 +1,120 @@
+"""Augmentation inside the discriminator, through which the generator's gradient flows."""
+
+import keras
+import tensorflow as tf
+
+from gan_keras import random
+from gan_keras.identifiers import unknown
+
+# The changes. `uniform(number)` makes so many draws from U[0, 1) for each image: tensors (batch, 1, 1, 1).
+
+
+def _color(x, uniform, fill_value):
+    brightness, saturation, contrast = uniform(3)
+    x = x + brightness - 0.5
+    x = _scaled(x, 2.0 * saturation, axes=3)
+    return _scaled(x, contrast + 0.5, axes=(1, 2, 3))
+
+
+def _scaled(x, factor, axes):
+    mean = tf.reduce_mean(x, axes, keepdims=True)
+    return mean + (x - mean) * factor
+
+
+def _translation(x, uniform, fill_value):
+    for axis, draw in zip((1, 2), uniform(2)):
+        size = x.shape[axis]
+        most = int(size / 8 + 0.5)
+        source = _positions(x, axis) - _integers(draw, -most, most)
+        inside = (source >= 0) & (source < size)
+        index = tf.reshape(tf.clip_by_value(source, 0, size - 1), (-1, size))
+        x = tf.where(inside, tf.gather(x, index, axis=axis, batch_dims=1), fill_value)
+    return x
+
+
+def _cutout(x, uniform, fill_value):
+    cut = True
+    for axis, draw in zip((1, 2), uniform(2)):
+        size = x.shape[axis]
+        side = int(size / 2 + 0.5)
+        # The middle of an even side lies between two pixels, or at an edge of the image.
+        first = _integers(draw, 0, size - side % 2) - side // 2
+        cut &= (_positions(x, axis) >= first) & (_positions(x, axis) < first + side)
+    return tf.where(cut, fill_value, x)
+
+
+def _integers(draw, low, high):
+    """Integers from low to high, equally likely, of draws from U[0, 1)."""
+    return low + tf.cast(draw * (high - low + 1), tf.int32)
+
+
+def _positions(x, axis):
+    """0, 1, 2, ... along an axis of images, ready to broadcast against them."""
+    return tf.reshape(tf.range(x.shape[axis]), [-1 if k == axis else 1 for k in range(4)])
+
+
+_CHANGES = {"color": _color, "translation": _translation, "cutout": _cutout}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class DiffAugment(keras.layers.Layer):
+    """Random, differentiable changes to the images that a discriminator sees, real and generated: for small data sets.
+
+    Put it at the head of the discriminator. It keeps the discriminator from learning a small data set by heart, and the
+    generator does not learn the changes, since real and generated images both have them. Active in training only; every image
+    of every call is changed by draws of its own. For images (batch, height, width, channels) in [-1, 1], a range that "color"
+    may leave. Gradient penalties are taken with regard to the images before the changes. Computed in float32.
+
+    - "color": brightness, `x + U[-0.5, 0.5]`; saturation, `mean + (x - mean) U[0, 2]` with the mean over channels, which leaves
+      grey images as they are; contrast, `mean + (x - mean) U[0.5, 1.5]` with the mean of the image.
+    - "translation": by a whole number of pixels along each axis, up to one eighth of the side, rounded.
+    - "cutout": a rectangle of half of each side, rounded, anywhere; a part of it may be outside of the image.
+
+    Zhao, Liu, Lin, Zhu, Han 2020, "Differentiable Augmentation for Data-Efficient GAN Training", section 3.2, and the authors'
+    code.
+
+    Args:
+        policy: Names of the changes, in their order. The authors use all three for few data.
+        fill_value: The value of the cutout, and of pixels that a translation moves in from outside. 0, the middle of the
+            range, in the authors' code; -1 is the background of MNIST.
+        seed: Integer that the draws begin with. In training a GAN gives the layer a seed for each of its moves instead.
+
+    Raises:
+        ValueError: An unknown change, or an input that is not a batch of images of a fixed size.
+    """
+
+    def __init__(self, policy=("color", "translation", "cutout"), fill_value=0.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.policy = [policy] if isinstance(policy, str) else list(policy)
+        for name in self.policy:
+            if name not in _CHANGES:
+                raise unknown("change in the policy of DiffAugment", name, _CHANGES)
+        self.fill_value, self.seed = fill_value, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        if len(input_shape) != 4 or None in input_shape[1:]:
+            raise ValueError(
+                "DiffAugment takes images (batch, height, width, channels) of a fixed size. Received: an input of shape "
+                f"{tuple(input_shape)}."
+            )
+
+    def call(self, images, training=False):
+        if not training:
+            return images
+
+        def uniform(number):
+            # Not by keras.random, whose floats come out otherwise under XLA than without.
+            seed = tf.cast(self.seed_generator.next(), tf.int64)
+            return tf.unstack(random.uniform((number, tf.shape(images)[0], 1, 1, 1), seed))
+
+        x = tf.cast(images, tf.float32)
+        for name in self.policy:
+            x = _CHANGES[name](x, uniform, self.fill_value)
+        return tf.cast(x, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "policy": self.policy, "fill_value": self.fill_value, "seed": self.seed}
