@@ -1,6 +1,7 @@
 """Pictures for people: grids of samples, animations, curves."""
 
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -162,17 +163,60 @@ def sheets(images, neighbours, path, confidence=None, classes=None, real_classes
     figure.savefig(path, dpi=100)
 
 
+class Panel(NamedTuple):
+    """Images in rows and columns, with names for people: a part of what `labelled` draws."""
+
+    images: np.ndarray  # uint8 (rows, columns, height, width, 1 or 3)
+    title: str = ""
+    rows: tuple = ()  # a name for each row, to its left
+    columns: tuple = ()  # a name for each column, below it
+
+
+def labelled(panels, path):
+    """Draw `Panel`s one below the other.
+
+    Args:
+        panels: `Panel`s, one or more.
+        path: Where to write the picture.
+    """
+    pictures = [grid(np.concatenate(panel.images), panel.images.shape[1]) for panel in panels]
+    for picture in pictures:
+        picture.thumbnail((_PAGE, _PAGE))
+    line, letter = 26, 7  # pixels: of a line of text, of a letter
+    left = 10 + letter * max(len(name) for panel in panels for name in ("", *panel.rows))
+    titles = max(letter * len(panel.title) for panel in panels)
+    width = left + 10 + max(titles, *(picture.width for picture in pictures))
+    height = sum(picture.height + 2 * line for picture in pictures)
+    figure = _figure(width / 100, height / 100, layout="none")
+    top = 0
+    for panel, picture in zip(panels, pictures):
+        bottom = top + line + picture.height
+        # Placed by the pixel, so that no pixel of an image is blurred.
+        axes = figure.add_axes((left / width, 1 - bottom / height, picture.width / width, picture.height / height))
+        axes.imshow(picture.convert("RGB"), interpolation="none", aspect="auto")
+        axes.set_title(panel.title, loc="left", fontsize=9, pad=5)
+        for axis, names, number, size in (
+            (axes.xaxis, panel.columns, panel.images.shape[1], picture.width),
+            (axes.yaxis, panel.rows, panel.images.shape[0], picture.height),
+        ):
+            axis.set_ticks((np.arange(len(names)) + 0.5) * size / number, names, fontsize=8)
+        axes.tick_params(length=0)
+        axes.set_frame_on(False)
+        top = bottom + line
+    figure.savefig(path, dpi=100)
+
+
 def _show(axes, images, title):
     axes.imshow(np.asarray(grid(images, columns=10)), cmap="gray", vmin=0, vmax=255)
     axes.set_title(title)
     axes.axis("off")
 
 
-def _figure(width, height):
+def _figure(width, height, layout="constrained"):
     # matplotlib is slow to import, and not everyone draws. The object interface leaves the user's backend alone.
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def manifold(gan, columns=20, spread=2.0):

@@ -51,6 +51,32 @@ class Prior(abc.ABC):
         squares = tf.square(latents - mean) * tf.exp(-log_variance) + log_variance + math.log(2 * math.pi)
         return 0.5 * tf.reduce_mean(tf.reduce_sum(squares, axis=-1))
 
+    def between(self, a, b, t):
+        """Latents on the way from `a` (t = 0) to `b` (t = 1): on the straight line, unless the prior has a rule of its own.
+
+            (1 - t) a + t b
+
+        Args:
+            a, b: Arrays (..., size) of one shape.
+            t: Number from 0 to 1.
+
+        Returns:
+            float32 array (..., size).
+
+        Raises:
+            ValueError: Other shapes, t out of range.
+        """
+        a, b = self._ends(a, b, t)
+        return ((1.0 - t) * a + t * b).astype("float32")
+
+    def _ends(self, a, b, t):
+        a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
+        if a.shape != b.shape or a.shape[-1:] != (self.size,):
+            raise ValueError(f"Both must be latents (..., {self.size}) of one shape. Received: shapes {a.shape} and {b.shape}")
+        if not 0.0 <= t <= 1.0:
+            raise ValueError(f"t, the place between two latents, is a number from 0 to 1. Received: t={t!r}")
+        return a, b
+
     @property
     def parts(self):
         """{name: prior}, in the order of the latent."""
@@ -74,6 +100,34 @@ class Normal(Prior):
 
     def draw(self, random, rows):
         return random.normal((rows, self.size))
+
+    def between(self, a, b, t):
+        """Spherical interpolation: along the great circle through the directions of a and b, as `Prior.between`.
+
+            u, v      = a / |a|, b / |b|
+            direction = (sin((1 - t) angle) u + sin(t angle) v) / sin(angle),    cos(angle) = <u, v>
+            between   = ((1 - t) |a| + t |b|) direction
+
+        Normal latents of many dimensions all have a length near sqrt(size). The straight line between two of them passes points
+        of length sqrt(size / 2), which are hardly ever drawn, so that the generator was not trained on them. Of the many great
+        circles between opposite ends one is taken. A zero vector has no direction, and takes that of the other end.
+
+        White 2016, "Sampling Generative Networks", section 2.1, whose formula is that of ends of equal length.
+        """
+        a, b = self._ends(a, b, t)
+        lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b)]
+        u, v = (_divided(x, length) for x, length in zip((a, b), lengths))
+        u, v = np.where(lengths[0] > 0, u, v), np.where(lengths[1] > 0, v, u)
+        cosine = (u * v).sum(axis=-1, keepdims=True)
+        # The same as a rotation of u towards the unit vector w at a right angle to it, which divides by no sine.
+        w = v - cosine * u
+        sine = np.linalg.norm(w, axis=-1, keepdims=True)
+        axis = np.eye(self.size)[np.abs(u).argmin(axis=-1)]
+        w = np.where(sine > 1e-12, w, axis - (axis * u).sum(axis=-1, keepdims=True) * u)
+        w = _divided(w, np.linalg.norm(w, axis=-1, keepdims=True))
+        angle = t * np.arctan2(sine, cosine)
+        length = (1.0 - t) * lengths[0] + t * lengths[1]
+        return (length * (np.cos(angle) * u + np.sin(angle) * w)).astype("float32")
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
@@ -116,6 +170,10 @@ class Categorical(Prior):
         _check_predicted(predicted, self.size)
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(latents, predicted))
 
+    def between(self, a, b, t):
+        """`a`, whatever t: there is nothing between two classes."""
+        return self._ends(a, b, t)[0].astype("float32")
+
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Joint(Prior):
@@ -138,6 +196,11 @@ class Joint(Prior):
     def draw(self, random, rows):
         return join(self.draw_parts(random, rows))
 
+    def between(self, a, b, t):
+        """Each part by its own rule."""
+        ends = (np.split(x, np.cumsum([part.size for part in self.parts.values()])[:-1], axis=-1) for x in self._ends(a, b, t))
+        return np.concatenate([part.between(*pair, t) for part, *pair in zip(self.parts.values(), *ends)], axis=-1)
+
     def get_config(self):
         return {name: keras.saving.serialize_keras_object(part) for name, part in self._parts.items()}
 
@@ -148,6 +211,10 @@ def _check_predicted(predicted, size):
             f"What is predicted of a code must have as many values as the code, {size} (or twice as many with variances, for one "
             f"that is not categorical). Received: shape {tuple(predicted.shape)}"
         )
+
+
+def _divided(vectors, lengths):
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
 def join(latents):

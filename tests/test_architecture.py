@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "data": {"files", "random", "toys"},
     "metrics": set(),
     "classifier": {"networks"},
+    "explore": {"checks", "forward", "generative", "identifiers", "metrics", "priors"},
     "evaluation": {"classifier", "identifiers", "metrics", "plots"},
     "recognition": {"gan", "metrics", "priors", "vae"},
     "plots": set(),

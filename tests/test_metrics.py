@@ -308,6 +308,39 @@ def test_latent_recovery_finds_what_a_linear_generator_can_make():
     assert error == pytest.approx((aside**2).mean(), rel=1e-3)
 
 
+def test_more_starts_find_more_and_weights_count():
+    def valleys(z):  # two of them: at -1, and a deeper one at 2
+        return tf.where(z < 0.5, 0.1 + (z + 1) ** 2, (z - 2) ** 2)
+
+    zero, candidates = np.zeros((1, 1), "float32"), np.float32([[-1.2], [1.0], [3.5]])
+    for starts, latent, error in ((1, -1.0, 0.01), (2, 2.0, 0.0)):
+        latents, errors = metrics.recover_latents(valleys, zero, candidates, starts, learning_rate=0.05)
+        assert latents[0, 0] == pytest.approx(latent, abs=0.2) and errors[0] == pytest.approx(error, abs=2e-3)
+    # Two pixels ask for different latents: the weighted mean is between.
+    goals = np.float32([[1.0, 5.0]])
+
+    def generate(z):
+        return z * tf.ones((1, 2))
+
+    latents, errors = metrics.recover_latents(generate, goals, candidates, weights=np.float32([3, 1]), steps=300)
+    assert latents[0, 0] == pytest.approx(2.0, abs=1e-2)
+    assert errors[0] == pytest.approx((1.5 * 1 + 0.5 * 9) / 2, rel=1e-3)
+    stays, _ = metrics.recover_latents(generate, goals, candidates, free=[False])
+    assert stays[0, 0] in candidates
+
+
+def test_the_nearest_candidate_is_weighted_too():
+    goals, candidates = np.float32([[0, 0], [1, 9]]), np.array([[1.0, 3.0], [2.0, 1.0], [0.0, 9.0]])
+    for weights, nearest, errors in (
+        (None, [1, 2], [2.5, 0.5]),
+        ([3, 1], [0, 2], [(1.5 * 1 + 0.5 * 9) / 2, 0.75]),
+        ([[0, 1], [1, 0]], [1, 0], [1, 0]),
+    ):
+        weights = None if weights is None else np.float32(weights)
+        latents, found = metrics.recover_latents(lambda z: z, goals, candidates, steps=0, weights=weights)
+        assert (latents == candidates[nearest]).all() and found == pytest.approx(errors)
+
+
 # Bad input
 
 
@@ -346,6 +379,7 @@ NAN = np.where(np.arange(30)[:, None] == 7, np.nan, GOOD)
         (lambda: metrics.latent_recovery(lambda z: z, np.zeros((2, 3)), 2), "of shape"),
         (lambda: metrics.latent_recovery(lambda z: z * np.nan, np.zeros((2, 2)), 2), "made NaN"),
         (lambda: metrics.latent_recovery(lambda z: z, np.zeros((2, 2), "uint8"), 2), "finite floats"),
+        (lambda: metrics.recover_latents(lambda z: z, np.zeros((2, 3)), np.zeros((4, 3)), starts=5), "Received: starts=5"),
         (lambda: metrics.kernel_distance(GOOD, GOOD, block=1), "2 or more"),
         (lambda: metrics.classifier_score(np.full((20, 10), 0.1), batch=0), "2 or more"),
         (lambda: metrics.parzen_log_likelihood(abs(GOOD) / 9, abs(GOOD) / 9, np.inf), "above 0 and finite"),

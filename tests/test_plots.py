@@ -135,3 +135,23 @@ def test_sheets_show_samples_neighbours_and_extremes(tmp_path):
 def test_nan_is_not_shown():
     with pytest.raises(ValueError, match="NaN or infinite"):
         plots.to_uint8(np.array([0.0, np.nan]), (0, 1))
+
+
+def test_labelled_images_are_not_blurred_and_their_names_are_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    sheets = [rng.integers(0, 256, (rows, 3, 9, 7, channels), "uint8") for rows, channels in ((2, 1), (1, 3))]
+
+    def drawn(**names):
+        plots.labelled([plots.Panel(sheets[0], **names), plots.Panel(sheets[1])], tmp_path / "a.png")
+        return opened(tmp_path / "a.png")
+
+    plain, top = drawn(), 26
+    for sheet in sheets:
+        expected = np.asarray(plots.grid(sheet.reshape(-1, *sheet.shape[2:]), 3).convert("RGB"))
+        assert (plain[top : top + expected.shape[0], 10 : 10 + expected.shape[1]] == expected).all()
+        top += expected.shape[0] + 2 * 26
+    assert plain.shape[0] == top - 26
+    title, rows, columns = drawn(title="title"), drawn(rows=("one", "two")), drawn(columns=("a", "b", "c"))
+    assert (title[:26] != plain[:26, : title.shape[1]]).any() and (columns != plain).any()
+    left = rows.shape[1] - plain.shape[1]
+    assert left > 0 and (rows[:, left + 10 :] == plain[:, 10:]).all() and (rows[26:, :left] < 128).any()

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+_BLOCK = 256
+
 
 def latent_recovery(generate, images, latent_dim, steps=100, learning_rate=0.1, candidates=1024, seed=0):
     """Mean over images of the smallest squared error that a search over latents finds; lower is better.
@@ -30,35 +32,108 @@ def latent_recovery(generate, images, latent_dim, steps=100, learning_rate=0.1, 
 
     Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1, inference by optimization.
     """
-    images = np.asarray(images)
-    if images.dtype.kind != "f" or not len(images) or not np.isfinite(images).all():
-        raise ValueError(f"images must be finite floats, one or more. Received: {images.dtype} of shape {images.shape}.")
-    images = images.astype("float32")
-    latents = np.random.default_rng(seed).standard_normal((candidates, latent_dim)).astype("float32")
-    made = np.concatenate([np.asarray(generate(tf.constant(latents[k : k + 256]))) for k in range(0, candidates, 256)])
-    if images.shape[1:] != made.shape[1:]:
-        raise ValueError(f"images must be of shape {made.shape[1:]}, as the generator's. Received: {images.shape[1:]}.")
-    if not np.isfinite(made).all():
-        raise ValueError("The generator made NaN or infinite values.")
-    flat, goals = made.reshape(candidates, -1), images.reshape(len(images), -1)
-    nearest = ((flat**2).sum(axis=1) - 2.0 * goals @ flat.T).argmin(axis=1)
-    z = tf.Variable(latents[nearest])
-    best = tf.Variable(tf.fill([len(images)], np.float32(np.inf)))
+    drawn = np.random.default_rng(seed).standard_normal((candidates, latent_dim)).astype("float32")
+    return float(recover_latents(generate, images, drawn, 1, steps, learning_rate)[1].mean())
+
+
+def recover_latents(
+    generate, images, candidates, starts=1, steps=100, learning_rate=0.1, weights=None, free=None, allowed=None
+):
+    """The latents whose images are nearest to given ones, and the squared errors that remain.
+
+        argmin_z mean_p w_ip (G(z)_p - x_ip)^2
+
+    Each search begins at the nearest of the candidates, several times from the next nearest, and goes on with Adam; the best
+    latent that it met is kept. It is a local search: more starts find more.
+
+    Args:
+        generate: Function of a tensor (n, latent_dim) to images (n, ...), differentiable, in the range of `images`.
+        images: Floats (n, ...).
+        candidates: Latents (c, latent_dim), of the prior.
+        starts: Candidates that each search begins at.
+        steps, learning_rate: Of Adam.
+        weights: Weights of the pixels, 0 or more, that broadcast to (n, ...); scaled here to a mean of 1 for each image.
+            `None`: all 1.
+        free: Booleans (latent_dim,): the numbers of a latent that Adam moves; others stay those of the candidate. `None`: all.
+        allowed: Booleans (n, c): the candidates that the search of an image may begin at; `None`: all.
+
+    Returns:
+        latents: float32 (n, latent_dim).
+        errors: float32 (n,), in squared units of the images.
+
+    Raises:
+        ValueError: Images of another shape than the generator's, NaN, an image without weights, fewer candidates than starts.
+
+    Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1.
+    """
+    images, candidates = _checked(images), np.asarray(candidates, "float32")
+    weights = None if weights is None else _scaled(weights, images.shape)
+    distances = np.concatenate(list(_distances(generate, images, candidates, weights)), axis=1)
+    if allowed is not None:
+        distances = np.where(allowed, distances, np.inf)
+    if not 1 <= starts <= np.isfinite(distances).sum(axis=1).min():
+        raise ValueError(f"There must be as many candidates as starts for each image, one or more. Received: starts={starts}.")
+    nearest = distances.argsort(axis=1, kind="stable")[:, :starts]
+    # One row for each start: the starts of an image lie side by side.
+    goals, weights = (x if starts == 1 or x is None else np.repeat(x, starts, axis=0) for x in (images, weights))
+    z = tf.Variable(candidates[nearest.ravel()])
+    best, best_z = tf.Variable(tf.fill([len(goals)], np.float32(np.inf))), tf.Variable(z)
+    moves = None if free is None else tf.constant(free, tf.float32)
     optimizer = keras.optimizers.Adam(learning_rate)
     optimizer.build([z])
 
     def errors():
-        return tf.reduce_mean(tf.math.squared_difference(generate(z), images), axis=list(range(1, images.ndim)))
+        squares = tf.math.squared_difference(generate(z), goals)
+        return tf.reduce_mean(squares if weights is None else weights * squares, axis=list(range(1, goals.ndim)))
+
+    def keep(found):
+        better = found < best
+        return best.assign(tf.where(better, found, best)), best_z.assign(tf.where(better[:, tf.newaxis], z, best_z))
 
     @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             found = errors()
         gradient = tape.gradient(found, z)
-        with tf.control_dependencies([found, gradient]):
-            best.assign(tf.minimum(best, found))
+        gradient = gradient if moves is None else moves * gradient
+        with tf.control_dependencies([gradient, *keep(found)]):
             optimizer.apply([gradient], [z])
 
     for _ in range(steps):
         step()
-    return float(tf.reduce_mean(tf.minimum(best, errors())))
+    keep(errors())
+    found = best.numpy().reshape(-1, starts)
+    chosen = np.arange(len(images)), found.argmin(axis=1)
+    return best_z.numpy().reshape(-1, starts, z.shape[1])[chosen], found[chosen]
+
+
+def _checked(images):
+    images = np.asarray(images)
+    if images.dtype.kind != "f" or not len(images) or not np.isfinite(images).all():
+        raise ValueError(f"images must be finite floats, one or more. Received: {images.dtype} of shape {images.shape}.")
+    return images.astype("float32")
+
+
+def _scaled(weights, shape):
+    weights = np.broadcast_to(np.asarray(weights, "float32"), shape)
+    means = weights.mean(axis=tuple(range(1, len(shape))), keepdims=True)
+    if not (np.isfinite(weights).all() and weights.min() >= 0 and means.min() > 0):
+        raise ValueError("weights must be finite and 0 or more, and some pixel of every image must have one above 0.")
+    return weights / means
+
+
+def _distances(generate, images, candidates, weights):
+    """Blocks (n, 256) of squared errors of all candidates' images, without the term that is the same for all."""
+    goals = images.reshape(len(images), -1)
+    for start in range(0, len(candidates), _BLOCK):
+        made = np.asarray(generate(tf.constant(candidates[start : start + _BLOCK])))
+        if images.shape[1:] != made.shape[1:]:
+            raise ValueError(f"images must be of shape {made.shape[1:]}, as the generator's. Received: {images.shape[1:]}.")
+        if not np.isfinite(made).all():
+            raise ValueError("The generator made NaN or infinite values.")
+        flat = made.reshape(len(made), -1)
+        if weights is None:
+            yield (flat**2).sum(axis=1) - 2.0 * goals @ flat.T
+        else:
+            w = weights.reshape(len(images), -1)
+            yield w @ (flat**2).T - 2.0 * (w * goals) @ flat.T

@@ -1,0 +1,340 @@
+"""A look at what a trained model has learned: what lies between its latents, what its codes mean, how it sees an image.
+
+Arrays in, arrays out. Images that come in are bytes, or floats in the model's `value_range`; those that come out are such
+floats, and `plots.to_uint8(images, model.value_range)` makes bytes of them.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_keras import checks, identifiers, metrics
+from gan_keras.forward import float32
+from gan_keras.generative import BLOCK
+from gan_keras.priors import Categorical, Uniform
+
+
+def generate(model, latents, labels=None):
+    """The images of latents.
+
+    Args:
+        model: `GenerativeModel`.
+        latents: Floats (n, latent_dim).
+        labels: Of a conditional model: an integer for all, n integers, or `None` for 0, 1, 2, ... in turn.
+
+    Returns:
+        float32 array (n, height, width, channels) in the model's `value_range`.
+
+    Raises:
+        ValueError: Latents of another size; labels of the wrong number or range, or for a model that takes none.
+    """
+    latents = np.asarray(latents, "float32")
+    if latents.ndim != 2 or latents.shape[1] != model.latent_dim or not len(latents):
+        raise ValueError(f"latents must be of shape (n, {model.latent_dim}), n at least 1. Received: shape {latents.shape}.")
+    labels = checks.sample_labels(len(latents), labels, model.num_classes if model.conditional else None)
+    return _in_batches(model, latents, labels)
+
+
+def interpolate(model, first, last, steps=11, labels=None):
+    """Images on the way from some latents to others: smooth where the model has learned more than its training images.
+
+    What "on the way" means is the prior's: `Prior.between`. Of normal latents it is a great circle.
+
+    Args:
+        model: `GenerativeModel`.
+        first, last: Floats (rows, latent_dim): such as `model.latents(seed)` has, or `invert` finds.
+        steps: Images in a row, the ends included; 2 or more.
+        labels: As in `generate`, one for each row.
+
+    Returns:
+        float32 array (rows, steps, height, width, channels).
+
+    Raises:
+        ValueError: Latents of other shapes, fewer steps; labels as in `generate`.
+
+    White 2016, "Sampling Generative Networks", section 2.1.
+    """
+    identifiers.count("steps", steps, 2)
+    if np.ndim(first) != 2:
+        raise ValueError(f"first and last must be of shape (rows, {model.latent_dim}). Received: shape {np.shape(first)}.")
+    ways = np.stack([model.prior.between(first, last, t) for t in np.linspace(0.0, 1.0, steps)], axis=1)
+    labels = checks.sample_labels(len(ways), labels, model.num_classes if model.conditional else None)
+    return _sheet(model, ways, None if labels is None else np.repeat(labels, steps))
+
+
+def code_sheet(model, name, dimension=0, noise=10, values=10, seed=0, labels=None):
+    """What one part of the latents changes: its values against different noise in all other parts.
+
+    A code has a meaning where the same value makes the same change whatever the noise. Chen et al. 2016, "InfoGAN", figure 2.
+
+    Args:
+        model: `GenerativeModel`.
+        name: The part, as in the model's prior; "z" where the prior has one part.
+        dimension: Which number of a continuous part is changed.
+        noise: How many different latents.
+        values: How many values of a continuous part: from -2 to 2 as in the paper, where the part is drawn from [-1, 1] or the
+            standard normal; of any `Uniform` twice its range.
+        seed: Of the noise.
+        labels: Of a conditional model: as in `generate`, one for each noise.
+
+    Returns:
+        images: float32 array: of a `Categorical` (classes, noise, ...), so that a row is a class; of a continuous part (noise,
+            values, ...), so that a column is a value.
+        values: The classes, or the values.
+
+    Raises:
+        ValueError: No such part or dimension.
+    """
+    parts = model.prior.parts
+    if name not in parts:
+        raise identifiers.unknown("part of the latents", name, parts)
+    part, first = parts[name], sum(parts[other].size for other in list(parts)[: list(parts).index(name)])
+    if not 0 <= dimension < part.size:
+        raise ValueError(f"dimension must be from 0 to {part.size - 1}. Received: dimension={dimension}")
+    identifiers.count("noise", noise)
+    identifiers.count("values", values)
+    latents = _drawn(model, noise, seed)
+    labels = checks.sample_labels(noise, labels, model.num_classes if model.conditional else None)
+    one_hot = isinstance(part, Categorical)
+    values = np.arange(part.size) if one_hot else _spread(part, values)
+    given = np.eye(part.size) if one_hot else values[:, np.newaxis]
+    place = slice(first, first + part.size) if one_hot else slice(first + dimension, first + dimension + 1)
+    table = np.repeat(latents[np.newaxis], len(values), axis=0)  # (values, noise, latent_dim)
+    table[..., place] = given[:, np.newaxis]
+    images = _sheet(model, table, None if labels is None else np.tile(labels, len(values)))
+    return (images if one_hot else images.swapaxes(0, 1)), values
+
+
+class Found(NamedTuple):
+    """What `invert` has found of n images."""
+
+    latents: np.ndarray  # float32 (n, latent_dim)
+    labels: np.ndarray | None  # int32 (n,), of a conditional model
+    images: np.ndarray  # float32 (n, height, width, channels): what the model makes of them
+    errors: np.ndarray  # float32 (n,): weighted mean squares of the differences, of pixels from 0 to 1
+
+
+def invert(model, images, labels=None, weights=None, starts=4, steps=200, learning_rate=0.1, candidates=1024, seed=0):
+    """The latents whose images are nearest to given ones: what the model can say of an image, without an encoder.
+
+        argmin_z mean_p w_p (G(z)_p - x_p)^2,    by Adam from the nearest of random latents, several times
+
+    Numbers of a continuous part are free to leave the region that they are drawn from; a `Categorical` part and a label are
+    those of the start. Use it on held-out images: what they lose is what the model has not learned.
+
+    Args:
+        model: `GenerativeModel` with a known `value_range`.
+        images: uint8, or floats in `value_range`, (n, height, width, channels).
+        labels: Of a conditional model: an integer for all, n integers, or `None` where they are not known: all are tried.
+        weights: Of the pixels, as in `metrics.recover_latents`.
+        starts, steps, learning_rate: Searches for each image, and Adam's steps and rate.
+        candidates: Latents of the prior among which the searches begin at the nearest; no fewer than starts are drawn.
+        seed: Of the candidates.
+
+    Returns:
+        `Found`.
+
+    Raises:
+        ValueError: Images of another shape, type or range; labels; no `value_range`.
+
+    Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1; Creswell and Bharath 2018, "Inverting the
+    Generator of a Generative Adversarial Network".
+    """
+    goals, low, high = _floats(model, images)
+    goals = (goals - low) / (high - low)
+    classes = model.num_classes if model.conditional else None
+    labels = None if labels is None else checks.sample_labels(len(goals), labels, classes)
+    number = max(candidates, starts * (classes or 1))
+    drawn, allowed = _drawn(model, number, seed), None
+    free = [np.full(part.size, not isinstance(part, Categorical)) for part in model.prior.parts.values()]
+    if classes:  # a label is one more number, which does not move
+        every = np.arange(number) % classes
+        drawn, free = np.concatenate([drawn, every[:, np.newaxis]], axis=1, dtype="float32"), [*free, [False]]
+        allowed = None if labels is None else labels[:, np.newaxis] == every
+
+    def made(z):
+        inputs = [z[:, :-1], tf.cast(z[:, -1], tf.int32)] if classes else z
+        return (float32(model(inputs, training=False)) - low) / (high - low)
+
+    found, errors = metrics.recover_latents(
+        made, goals, drawn, starts, steps, learning_rate, weights, np.concatenate(free), allowed
+    )
+    latents, labels = (found[:, :-1], found[:, -1].astype("int32")) if classes else (found, None)
+    return Found(latents, labels, generate(model, latents, labels), errors)
+
+
+def inpaint(model, images, visible, labels=None, **search):
+    """Images of which a part is hidden, completed: the visible pixels as they are, the hidden ones the model's.
+
+        z* = argmin_z mean over visible p of (G(z)_p - x_p)^2
+        completed = x where visible, G(z*) elsewhere
+
+    Args:
+        model, images, labels: As in `invert`. Hidden pixels of `images` are not looked at.
+        visible: Booleans (height, width) or (n, height, width), `True` where a pixel is known.
+        search: Further arguments of `invert`.
+
+    Returns:
+        float32 array (n, height, width, channels) in `value_range`.
+
+    Raises:
+        ValueError: As in `invert`; `visible` of another shape or type, nothing visible.
+
+    Yeh et al. 2017, "Semantic Image Inpainting with Deep Generative Models", section 3; what differs is in docs/deviations.md.
+    """
+    images, visible = _shaped(model, images), np.asarray(visible)
+    shapes = images.shape[1:3], images.shape[:3]
+    if visible.dtype != bool or visible.shape not in shapes:
+        raise ValueError(
+            f"visible must be booleans of shape {' or '.join(map(str, shapes))}, True where a pixel is known. Received: "
+            f"{visible.dtype} of shape {visible.shape}."
+        )
+    visible = np.broadcast_to(visible[..., np.newaxis], images.shape)
+    blank = 0 if images.dtype == np.uint8 else model.value_range[0]
+    known, *_ = _floats(model, np.where(visible, images, images.dtype.type(blank)))
+    found = invert(model, known, labels, weights=visible, **search)
+    return np.where(visible, known, found.images)
+
+
+def features(model, images, label=0):
+    """What the model sees in images: features for `neighbours`, or for a classifier on top.
+
+    Of a GAN: the discriminator's output "features" where it has that head, else the input of its last layer. Of a VAE: the
+    means of its encoder.
+
+    Args:
+        model: `GAN`, `VAE`, or another model with a `discriminator` or an `encoder`.
+        images: uint8, or floats in `value_range`, (n, height, width, channels).
+        label: What a discriminator that takes labels is told of all images alike: true labels would be in its features, which
+            are to hold what it sees.
+
+    Returns:
+        float32 array (n, d).
+
+    Raises:
+        ValueError: A model without such a network; a discriminator of several images at once, or one whose last layer is inside
+            another model.
+
+    Radford, Metz, Chintala 2016, "Unsupervised Representation Learning with DCGANs", section 5.1, take those of all layers.
+    """
+    images, *_ = _floats(model, images)
+    if hasattr(model, "discriminator"):
+        network = _until_features(model.discriminator)
+    elif hasattr(model, "encoder"):
+        network = model.encoder
+    else:
+        raise ValueError(f"Features are a discriminator's or an encoder's. Received: {type(model).__name__}, with neither.")
+    told = checks.sample_labels(len(images), label, model.num_classes) if len(network.inputs) > 1 else None
+    made = _in_batches(network, images, told)
+    if len(made) != len(images):
+        raise ValueError(
+            f"The discriminator judges {len(images) // len(made)} images at once (layers.Packing), and has no features of one."
+        )
+    made = made.reshape(len(images), -1)
+    return made if hasattr(model, "discriminator") else made[:, : model.latent_dim]
+
+
+def neighbours(queries, references, k=10):
+    """The k nearest references of each query, the nearest first, by the cosine of the angle between their features.
+
+        cosine(x, y) = <x, y> / (|x| |y|)
+
+    The lengths of a discriminator's features vary with contrast and ink rather than with what is drawn, and do not count.
+
+    Args:
+        queries, references: Arrays (n, ...), (m, ...) of features or images.
+        k: How many, at most m.
+
+    Returns:
+        indices: Integers (n, k) into `references`.
+        cosines: Floats (n, k), falling along each row.
+
+    Raises:
+        ValueError: Other shapes, NaN, k out of range.
+    """
+    queries, references = (np.asarray(x, "float32").reshape(len(x), -1) for x in (queries, references))
+    if queries.shape[1] != references.shape[1] or not (np.isfinite(queries).all() and np.isfinite(references).all()):
+        raise ValueError(
+            f"Both must be finite arrays of one width. Received: {queries.shape[1]} and {references.shape[1]} numbers in a row."
+        )
+    if not 1 <= k <= len(references):
+        raise ValueError(f"k must be from 1 to {len(references)}, the number of references. Received: k={k}")
+    queries, references = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (queries, references))
+    cosines = queries @ references.T
+    indices = (-cosines).argsort(axis=1, kind="stable")[:, :k]
+    return indices, np.take_along_axis(cosines, indices, axis=1)
+
+
+def _until_features(discriminator):
+    """The discriminator up to its features, as a `keras.Model`."""
+    output = discriminator.output
+    if isinstance(output, dict) and "features" in output:
+        return keras.Model(discriminator.input, output["features"])
+    tensor = output["score"] if isinstance(output, dict) else output
+    while len(tensor.shape) < 2 or tensor.shape[-1] == 1:  # the score itself, and what it is a sum of
+        layer = next((layer for layer in discriminator.layers if _makes(layer, tensor)), None)
+        if layer is None:
+            raise ValueError(
+                "The last layer of the discriminator is inside another model. Make its input an output of the discriminator: "
+                'keras.Model(images, {"score": ..., "features": ...}).'
+            )
+        tensor = keras.tree.flatten(layer.input)[0]
+    return keras.Model(discriminator.input, tensor)
+
+
+def _makes(layer, tensor):
+    try:
+        return layer.output is tensor and layer.input is not tensor
+    except (AttributeError, ValueError):  # a layer that is called several times has several
+        return False
+
+
+def _spread(part, number):
+    """Values from end to end of twice the range that a continuous part is drawn from."""
+    low, high = (part.low, part.high) if isinstance(part, Uniform) else (-1.0, 1.0)
+    return np.linspace(1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low, number)
+
+
+def _drawn(model, number, seed):
+    """Latents of the prior: the first `number` of those of `sample`."""
+    checks.check_sampling(number, seed)
+    blocks = [model.latents(seed, block).numpy() for block in range(-(-number // BLOCK))]
+    return np.concatenate(blocks)[:number]
+
+
+def _sheet(model, latents, labels):
+    """Images (rows, columns, ...) of latents (rows, columns, latent_dim) and labels (rows * columns,)."""
+    images = generate(model, latents.reshape(-1, latents.shape[-1]), labels)
+    return images.reshape(*latents.shape[:2], *images.shape[1:])
+
+
+def _in_batches(network, *inputs):
+    """What a network makes of arrays, one or several side by side, as a float32 array."""
+    inputs = [x for x in inputs if x is not None]
+    parts = [[x[k : k + BLOCK] for x in inputs] for k in range(0, len(inputs[0]), BLOCK)]
+    return np.concatenate([float32(network(part if part[1:] else part[0], training=False)).numpy() for part in parts])
+
+
+def _shaped(model, images):
+    images, shape = np.asarray(images), tuple(model.generator.outputs[0].shape[1:])
+    if images.shape[1:] != shape or not len(images):
+        raise ValueError(f"The model makes images of shape (n, {', '.join(map(str, shape))}). Received: shape {images.shape}.")
+    if model.value_range is None:
+        raise ValueError("The model does not know the range of its images. Give it one, such as GAN(value_range=(-1, 1), ...).")
+    return images
+
+
+def _floats(model, images):
+    """(images as float32 in the model's `value_range`, low, high)."""
+    images = _shaped(model, images)
+    low, high = model.value_range
+    if images.dtype == np.uint8:
+        return (low + (high - low) / 255.0 * images).astype("float32"), low, high
+    if images.dtype.kind != "f" or not (images.min() >= low - 1e-3 and images.max() <= high + 1e-3):
+        raise ValueError(
+            f"Images must be uint8, or floats from {low:g} to {high:g}. Received: {images.dtype}, from {images.min():g} to "
+            f"{images.max():g}."
+        )
+    return images.astype("float32"), low, high
