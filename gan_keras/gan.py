@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from gan_keras import checks, inputs, losses, regularizers, replicas, schedules
 from gan_keras.forward import Batch, ForwardPass, float32
-from gan_keras.generative import GenerativeModel, frozen_copy, seed_layers, seed_states, seeded
-from gan_keras.random import EVALUATION, TRAINING, Random
+from gan_keras.generative import GenerativeModel, frozen_copy
+from gan_keras.random import EVALUATION, TRAINING, Random, seed_layers, seed_states, seeded
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from gan_keras import checks, inputs, priors, replicas
 from gan_keras.forward import float32
-from gan_keras.layers import inside
-from gan_keras.random import SAMPLING, Random
+from gan_keras.random import SAMPLING, Random, seed_states, seeded
 
 # Samples are drawn in blocks and computed in groups of these sizes, so that sample i of a seed is the same bytes however many
 # are asked for.
@@ -152,7 +151,9 @@ class GenerativeModel(keras.Model):
 
         made = tf.TensorSpec((_GROUP, *self.generator.outputs[0].shape[1:]), self.generator.outputs[0].dtype)
         images = tf.map_fn(group_of_samples, (inputs, seeds), fn_output_signature=made)
-        return float32(tf.reshape(images, (-1, *made.shape[1:]))[:n])
+        low, high = self.value_range or (-np.inf, np.inf)
+        # A generator need not end in a tanh.
+        return tf.clip_by_value(float32(tf.reshape(images, (-1, *made.shape[1:]))[:n]), low, high)
 
     def latents(self, seed=0, block=0):
         """The latents of samples 256 block to 256 block + 255 of a seed: tensor (256, latent_dim)."""
@@ -380,21 +381,3 @@ def frozen_copy(network, name):
     copy.set_weights(network.get_weights())
     copy.trainable = False
     return copy
-
-
-def seed_states(*networks):
-    """The states of the seed generators of Dropout and its like, in the order of the networks' variables."""
-    states = {id(g.state) for network in networks for g in inside(network, keras.random.SeedGenerator)}
-    return [v for network in networks for v in network.variables if id(v) in states]
-
-
-def seed_layers(random, *networks):
-    """Give Dropout and its like their seeds for this move; Keras would count them on in state that it does not save."""
-    states = seed_states(*networks)
-    for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
-        state.assign(seed)
-
-
-def seeded(states, seeds):
-    """A scope in which seed generators begin with these seeds, and which leaves them as they are."""
-    return keras.StatelessScope(state_mapping=list(zip(states, tf.unstack(seeds), strict=True)))

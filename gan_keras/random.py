@@ -3,9 +3,11 @@
 A run that resumes at step t, on the same or another number of replicas, draws what an uninterrupted run draws there.
 """
 
+import keras
 import tensorflow as tf
 
 from gan_keras import replicas
+from gan_keras.inside import inside
 
 # What a draw is for. Streams never share a seed, so evaluation and sampling do not disturb training.
 TRAINING, EVALUATION, SAMPLING, SHUFFLING = 0, 1, 2, 3
@@ -77,3 +79,24 @@ class Random:
         if self._draws > _MAX_DRAWS:
             raise ValueError(f"A step makes at most {_MAX_DRAWS} random draws; use fewer updates per step.")
         return replicas.part(draw, shape, seed) if self._shared else draw(shape, seed)
+
+
+# The seeds of layers.
+
+
+def seed_states(*networks):
+    """The states of the seed generators of Dropout and its like, in the order of the networks' variables."""
+    states = {id(g.state) for network in networks for g in inside(network, keras.random.SeedGenerator)}
+    return [v for network in networks for v in network.variables if id(v) in states]
+
+
+def seed_layers(random, *networks):
+    """Give Dropout and its like their seeds for this move; Keras would count them on in state that it does not save."""
+    states = seed_states(*networks)
+    for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
+        state.assign(seed)
+
+
+def seeded(states, seeds):
+    """A scope in which seed generators begin with these seeds, and which leaves them as they are."""
+    return keras.StatelessScope(state_mapping=list(zip(states, tf.unstack(seeds), strict=True)))

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from gan_keras import checks, inputs, replicas
 from gan_keras.forward import float32
-from gan_keras.generative import GenerativeModel, seed_layers, seed_states, seeded
-from gan_keras.random import EVALUATION, TRAINING, Random
+from gan_keras.generative import GenerativeModel
+from gan_keras.random import EVALUATION, TRAINING, Random, seed_layers, seed_states, seeded
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")

@@ -24,15 +24,18 @@ NAMES = [
     "r1",
     "cgan",
     "parzen",
+    "r3gan",
     "infogan",
     "acgan",
     "semi_supervised",
+    "few",
     "vae",
     "ring",
     "grid",
     "swiss_roll",
     "gaussians",
     "stacked_mnist",
+    "stacked_mnist_full",
 ]
 
 

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from gan_keras.layers import Packing, SpectralNormalization
+from gan_keras.layers import DiffAugment, Packing, SpectralNormalization
 from gan_keras.networks.base import (
     MNIST,
     STACKED,
@@ -116,13 +116,19 @@ def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST):
     return keras.Model(inputs, upsampled(x, shape, width=32, kernel=4), name="generator")
 
 
-def default_discriminator(num_classes=None, shape=MNIST):
+def default_discriminator(num_classes=None, shape=MNIST, augmentation=()):
     """Convolutions 14x14x32, 7x7x64, 4x4x128 (4x4, stride 2, LeakyReLU .2) > Dense 1, without BatchNorm.
 
     WGAN-GP's critic at half its width and with smaller kernels, for two CPU cores.
+
+    Args:
+        num_classes: Number of labels, or `None`.
+        shape: (height, width, channels) of the images, sides of 8 pixels or more.
+        augmentation: Changes that `layers.DiffAugment` makes to the images in training, such as ("color", "translation").
     """
-    inputs, images, label = discriminator_inputs(num_classes, shape)
-    x = downsampled(images, shape, width=32, kernel=4)
+    inputs, x, label = discriminator_inputs(num_classes, shape)
+    x = DiffAugment(augmentation)(x) if augmentation else x
+    x = downsampled(x, shape, width=32, kernel=4)
     return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
 
 

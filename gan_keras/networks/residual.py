@@ -53,7 +53,7 @@ def r3gan_discriminator(num_classes=None, width=16, blocks=1, shape=MNIST):
         for _ in range(blocks):
             x = _residual(x)
         if k < number:
-            x = _convolution(2 * x.shape[-1], 1)(layers.AveragePooling2D(padding="same")(x))
+            x = _convolution(2 * x.shape[-1], 1)(layers.AveragePooling2D(2, padding="same")(x))
     return keras.Model(inputs, score_of(layers.Flatten()(x), label, num_classes), name="discriminator")
 
 

@@ -3,6 +3,8 @@
 import functools
 from dataclasses import replace
 
+from keras.optimizers.schedules import CosineDecay
+
 from gan_keras import losses, networks, regularizers
 from gan_keras.recipe import Recipe, adam
 
@@ -46,4 +48,41 @@ def parzen():
         latent_dim=10,  # chosen here
         regularizers=(regularizers.R1(1.0),),  # Mescheder et al. 2018, equation 9; weight for small images chosen here
         steps=12_000,  # chosen here; a quarter to half an hour on one core
+    )
+
+
+def few():
+    """Digits from 1,000 images, or as few as 100: the default recipe with differentiable augmentation.
+
+    Zhao et al. 2020, DiffAugment. Choose how many with --split "train[:100]".
+    """
+    return replace(
+        default(),
+        split="train[:1000]",  # chosen here
+        # Zhao et al. 2020, section 3.2: all three for few data
+        discriminator=functools.partial(networks.default_discriminator, augmentation=("color", "translation", "cutout")),
+    )
+
+
+def r3gan():
+    """The relativistic pairing loss with two zero-centred penalties, on residual networks without normalization.
+
+    Huang, Gokaslan, Kuleshov, Tompkin 2024, R3GAN.
+    """
+    return Recipe(
+        generator=networks.r3gan_generator,  # Huang et al. 2024, section 3; a network of our size
+        discriminator=networks.r3gan_discriminator,  # Huang et al. 2024, section 3; a network of our size
+        value_range=(-1.0, 1.0),  # of the data; no tanh at the end, as in Huang et al. 2024
+        latent_dim=64,  # Huang et al. 2024, authors' configurations
+        d_optimizer=adam(5e-4, 0.0, 0.99),  # betas of Huang et al. 2024; rate chosen here, 2e-4 there
+        g_optimizer=adam(5e-4, 0.0, 0.99),  # as d_optimizer
+        loss=losses.Relativistic(),  # Huang et al. 2024, equation 4
+        # Huang et al. 2024: both, with a weight that falls along a cosine from 1 to a tenth; part of the batch chosen here
+        regularizers=(
+            regularizers.R1(CosineDecay(1.0, 2000, alpha=0.1), one_in=4),
+            regularizers.R2(CosineDecay(1.0, 2000, alpha=0.1), one_in=4),
+        ),
+        ema=0.999,  # Karras et al. 2018
+        batch_size=32,  # as default
+        steps=6000,  # chosen here
     )
