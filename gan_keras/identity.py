@@ -35,6 +35,8 @@ def text(description):
         return ", ".join(map(text, description)) or "none"
     if not isinstance(description, dict):
         return "none" if description is None else str(description)
+    if "call" not in description:
+        return "{" + ", ".join(f"{key}: {text(value)}" for key, value in description.items()) + "}"
     given = {key: value for key, value in description.items() if key != "call" and value is not None}
     return f"{description['call']}({', '.join(f'{key}={text(value)}' for key, value in given.items())})"
 

@@ -94,6 +94,19 @@ class ModelRecipe(abc.ABC):
         self.compile(model, jit_compile=jit_compile, steps_per_execution=steps_per_execution)
         return model
 
+    def stream(self, model, images, labels=None, seed=0, start=0, shard=(0, 1)):
+        """The batches that a model of this recipe is trained on, as `data.batches` streams them.
+
+        Args:
+            model: As `build` returns it.
+            images, labels: As `data.load` returns them; labels are left out where the model has none.
+            seed, start, shard: As in `data.batches`; the seed also chooses the images that have a label, if few have.
+        """
+        labels = None if model.num_classes is None else labels
+        if self.labelled is not None:
+            images, labels = data.with_few_labels(images, labels, self.labelled, seed=seed)
+        return data.batches(images, labels, self.batch_per_step, model.value_range, seed, start, shard)
+
     def values(self):
         """{attribute: description} of each attribute that decides the result, as JSON; see `gan_keras.identity`."""
         return {name: identity.describe(getattr(self, name)) for name in self._deciding()}

@@ -183,7 +183,7 @@ class Run:
                 "The range of the generator's images is not known. End it in tanh or sigmoid, or give the recipe one: "
                 "Recipe(value_range=(-1, 1))."
             )
-        gan.check_data(data.batches(*self._inputs(gan)))
+        gan.check_data(self._stream(gan))
         if gan.num_classes is not None:
             gan.check_labels(labels)
         if ":" in self.settings["recipe"]:
@@ -260,7 +260,7 @@ class Run:
         start = int(gan.step.numpy())
         history = callbacks.HistoryFile(self.history, log_every)
         gan.fit(
-            replicas.share(lambda shard: data.batches(*self._inputs(gan, start), shard), gan.distribute_strategy),
+            replicas.share(lambda shard: self._stream(gan, start, shard), gan.distribute_strategy),
             verbose=verbose,
             steps_per_epoch=self.settings["steps"] and self.settings["steps"] - start,
             callbacks=[
@@ -275,12 +275,8 @@ class Run:
             ],
         )
 
-    def _inputs(self, gan, start=0):
-        images, labels = self.training_data
-        labels = None if gan.num_classes is None else labels
-        if self.recipe.labelled is not None:
-            images, labels = data.with_few_labels(images, labels, self.recipe.labelled, seed=self.settings["seed"])
-        return images, labels, self.recipe.batch_per_step, gan.value_range, self.settings["seed"], start
+    def _stream(self, gan, start=0, shard=(0, 1)):
+        return self.recipe.stream(gan, *self.training_data, self.settings["seed"], start, shard)
 
     def _checkpoint(self, every=500):
         return callbacks.Checkpoint(self.checkpoints, every)

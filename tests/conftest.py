@@ -36,8 +36,8 @@ def few_digits(tmp_path_factory):
     """600 real digits: enough to train on for a moment."""
     path = tmp_path_factory.mktemp("data") / "few.npz"
     images, labels = data.load(split="train[:600]")
-    test = data.load(split="test[:300]")[0]
-    np.savez_compressed(path, x_train=images, y_train=labels, x_test=test)
+    test, test_labels = data.load(split="test[:300]")
+    np.savez_compressed(path, x_train=images, y_train=labels, x_test=test, y_test=test_labels)
     return path
 
 

@@ -13,13 +13,11 @@ from gan_keras import callbacks, data, recipes
 
 def train(name, seed, steps):
     recipe = recipes.get(name)
-    small = 32 if recipe.schedule.batches_per_step == 1 else 10
+    small = 32 if recipe.batch_per_step == recipe.batch_size else 10
     recipe = dataclasses.replace(recipe, batch_size=min(recipe.batch_size, small))
     gan = recipe.build(seed=seed)
     images, labels = data.load(recipe.data)
-    stream = data.batches(
-        images, labels if gan.conditional else None, recipe.batch_per_step, gan.value_range, seed=seed
-    )
+    stream = recipe.stream(gan, images, labels, seed)
     before = in_unit_range(gan)
     logs = gan.fit(stream, steps_per_epoch=steps // 5, epochs=5, verbose=0).history
     assert all(np.isfinite(values).all() for values in logs.values())

@@ -4,11 +4,13 @@ import json
 import shutil
 
 import evaluate
+import export
 import keras
 import numpy as np
 import pytest
 import sample
 import train_mnist
+from helpers import train_run
 from PIL import Image
 
 from gan_keras import data
@@ -143,3 +145,27 @@ def test_points_of_no_known_toy_have_no_figures(ring_run, tmp_path, capsys):
     (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "points.npz")}))
     assert evaluate.main([str(tmp_path / "run"), "--num", "100"]) == 2
     assert "Points are measured against the toy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "recipe, names",
+    [
+        ("semi_supervised", {"test_errors"}),
+        ("vae", {"reconstruction", "bound"}),
+        pytest.param("acgan", {"test_errors"}, marks=pytest.mark.slow),
+        pytest.param("infogan", {"code_errors"}, marks=pytest.mark.slow),
+    ],
+)
+def test_what_a_run_recognises_is_in_its_report(recipe, names, few_digits, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train_run(run, few_digits, "--recipe", recipe, "--steps", 2) == 0
+    # A run that goes on and is exported, as any other.
+    assert train_run(run, few_digits, "--resume", "--steps", 3) == 0
+    assert export.main([str(run), "--out", str(tmp_path / "exported")]) == 0
+    assert evaluate.main([str(run), "--num", "100", "--metrics", "frechet"]) == 0
+    printed = capsys.readouterr().out
+    report = json.loads((run / "report.json").read_text(), parse_constant=pytest.fail)
+    assert set(report["metrics"]) == {"frechet_distance"} | names
+    for name in names:
+        assert np.isfinite(report["metrics"][name]["value"]) and report["metrics"][name]["real"] is None
+        assert evaluate.metric_of(name).title in printed

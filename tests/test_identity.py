@@ -146,3 +146,4 @@ def test_descriptions_are_read_by_people():
     assert identity.text(identity.describe((regularizers.R1(2.0, one_in=4),))) == "R1(weight=2.0, one_in=4)"
     assert identity.text(identity.describe(())) == "none" and identity.text("Adam(0.1)") == "Adam(0.1)"
     assert "learning_rate=CosineDecay(" in identity.text(recipes.get("ring").values()["d_optimizer"])
+    assert identity.text(identity.describe(functools.partial(today, width={"a": 1}))) == "today(width={a: 1})"

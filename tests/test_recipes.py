@@ -44,8 +44,7 @@ def batch_for(recipe, gan, start=0):
         images, labels = toys.stack_digits(*data.load(split="train[:2000]"), 200)
     else:
         images, labels = data.load(recipe.data, split="train[:2000]")
-    labels = labels if recipe.num_classes else None
-    return data.batches(images, labels, recipe.batch_per_step, gan.value_range, start=start)
+    return recipe.stream(gan, images, labels, start=start)
 
 
 def test_all_are_there():

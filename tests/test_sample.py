@@ -10,8 +10,10 @@ import keras
 import numpy as np
 import pytest
 import sample
-from helpers import environment
+from helpers import environment, train_run
 from PIL import Image
+
+from gan_keras import plots
 
 
 def test_samples_as_arrays(mlp_run, tmp_path):
@@ -100,3 +102,23 @@ def test_sample_refuses_what_is_no_run(mlp_run, cgan_run, tmp_path, capsys):
     pathlib.Path(out).write_text("mine")
     assert sample.main([str(mlp_run), "--num", "3", "--out", out]) == 2
     assert "--overwrite" in capsys.readouterr().err and pathlib.Path(out).read_text() == "mine"
+
+
+def test_samples_of_a_code(few_digits, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train_run(run, few_digits, "--recipe", "infogan", "--steps", 2) == 0
+    for out, more in ((tmp_path / "one.npz", []), (tmp_path / "shards", ["--shards", "npz"])):
+        assert sample.main([str(run), "--num", "5", "--code", "3", "--out", str(out), *more]) == 0
+    gan = keras.models.load_model(run / "model.keras")
+    expected = plots.to_uint8(gan.sample(5, code=3), gan.value_range)
+    with np.load(tmp_path / "one.npz") as one, np.load(next((tmp_path / "shards").iterdir())) as shard:
+        assert (one["images"] == expected).all() and (shard["images"] == expected).all()
+    capsys.readouterr()
+    assert sample.main([str(run), "--num", "5", "--code", "10", "--out", str(tmp_path / "ten.npz")]) == 2
+    assert "from 0 to 9. Received: 10" in capsys.readouterr().err
+
+
+def test_a_code_of_a_run_without_one_is_refused(mlp_run, tmp_path, capsys):
+    assert sample.main([str(mlp_run), "--num", "5", "--code", "3", "--out", str(tmp_path / "out.npz")]) == 2
+    assert "Unknown part of the latents: 'code'. Known: z." in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

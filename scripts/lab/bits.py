@@ -25,15 +25,13 @@ STEPS, EXAMPLES = 20, 6000
 
 
 def digest(recipe):
-    """SHA-256 of the weights of a GAN, its average and its optimizers after a few steps of a recipe."""
+    """SHA-256 of the weights of a model, its average and its optimizers after a few steps of a recipe."""
     gan = recipe.build(seed=0, jit_compile=False)
     images, labels = data.load(recipe.data, f"train[:{EXAMPLES}]")
-    labels = labels if gan.conditional else None
-    stream = data.batches(images, labels, recipe.batch_per_step, gan.value_range, seed=0)
-    gan.fit(stream, steps_per_epoch=STEPS, verbose=0)
-    networks = [gan.generator, gan.discriminator, *([gan.ema_generator] if gan.ema else [])]
-    variables = [w for network in networks for w in network.weights]
-    variables += [gan.step, *gan.d_optimizer.variables, *gan.g_optimizer.variables]
+    gan.fit(recipe.stream(gan, images, labels), steps_per_epoch=STEPS, verbose=0)
+    networks = [getattr(gan, name, None) for name in ("generator", "discriminator", "encoder", "ema_generator")]
+    variables = [w for network in networks if network for w in network.weights]
+    variables += [gan.step, *(v for optimizer, _ in gan.optimizers.values() for v in optimizer.variables)]
     return hashlib.sha256(b"".join(keras.ops.convert_to_numpy(v).tobytes() for v in variables)).hexdigest()
 
 
