@@ -67,10 +67,11 @@ def _call(value):
     if isinstance(value, functools.partial):
         given = inspect.signature(value.func).bind_partial(*value.args, **value.keywords).arguments
         return value.func, {name: argument for name, argument in given.items() if name not in _GIVEN}
-    if isinstance(value, dict):  # the saved form of an optimizer or a schedule of its rate
+    if isinstance(value, dict):  # the saved form of an optimizer, a schedule of its rate, or a part of a prior
         name = value.get("class_name", "")
         places = (keras.optimizers, keras.optimizers.schedules)
         found = next((getattr(place, name) for place in places if isinstance(getattr(place, name, None), type)), None)
+        found = found or keras.saving.get_registered_object(value.get("registered_name") or "")
         return (found, value.get("config") or {}) if found else (None, None)
     if hasattr(value, "get_config"):
         return type(value), {name: one for name, one in value.get_config().items() if name not in _ignored(type(value))}
