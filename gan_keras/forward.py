@@ -110,7 +110,7 @@ class ForwardPass:
             return float32(network(x, training=self._training))
 
     def memory(self, regularizer):
-        """What a regularizer remembers, as its method `memory` has made it."""
+        """What a regularizer remembers, as its method `prepare` has made it."""
         return next(m for r, m in zip(self._gan.game_regularizers, self._gan.memories) if r is regularizer)
 
     def subset(self, one_in):

@@ -120,7 +120,7 @@ class GAN(GenerativeModel):
         # Built here, so that loading finds variables to put the saved state in.
         for optimizer, variables in self.optimizers.values():
             optimizer.build(variables)
-        self.memories = [regularizer.memory(self) for regularizer in self.game_regularizers]
+        self.memories = [regularizer.prepare(self) for regularizer in self.game_regularizers]
         measured = self.adversarial_loss.metrics(tf.zeros((2, 1)), tf.zeros((2, 1)))
         names = ["d_loss", "g_loss", *measured, *(term.name for term in self._terms()), *self.schedule.logs]
         self.measure(names)

@@ -141,20 +141,20 @@ def test_historical_averaging_damps_players_that_circle_each_other():
 
 
 @pytest.mark.parametrize(
-    "term, given, message",
+    "term, heads, given, message",
     [
-        (regularizers.FeatureMatching(), {}, "reads the output 'features' of the discriminator. Received: score"),
-        (regularizers.MutualInformation(), {}, "of a part of the latents. Received: code='code', where the parts are z"),
-        (regularizers.Classification(), {}, "on real images needs labels in the data"),
-        (regularizers.Classification(on="generated"), {"num_classes": 10}, "on generated images needs a conditional generator"),
+        (regularizers.FeatureMatching(), [], {}, "reads the output 'features' of the discriminator. Received: score"),
+        (regularizers.MutualInformation(), ["code"], {}, "of a part of the latents. Received: code='code', where the parts are z"),
+        (regularizers.MutualInformation(), ["label"], {}, "reads the output 'code'"),
+        (regularizers.Classification(), ["label"], {}, "on real images needs labels.*num_classes=None"),
+        (regularizers.Classification(on="generated"), ["label"], {"num_classes": 3}, "on generated images.*of 1 inputs"),
+        (regularizers.Classification(), ["label"], {"num_classes": 4}, "each of the num_classes=4. Received: 3"),
     ],
 )
-def test_a_term_without_what_it_reads_is_refused(term, given, message):
-    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(), **given)
-    gan.compile("adam", "adam", regularizers=term)
-    labels = np.zeros(8, "int32") if given else None
+def test_a_term_without_what_it_reads_is_refused_when_it_is_compiled(term, heads, given, message):
+    gan = gan_keras.GAN(tiny_generator(), with_heads(*heads) if heads else tiny_discriminator(), **given)
     with pytest.raises(ValueError, match=message):
-        gan.fit(tiny_images(8), labels, batch_size=8, verbose=0)
+        gan.compile("adam", "adam", regularizers=term)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from gan_keras import identifiers
 class Regularizer(abc.ABC):
     """Base of terms and projections."""
 
-    def memory(self, gan):
-        """What is remembered from step to step: a `keras.layers.Layer`, whose weights are saved with the GAN, or `None`.
+    def prepare(self, gan):
+        """Called at the end of `compile`: raise ValueError if the GAN lacks what is needed.
 
-        Called in `compile`, when the optimizers are built.
+        Returns:
+            What is remembered from step to step: a `keras.layers.Layer`, whose weights are saved with the GAN; or `None`.
         """
         return None
 

@@ -19,14 +19,13 @@ class HeadTerm(Term):
         super().__init__(weight, one_in)
         self.head = head
 
-    def read(self, outputs):
-        """The head among `forward.on_real` or `forward.on_fake`."""
-        if self.head not in outputs:
+    def prepare(self, gan):
+        heads = gan.discriminator.output if isinstance(gan.discriminator.output, dict) else {"score": gan.discriminator.output}
+        if self.head not in heads:
             raise ValueError(
-                f"{type(self).__name__} reads the output {self.head!r} of the discriminator. Received: {', '.join(outputs)}. Give "
+                f"{type(self).__name__} reads the output {self.head!r} of the discriminator. Received: {', '.join(heads)}. Give "
                 f'the discriminator that output, keras.Model(images, {{"score": ..., "{self.head}": ...}}), or name another head.'
             )
-        return outputs[self.head]
 
     def get_config(self):
         return {**super().get_config(), "head": self.head}
@@ -52,7 +51,7 @@ class FeatureMatching(HeadTerm):
         super().__init__(weight, one_in, head)
 
     def term(self, forward):
-        means = [tf.reduce_mean(self.read(outputs), axis=0) for outputs in (forward.on_real, forward.on_fake)]
+        means = [tf.reduce_mean(outputs[self.head], axis=0) for outputs in (forward.on_real, forward.on_fake)]
         real, fake = replicas.mean(means)
         return tf.reduce_sum(tf.square(real - fake))
 
@@ -78,14 +77,17 @@ class MutualInformation(HeadTerm):
         super().__init__(weight, one_in, head or code)
         self.code, self.name = code, f"mutual_information_{code}"
 
-    def term(self, forward):
-        if self.code not in forward.latents:
+    def prepare(self, gan):
+        super().prepare(gan)
+        if self.code not in gan.prior.parts:
             raise ValueError(
                 f"MutualInformation is of a part of the latents. Received: code={self.code!r}, where the parts are "
-                f"{', '.join(forward.latents)}. Name it in the prior: GAN(prior=priors.Joint(z=..., {self.code}=...))."
+                f"{', '.join(gan.prior.parts)}. Name it in the prior: GAN(prior=priors.Joint(z=..., {self.code}=...))."
             )
+
+    def term(self, forward):
         prior = forward.prior.parts[self.code]
-        return prior.cross_entropy(forward.latents[self.code], self.read(forward.on_fake))
+        return prior.cross_entropy(forward.latents[self.code], forward.on_fake[self.head])
 
     def get_config(self):
         return {**super().get_config(), "code": self.code}
@@ -114,14 +116,23 @@ class Classification(HeadTerm):
         self.on, self.name = on, f"classification_{on}"
         self.players = ("discriminator",) if on == "real" else ("discriminator", "generator")
 
+    def prepare(self, gan):
+        super().prepare(gan)
+        if gan.num_classes is None or self.on == "generated" and not gan.conditional:
+            networks = "" if self.on == "real" else " and a generator of [latents, labels]"
+            raise ValueError(
+                f"Classification on {self.on} images needs labels: GAN(num_classes=...){networks}. Received: num_classes="
+                f"{gan.num_classes}, a generator of {len(gan.generator.inputs)} inputs."
+            )
+        classes = gan.discriminator.output[self.head].shape[-1]
+        if classes != gan.num_classes:
+            raise ValueError(
+                f"The head {self.head!r} must have a logit for each of the num_classes={gan.num_classes}. Received: {classes}"
+            )
+
     def term(self, forward):
         labels = forward.labels if self.on == "real" else forward.asked
-        if labels is None:
-            raise ValueError(
-                f"Classification on {self.on} images needs {'labels in the data' if self.on == 'real' else 'a conditional generator'}"
-                ": GAN(num_classes=...)" + ("." if self.on == "real" else ", and a generator of [latents, labels].")
-            )
-        logits = self.read(forward.on_real if self.on == "real" else forward.on_fake)
+        logits = (forward.on_real if self.on == "real" else forward.on_fake)[self.head]
         known = tf.cast(labels >= 0, tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
         (share,) = replicas.mean([tf.reduce_mean(known)])

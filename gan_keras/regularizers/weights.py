@@ -45,7 +45,7 @@ class HistoricalAveraging(Term):
     name = "historical_averaging"
     players = ("discriminator", "generator")
 
-    def memory(self, gan):
+    def prepare(self, gan):
         roles = zip(("discriminator", "generator"), gan.optimizers.values(), strict=True)
         return _Means({role: variables for role, (_, variables) in roles})
 
