@@ -1,12 +1,15 @@
 """scripts/lab/reproduce.py: the ledger holds what the runs say."""
 
 import dataclasses
+import itertools
 import shutil
 
 import numpy as np
 import pytest
 import reproduce
+import rows
 from helpers import SCRIPTS
+from rows import base, likelihood
 
 from gan_keras import recipes
 
@@ -20,7 +23,7 @@ def ledger(tmp_path, monkeypatch):
         calls.append(seed)
         return {"ours": {"modes": 6 + seed, "seconds": 10.0}, "others": {"modes": 0}}
 
-    row = reproduce.Row(
+    row = base.Row(
         name="toy",
         title="A toy",
         source="a paper",
@@ -34,7 +37,7 @@ def ledger(tmp_path, monkeypatch):
         seeds=2,
     )
     monkeypatch.setattr(reproduce, "ROWS", [row])
-    monkeypatch.setattr(reproduce, "DOCS", tmp_path)
+    monkeypatch.setattr(base, "DOCS", tmp_path)
     return tmp_path, calls
 
 
@@ -86,7 +89,7 @@ def test_reproduce_refuses_nonsense(capsys):
 def test_the_ledger_is_written_from_the_runs(tmp_path, monkeypatch):
     docs = SCRIPTS.parent / "docs"
     written = (docs / "results.md").read_text()
-    monkeypatch.setattr(reproduce, "DOCS", tmp_path)
+    monkeypatch.setattr(base, "DOCS", tmp_path)
     shutil.copytree(docs / "results", tmp_path / "results")
     reproduce.write_ledger()
     assert (tmp_path / "results.md").read_text() == written
@@ -98,5 +101,40 @@ def test_centroids_start_from_the_chosen_images():
     images = np.concatenate(
         [np.full((50, 2, 2, 1), level) + 0.01 * rng.normal(size=(50, 2, 2, 1)) for level in (0.2, 0.8)]
     )
-    centers = reproduce.centroids(images, [0, 60])
+    centers = likelihood.centroids(images, [0, 60])
     np.testing.assert_allclose(centers, [images[:50].mean(axis=0), images[50:].mean(axis=0)], rtol=1e-5)
+
+
+def test_a_row_of_a_table_counts_by_itself(ledger, monkeypatch):
+    folder, calls = ledger
+    row = reproduce.ROWS[0]
+
+    def of_table(name):
+        return dataclasses.replace(
+            row, name=f"toy.{name}", uses=(name,), run=lambda seed: {name: {"modes": 8}, **row.run(seed)}
+        )
+
+    monkeypatch.setattr(reproduce, "ROWS", [of_table("ring"), of_table("grid")])
+    assert reproduce.main(["--only", "toy", "--seeds", "1"]) == 0 and len(calls) == 2
+    text = (folder / "results.md").read_text()
+    assert text.count("## A toy") == 1 and "| ring | 8.0 |" in text and "| grid | 8.0 |" in text
+    assert "--only toy`" in text and "To be run: toy.ring (1 of 2 seeds), toy.grid (1 of 2 seeds)." in text
+    # Another recipe changes, or is added: the runs of this one still count.
+    changed = dataclasses.replace(recipes.get("grid"), batch_size=7)
+    monkeypatch.setitem(recipes.RECIPES, "grid", lambda: changed)
+    reproduce.write_ledger()
+    text = (folder / "results.md").read_text()
+    assert "| ring | 8.0 |" in text and "| grid |" not in text and "toy.grid (0 of 2 seeds)" in text
+    assert reproduce.main(["--only", "toy.ring", "--seeds", "1"]) == 0 and len(calls) == 2
+    assert reproduce.main(["--seeds", "1"]) == 0 and len(calls) == 3
+
+
+def test_every_recipe_of_digits_is_a_row():
+    names = {row.name.partition(".")[2]: row.uses for row in rows.ROWS if row.table == "recipes"}
+    assert names == {name: (name,) for name in recipes.RECIPES if recipes.get(name).data == "mnist"}
+
+
+def test_rows_of_a_table_follow_each_other():
+    assert len({row.name for row in rows.ROWS}) == len(rows.ROWS)
+    tables = [table for table, _ in itertools.groupby(rows.ROWS, key=lambda row: row.table)]
+    assert len(set(tables)) == len(tables)
