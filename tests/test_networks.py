@@ -14,6 +14,8 @@ DISCRIMINATORS = [
     lambda **kw: networks.dcgan_discriminator(normalization="spectral", **kw),
     lambda **kw: networks.dcgan_discriminator(normalization=None, **kw),
     networks.wgan_gp_critic,
+    networks.r3gan_discriminator,
+    lambda **kw: networks.default_discriminator(augmentation=("color", "cutout"), **kw),
 ]
 
 
@@ -131,6 +133,44 @@ def test_spectral_normalization_holds_the_slope_whatever_the_weights():
 
 def test_the_size_of_the_default_pair():
     assert networks.default_generator().count_params() + networks.default_discriminator().count_params() == 1_207_906
+
+
+def test_residual_branches_begin_as_zero_and_nothing_bounds_or_normalizes_the_image():
+    generator, discriminator = networks.r3gan_generator(), networks.r3gan_discriminator()
+    for network in (generator, discriminator):
+        assert not any("Normalization" in type(layer).__name__ for layer in network.layers)
+        branches = [layer.output for layer in network.layers if isinstance(layer, keras.layers.Add)]
+        into = [layer.input[0] for layer in network.layers if isinstance(layer, keras.layers.Add)]
+        assert len(branches) == 3, "one block at 7x7, 14x14 and 28x28"
+        x = np.random.default_rng(0).normal(size=(2, *network.inputs[0].shape[1:])).astype("float32")
+        for before, after in zip(keras.Model(network.input, into)(x), keras.Model(network.input, branches)(x)):
+            np.testing.assert_array_equal(before, after)
+    assert output_range(generator) is None
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (30, 45, 3), (64, 64, 3)])
+def test_new_networks_fit_the_shape_of_the_images(shape):
+    images = np.zeros((2, *shape), "float32")
+    for generator in (networks.r3gan_generator, networks.infogan_generator, networks.semi_supervised_generator):
+        assert generator(latent_dim=8, shape=shape)(np.zeros((2, 8), "float32")).shape == (2, *shape)
+    assert networks.r3gan_discriminator(shape=shape)(images).shape == (2, 1)
+    heads = networks.infogan_discriminator(shape=shape, codes={"code": 10, "style": 2})(images)
+    assert {name: tuple(x.shape) for name, x in heads.items()} == {"score": (2, 1), "code": (2, 10), "style": (2, 2)}
+    for discriminator in (networks.acgan_discriminator, networks.semi_supervised_discriminator):
+        heads = discriminator(num_classes=7, shape=shape)(images)
+        assert heads["score"].shape == (2, 1) and heads["label"].shape == (2, 7)
+    assert networks.default_encoder(latent_dim=5, shape=shape)(images).shape == (2, 10)
+
+
+def test_augmentation_is_of_training_alone():
+    plain = networks.default_discriminator()
+    changed = networks.default_discriminator(augmentation=("color", "translation", "cutout"))
+    weights = [v for v in changed.weights if "seed" not in v.path]
+    for variable, value in zip(weights, plain.get_weights(), strict=True):
+        variable.assign(value)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 28, 28, 1)).astype("float32")
+    np.testing.assert_array_equal(plain(images), changed(images))
+    assert (np.abs(plain(images) - changed(images, training=True)) > 1e-3).all()
 
 
 @pytest.mark.parametrize(

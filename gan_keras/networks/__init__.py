@@ -29,7 +29,7 @@ from gan_keras.networks.dense import (
     semi_supervised_generator,
     tutorial_generator,
 )
-from gan_keras.networks.heads import acgan_discriminator, default_encoder, infogan_discriminator
+from gan_keras.networks.heads import acgan_discriminator, default_encoder, infogan_discriminator, infogan_generator
 from gan_keras.networks.residual import r3gan_discriminator, r3gan_generator
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "default_encoder",
     "default_generator",
     "infogan_discriminator",
+    "infogan_generator",
     "mlp_discriminator",
     "mlp_generator",
     "points_discriminator",

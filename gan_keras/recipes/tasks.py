@@ -13,16 +13,22 @@ def infogan():
 
     Chen et al. 2016, InfoGAN.
     """
-    return replace(
-        default(),
-        discriminator=functools.partial(networks.infogan_discriminator, codes={"code": 10, "style": 2}),  # Chen et al. 2016, C.1
+    return Recipe(
+        generator=networks.infogan_generator,  # Chen et al. 2016, table 1; half as wide
+        # Chen et al. 2016, table 1; half as wide
+        discriminator=functools.partial(networks.infogan_discriminator, codes={"code": 10, "style": 2}),
         latent_dim=74,  # Chen et al. 2016, appendix C.1: 62 of noise, ten classes, two numbers
         prior=priors.Joint(z=priors.Normal(62), code=priors.Categorical(10), style=priors.Uniform(2)),  # Chen et al. 2016, C.1
+        d_optimizer=adam(2e-4, 0.5),  # Chen et al. 2016, appendix C
+        g_optimizer=adam(1e-3, 0.5),  # Chen et al. 2016, appendix C
+        loss=losses.NonSaturating(),  # authors' code
         regularizers=(
-            regularizers.R1(1.0, one_in=4),  # Mescheder et al. 2018
             regularizers.MutualInformation(1.0),  # Chen et al. 2016, appendix C: lambda 1
             regularizers.MutualInformation(0.1, code="style"),  # authors' code
         ),
+        ema=0.999,  # as default
+        batch_size=64,  # chosen here; authors' code has 128
+        steps=10_000,  # authors' code has 5,000 of twice as many images
     )
 
 
