@@ -1,17 +1,22 @@
-"""scripts/lab/reproduce.py: the ledger holds what the runs say."""
+"""scripts/lab/reproduce.py: the ledger holds what the runs say, and the rows measure what they name."""
 
 import dataclasses
+import functools
 import itertools
+import math
 import shutil
+import types
 
+import keras
 import numpy as np
 import pytest
 import reproduce
 import rows
-from helpers import SCRIPTS
-from rows import base, likelihood
+from helpers import SCRIPTS, tiny_gan, tiny_images
+from rows import base, digits, every, likelihood, penalties, stacked, tasks, techniques
 
-from gan_keras import recipes
+import gan_keras
+from gan_keras import data, layers, losses, networks, recipes, regularizers, toys
 
 
 @pytest.fixture
@@ -105,6 +110,58 @@ def test_centroids_start_from_the_chosen_images():
     np.testing.assert_allclose(centers, [images[:50].mean(axis=0), images[50:].mean(axis=0)], rtol=1e-5)
 
 
+# The rows, in miniature.
+
+
+def small_generator(latent_dim, num_classes=None, shape=None):
+    z = keras.Input((latent_dim,))
+    inputs, x = z, z
+    if num_classes:
+        label = keras.Input((), dtype="int32")
+        inputs, x = [z, label], keras.layers.Concatenate()([z, keras.layers.Embedding(num_classes, 4)(label)])
+    x = keras.layers.Dense(math.prod(shape), activation="tanh")(x)
+    return keras.Model(inputs, keras.layers.Reshape(shape)(x))
+
+
+def small_discriminator(num_classes=None, shape=None, heads=()):
+    images = keras.Input(shape)
+    x = keras.layers.Flatten()(images)
+    outputs = {name: keras.layers.Dense(size)(x) for name, size in {"score": 1, **dict(heads)}.items()}
+    return keras.Model(images, outputs if heads else outputs["score"])
+
+
+@pytest.fixture
+def miniature(monkeypatch, tmp_path):
+    """Few images, few samples; a function that makes a recipe one of small networks and few steps; what is measured is real."""
+    load = data.load
+
+    def few(source="mnist", split="train"):
+        if source == "stacked_mnist":
+            return toys.stack_digits(*load("mnist", "test[:300]"), 300)
+        return tuple(array[:300] for array in load(source, split))
+
+    monkeypatch.setattr(data, "load", few)
+    monkeypatch.setattr(base, "DOCS", tmp_path)
+    monkeypatch.setattr(base, "SAMPLES", 64)
+    monkeypatch.setattr(stacked, "SAMPLES", 96)
+    monkeypatch.setattr(stacked, "SHORT_STEPS", 2)
+    (tmp_path / "results").mkdir()
+
+    def shrink(name, like=None, heads=(), **parts):
+        judge = {} if name == "vae" else {"discriminator": functools.partial(small_discriminator, heads=heads)}
+        recipe = dataclasses.replace(recipes.get(like or name), **{"generator": small_generator, "steps": 2, **judge, **parts})
+        monkeypatch.setitem(recipes.RECIPES, name, lambda: recipe)
+        return recipe
+
+    return shrink
+
+
+def stacked_full(shrink, **parts):
+    terms = (regularizers.R1(0.5, one_in=4), regularizers.R2(0.5, one_in=4))
+    parts = {"data": "stacked_mnist", "batch_size": 16, "loss": losses.Relativistic(), "regularizers": terms, **parts}
+    return shrink("stacked_mnist_full", like="default", **parts)
+
+
 def test_a_row_of_a_table_counts_by_itself(ledger, monkeypatch):
     folder, calls = ledger
     row = reproduce.ROWS[0]
@@ -138,3 +195,205 @@ def test_rows_of_a_table_follow_each_other():
     assert len({row.name for row in rows.ROWS}) == len(rows.ROWS)
     tables = [table for table, _ in itertools.groupby(rows.ROWS, key=lambda row: row.table)]
     assert len(set(tables)) == len(tables)
+
+
+def test_a_recipe_is_trained_for_its_steps_or_as_long_as_it_may(miniature):
+    recipe = miniature("default", steps=50, steps_per_execution=1)
+    assert int(base.trained(recipe, 0)[0].step.numpy()) == 50
+    assert int(base.trained(recipe, 0, seconds=1e-9)[0].step.numpy()) < 50
+    (cases,) = every.recipe_figures("default")(0).values()
+    assert cases["steps"] == 50 and cases["frechet_distance"] > 0
+
+
+def test_few_labels_are_those_of_the_seed(miniature, monkeypatch):
+    players = {"generator": networks.semi_supervised_generator, "discriminator": networks.semi_supervised_discriminator}
+    recipe = miniature("semi_supervised", **players)
+    seen = []
+    batches = data.batches
+    monkeypatch.setattr(data, "batches", lambda *args, **more: seen.append(args[1]) or batches(*args, **more))
+    assert set(tasks.semi_supervised(1)["ours"]) == {"errors", "seconds"}
+    expected = data.with_few_labels(*data.load(), recipe.labelled, seed=1)[1]
+    np.testing.assert_array_equal(seen[0], expected)
+    assert (expected >= 0).sum() < len(expected) / 2
+
+
+def test_a_penalty_of_every_nth_step_is_the_plain_one_in_the_mean():
+    weight = penalties.EveryNth(0.5, 8)
+    values = [float(weight(step)) for step in range(16)]
+    assert values == [4.0, *[0.0] * 7] * 2 and np.mean(values) == 0.5
+    loaded = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(weight))
+    assert loaded.get_config() == {"value": 0.5, "number": 8}
+    # In training: the term is logged with its weight.
+    gan = tiny_gan(regularizers=regularizers.R1(weight))
+    logged = [float(gan.train_on_batch(tiny_images(8), return_dict=True)["r1"]) for _ in range(9)]
+    assert logged[0] > 0 and logged[8] > 0 and logged[1:8] == [0.0] * 7
+
+
+def test_the_three_ways_of_a_lazy_penalty(miniature, monkeypatch):
+    recipe = stacked_full(miniature)
+    trained = []
+    monkeypatch.setattr(penalties, "trained_figures", lambda recipe, *_, steps: trained.append((recipe, steps)) or {})
+    cases = penalties.digits(0)
+    assert list(cases) == ["stacked MNIST, every step", "stacked MNIST, every 8th step", "stacked MNIST, an 8th of every batch"]
+    whole, steps, part = (found.regularizers for found, _ in trained)
+    assert [term.get_config() for term in whole] == [{"weight": 0.5}] * 2
+    assert [(float(term.weight(0)), float(term.weight(1)), term.one_in) for term in steps] == [(4.0, 0.0, 1)] * 2
+    assert [(term.weight, term.one_in) for term in part] == [(0.5, 8)] * 2
+    assert [type(term) for term in part] == [regularizers.R1, regularizers.R2]
+    # All else is the recipe's.
+    assert all(dataclasses.replace(found, regularizers=recipe.regularizers) == recipe for found, _ in trained)
+    assert all(length == 2 for _, length in trained)
+
+
+def test_lazy_penalties_of_points(monkeypatch):
+    players = {"generator": networks.points_generator, "discriminator": networks.points_discriminator}
+    players = {role: functools.partial(build, width=16, depth=1) for role, build in players.items()}
+    short = dataclasses.replace(recipes.get("ring"), steps=20, **players)
+    monkeypatch.setitem(recipes.RECIPES, "ring", lambda: short)
+    cases = penalties.points("ring")(0)
+    assert len(cases) == 3 and all(0 <= case["modes"] <= 8 and case["diverged"] is False for case in cases.values())
+
+
+def test_the_ablation_changes_the_loss_and_the_penalties_only(miniature, monkeypatch):
+    recipe, trained = stacked_full(miniature), []
+    monkeypatch.setattr(stacked, "trained_figures", lambda recipe, *_, **__: trained.append(recipe) or {})
+    found = [name for row in rows.ROWS if row.table == "ablation" for name in row.run(0)]
+    assert found == ["paired, R1", "paired, R1 + R2", "separate, R1", "separate, R1 + R2"]
+    for name, changed in zip(found, trained):
+        assert isinstance(changed.loss, losses.Relativistic if name.startswith("paired") else losses.NonSaturating)
+        assert changed.regularizers == recipe.regularizers[: 2 if "R2" in name else 1]
+        assert dataclasses.replace(changed, loss=recipe.loss, regularizers=recipe.regularizers) == recipe
+
+
+def test_a_run_that_diverges_is_told_as_such(miniature, tmp_path, monkeypatch):
+    stacked_full(miniature)
+    (finite,) = stacked.ablated("paired", "R1")(0).values()
+    assert finite["diverged"] is False and 1 <= finite["modes"] <= 96
+    sgd = {"class_name": "SGD", "config": {"learning_rate": 1e30}}
+    stacked_full(miniature, d_optimizer=sgd, g_optimizer=sgd)
+    assert stacked.ablated("paired", "R1")(0) == {"paired, R1": {"diverged": True}}
+    # In the ledger: the figures are those of the runs that have not, and the aim is not reached.
+    row = next(row for row in rows.ROWS if row.name == "lazy.stacked_mnist_full")
+    case, *_ = row.goal
+    good = {"modes": 1000, "diverged": False, "seconds": 9}
+    row = dataclasses.replace(row, run=lambda seed: {case: {"diverged": True} if seed else good})
+    monkeypatch.setattr(reproduce, "ROWS", [row])
+    assert reproduce.main(["--only", "lazy"]) == 0
+    text = (tmp_path / "results.md").read_text()
+    assert "| stacked MNIST, an 8th of every batch | 1000 |  |  |  | 2 of 3 | 9 |" in text
+    assert "**Falls short** (1000, diverged, diverged)" in text
+
+
+def test_perfect_samples_have_all_modes_and_the_floor_of_the_kl():
+    found = stacked.perfect(0)
+    # 999 / (2 n) of the counting, and a little for digits that are not equally frequent.
+    assert found["modes"] == 1000 and 999 / 52_000 < found["kl"] < 0.027
+
+
+def test_stacked_digits_have_the_floor_beside_them(miniature, tmp_path):
+    stacked_full(miniature)
+    first, second = stacked.full(0), stacked.full(1)
+    assert list(first) == ["ours", "perfect samples", "test digits"] and list(second) == ["ours", "perfect samples"]
+    assert first["test digits"]["kl"] < first["ours"]["kl"] and first["test digits"]["confidence"] > 0.9
+    assert (tmp_path / "results" / "stacked_full.png").exists()
+
+
+def test_infogan_is_judged_by_its_code(miniature, monkeypatch):
+    miniature("infogan", heads={"code": 10, "style": 2})
+    found = tasks.infogan(0)["ours"]
+    assert 0.2 < found["error"] < 1 and found["failed"] is True and found["frechet_distance"] > 0
+    monkeypatch.setattr(tasks, "trained", lambda *_: (None, 1.0))
+    monkeypatch.setattr(tasks, "quality", lambda *_: {})
+    monkeypatch.setattr(tasks, "recognised", lambda gan: {"code_errors": 15.0})  # of 300
+    assert tasks.infogan(0) == {"ours": {"error": 0.05, "failed": False, "seconds": 1.0}}
+
+
+def copies_for(images, seen):
+    """In place of `trained`: a generator of copies of `images`, with the labels that are asked for."""
+
+    def blocks(n, seed, labels):
+        yield images[:n].astype("float32"), labels
+
+    return lambda recipe, seed: seen.append(recipe) or (types.SimpleNamespace(value_range=(0, 255), sample_batches=blocks), 1.0)
+
+
+def test_the_classifier_of_real_digits_is_the_ceiling_of_synthetic_ones(miniature, monkeypatch):
+    def small_classifier():
+        images = keras.Input((28, 28, 1))
+        features = keras.layers.Flatten()(images)
+        return keras.Model(images, [features, keras.layers.Dense(10)(features)])
+
+    monkeypatch.setattr(tasks.classifier, "build", small_classifier)
+    monkeypatch.setattr(tasks, "EPOCHS", 20)
+    monkeypatch.setattr(tasks, "BATCH", 16)
+    miniature("cgan")
+    # A generator that has learned nothing teaches nothing.
+    cases = tasks.synthetic(0)
+    real, made = cases["real digits"]["accuracy"], cases["generated digits"]["accuracy"]
+    assert real > 0.6 and made < 0.4 and cases["generated digits"]["gap"] == pytest.approx(100 * (real - made))
+    # Copies of the training digits have no gap.
+    monkeypatch.setattr(tasks, "trained", copies_for(data.load()[0], []))
+    cases = tasks.synthetic(0)
+    assert cases == {"generated digits": {"accuracy": real, "gap": 0.0, "seconds": 1.0}, "real digits": {"accuracy": real}}
+
+
+def test_a_folder_of_fashion_mnist_is_measured_beside_the_digits(miniature, monkeypatch):
+    load, trained = data.load, []
+    monkeypatch.setattr(tasks, "FASHION", "a_folder")
+    monkeypatch.setattr(data, "load", lambda source, split: load({"a_folder": "mnist"}.get(source, source), split))
+    monkeypatch.setattr(tasks, "trained", copies_for(load()[0], trained))
+    monkeypatch.setattr(tasks, "accuracy", lambda *_: 0.5)
+    assert list(tasks.synthetic(0)) == ["generated digits", "real digits", "generated Fashion-MNIST", "real Fashion-MNIST"]
+    assert [(recipe.data, recipe.num_classes) for recipe in trained] == [("mnist", 10), ("a_folder", 10)]
+
+
+def test_few_digits_with_augmentation_and_without(miniature, monkeypatch):
+    def augmented(num_classes=None, shape=None):
+        images = keras.Input(shape)
+        return keras.Model(images, small_discriminator(shape=shape)(layers.DiffAugment()(images)))
+
+    miniature("few", like="default", discriminator=augmented, split="train[:100]")
+    monkeypatch.setattr(networks, "default_discriminator", small_discriminator)
+    built, fit = [], gan_keras.GAN.fit
+    monkeypatch.setattr(gan_keras.GAN, "fit", lambda gan, *args, **more: built.append(gan) or fit(gan, *args, **more))
+    cases = digits.few(100)(0)
+    assert list(cases) == ["100 digits", "100 digits, DiffAugment", "100 digits: other real digits"]
+    assert [bool(gan_keras.layers.inside(gan.discriminator, layers.DiffAugment)) for gan in built] == [False, True]
+    # Strangers are farther from 100 digits than from the 300 test digits here; noise is from both.
+    real, ours = (cases[case]["memorisation_ratio"] for case in ("100 digits: other real digits", "100 digits"))
+    assert real > 1.02 and ours == pytest.approx(1.0, abs=0.1)
+    assert cases["100 digits: other real digits"]["frechet_distance"] < cases["100 digits"]["frechet_distance"]
+
+
+def test_a_vae_is_measured_as_the_default_recipe(miniature, tmp_path):
+    miniature("default")
+    miniature("vae")
+    cases = digits.vae(0)
+    assert set(cases["vae"]) - set(cases["default"]) == {"reconstruction", "bound"}
+    assert all(case["frechet_distance"] > 0 for case in cases.values()) and (tmp_path / "results" / "vae.png").exists()
+
+
+def test_each_technique_is_in_the_networks():
+    shape = {"shape": (28, 28, 1)}
+    features = techniques.with_features(**shape)
+    assert set(features.output) == {"score", "features"} and features.output["features"].shape[1:] == (7 * 7 * 64,)
+    # Whether an image comes twice makes a difference to it, and to the discriminator without it none.
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 28, 28, 1)).astype("float32")
+    for build, same in ((techniques.discriminator, True), (techniques.with_minibatch_discrimination, False)):
+        network = build(**shape)
+        once, twice = (network(images[chosen])[0, 0] for chosen in ([0, 1, 2, 3], [0, 0, 1, 2]))
+        assert (abs(float(once - twice)) < 1e-5) == same
+    virtual = techniques.with_virtual_batch_normalization(latent_dim=100, **shape)
+    plain = techniques.generator(latent_dim=100, **shape)
+    kinds = (keras.layers.BatchNormalization, layers.VirtualBatchNormalization)
+    assert [len(layers.inside(network, kind)) for network in (plain, virtual) for kind in kinds] == [2, 0, 0, 2]
+    assert virtual.output_shape == plain.output_shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", techniques.TECHNIQUES)
+def test_each_technique_trains(name, miniature, monkeypatch):
+    monkeypatch.setattr(techniques, "WIDTH", 4)
+    monkeypatch.setattr(techniques, "STEPS", 2)
+    ((case, found),) = techniques.technique(name)(0).items()
+    assert case == name.replace("_", " ") and found["frechet_distance"] > 0

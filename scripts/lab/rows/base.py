@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from gan_keras import callbacks, data, evaluation
+from gan_keras import callbacks, data, evaluation, recognition
 
 DOCS = pathlib.Path(__file__).resolve().parents[3] / "docs"
 SAMPLES = 10_000  # as many as there are test digits
@@ -71,6 +71,15 @@ def trained(recipe, seed, split=None, seconds=None, steps=None):
     return model, watch.seconds
 
 
+def trained_figures(recipe, seed, measure, **how):
+    """The figures that `measure` takes of a trained model; where the training diverged, that it did and no others."""
+    try:
+        model, seconds = trained(recipe, seed, **how)
+    except FloatingPointError:
+        return {"diverged": True}
+    return {**measure(model), "diverged": False, "seconds": seconds}
+
+
 class StopAfter(keras.callbacks.Callback):
     """Counts the seconds from the end of the first call of TensorFlow, which compiles, and ends training after so many."""
 
@@ -92,6 +101,13 @@ def quality(model, evaluator, seed, groups=("frechet", "manifold")):
 
 def digits_evaluator():
     return evaluation.Evaluator(data.load("mnist", "train")[0], data.load("mnist", "test")[0])
+
+
+def recognised(model):
+    """What a model recognises in the test digits."""
+    images, labels = data.load("mnist", "test")
+    low, high = model.value_range
+    return values(recognition.recognition_metrics(model, (low + (high - low) / 255 * images).astype("float32"), labels))
 
 
 def values(metrics):
