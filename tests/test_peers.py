@@ -152,6 +152,8 @@ def test_the_step_of_the_library_is_the_plain_step(loss, penalty, discriminator,
 def test_the_plain_step_refuses_other_games():
     with pytest.raises(ValueError, match="plain step is Alternating.*Received: Hinge"):
         peers.plain_step(tiny_gan(loss="hinge"))
+    with pytest.raises(ValueError, match="two-sided GradientPenalty.*Received: Wasserstein"):
+        peers.plain_step(tiny_gan(loss="wasserstein", regularizers=gan_keras.regularizers.GradientPenalty(one_sided=True)))
 
 
 @pytest.mark.parametrize("kind", [peers.GuideGAN, peers.GuideWGAN, peers.TutorialGAN])

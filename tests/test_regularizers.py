@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_keras import regularizers
+from gan_keras import losses, regularizers
 from gan_keras.random import TRAINING, Random
+from gan_keras.toys import TOYS
 
 W = np.array([[0.3], [-1.2], [2.0]], "float32")
 NORM = float(np.linalg.norm(W))
@@ -42,6 +43,7 @@ class Pass:
     "penalty, expected",
     [
         (regularizers.GradientPenalty(10.0), 10 * (NORM - 1) ** 2),
+        (regularizers.GradientPenalty(10.0, one_sided=True), 10 * (NORM - 1) ** 2),
         (regularizers.R1(3.0), 3 / 2 * NORM**2),
         (regularizers.R2(3.0), 3 / 2 * NORM**2),
         (regularizers.DRAGAN(10.0), 10 * (NORM - 1) ** 2),
@@ -49,6 +51,93 @@ class Pass:
 )
 def test_closed_form_on_a_linear_discriminator(penalty, expected, n):
     assert float(penalty(Pass(linear, images(n), images(n, 1)))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_one_sided_penalty_counts_norms_above_one_only():
+    # D(x) = ||x||^2 / 2 has gradient norm ||x||, on both sides of 1.
+    real, fake = images(200), images(200, 1)
+    seen, expected = {}, {False: lambda excess: excess**2, True: lambda excess: np.maximum(excess, 0) ** 2}
+
+    def half_square(x):
+        seen["norms"] = np.linalg.norm(x.numpy().reshape(len(x), -1), axis=1)
+        return tf.reduce_sum(x * x, axis=[1, 2, 3])[:, None] / 2
+
+    for one_sided, of in expected.items():
+        penalty = float(regularizers.GradientPenalty(1.0, one_sided=one_sided)(Pass(half_square, real, fake)))
+        assert seen["norms"].min() < 0.8 and seen["norms"].max() > 1.2
+        assert penalty == pytest.approx(of(seen["norms"] - 1).mean(), rel=1e-5)
+
+
+def test_a_wrong_slope_on_an_interval_is_a_minimum_of_the_two_sided_penalty_only():
+    # A critic of the line by its slope s_k on each of K intervals: D(x) = sum_k s_k clip(x - a_k, 0, width). Then
+    #     loss(s) = -sum_k h_k s_k + weight sum_k r_k (|s_k| - 1)^2,
+    # with h_k the real minus the generated mean of clip(...) and r_k the fraction of interpolates in the interval.
+    real, shifted = TOYS["gaussians"].sample(4096)[0], 0.5 + np.random.default_rng(1).normal(size=(4096, 1))
+    real, fake, weight = tf.constant(real), tf.constant(shifted, tf.float32), 10.0
+    ends = np.linspace(-2.5, 3.5, 13).astype("float32")
+
+    def parts(x):
+        return tf.clip_by_value(x - ends[:-1], 0.0, np.diff(ends))
+
+    def loss_and_gradient(slopes, one_sided):
+        slopes = tf.Variable(slopes, dtype=tf.float32)
+
+        def critic(x):
+            return tf.reduce_sum(slopes * parts(x), axis=1, keepdims=True)
+
+        with tf.GradientTape() as tape:
+            value = losses.Wasserstein().discriminator(critic(real), critic(fake))
+            value += regularizers.GradientPenalty(weight, one_sided=one_sided)(Pass(critic, real, fake))
+        return float(value), tape.gradient(value, slopes).numpy()
+
+    between = seen_by(regularizers.GradientPenalty(), real, fake, critic=lambda x: x)
+    fraction = np.histogram(between, ends)[0] / len(between)
+    h = tf.reduce_mean(parts(real), axis=0).numpy() - tf.reduce_mean(parts(fake), axis=0).numpy()
+    excess = h / (2 * weight * fraction)
+    assert (np.abs(excess) < 0.2).all(), "the penalty is the stronger everywhere"
+    right, wrong = np.sign(h) + excess, np.where(h > 0, -1 + excess, np.sign(h) + excess)
+    assert 3 <= np.sum(right != wrong) <= 9, "an interval of some length, of all"
+    # Both are stationary, and of all critics near by the wrong one is the best.
+    random = np.random.default_rng(2)
+    for slopes in (right, wrong):
+        value, gradient = loss_and_gradient(slopes, one_sided=False)
+        assert np.abs(gradient).max() < 1e-4
+        assert all(loss_and_gradient(slopes + random.normal(0, 0.3, 12).clip(-0.7, 0.7), False)[0] > value for _ in range(20))
+    assert h @ wrong < 0.4 * h @ right, "what it loses of the distance"
+    # One-sided the right slopes are stationary as before, and the wrong ones are pulled with the full force of the loss.
+    assert np.abs(loss_and_gradient(right, one_sided=True)[1]).max() < 1e-4
+    gradient = loss_and_gradient(wrong, one_sided=True)[1]
+    np.testing.assert_allclose(gradient, np.where(right != wrong, -h, 0.0), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "start, one_sided, end",
+    [
+        ([-1.0], False, [-0.95]),  # stays: a slope of 0, on the way, costs the full penalty
+        ([-1.0], True, [1.05]),
+        ([-1.0, 0.05], False, [1.05, 0.0]),  # turns round, and the norm stays 1
+        ([-1.0, 0.05], True, [1.05, 0.0]),
+    ],
+)
+def test_a_critic_of_the_line_stays_where_one_of_the_plane_turns_round(start, one_sided, end):
+    # D(x) = w x, real at 1 and generated at 0: the loss is -w_1 + 10 (||w|| - 1)^2, and W1 = 1.
+    w = tf.Variable(start)
+    real = tf.one_hot(tf.zeros(2, tf.int32), len(start))
+    penalty = regularizers.GradientPenalty(10.0, one_sided=one_sided)
+
+    def critic(x):
+        return tf.linalg.matvec(x, w)[:, None]
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = losses.Wasserstein().discriminator(critic(real), critic(0 * real))
+            loss += penalty(Pass(critic, real, 0 * real))
+        w.assign_sub(0.05 * tape.gradient(loss, w))
+
+    for _ in range(300):
+        step()
+    assert w.numpy() == pytest.approx(end, abs=1e-3)
 
 
 def test_gradients_are_each_examples_own():
@@ -65,12 +154,12 @@ def test_r1_looks_at_the_data_and_r2_at_what_is_generated():
     assert (seen_by(regularizers.R2(), real, fake) == fake.numpy()).all()
 
 
-def seen_by(penalty, real, fake):
+def seen_by(penalty, real, fake, critic=linear):
     seen = []
 
     def discriminator(x):
         seen.append(x)
-        return linear(x)
+        return critic(x)
 
     penalty(Pass(discriminator, real, fake))
     return seen[0].numpy()
@@ -94,7 +183,16 @@ def test_dragan_looks_near_the_data_and_not_at_fakes():
     assert offset.min() >= 0 and 0.9 * bound < offset.max() <= bound * (1 + 1e-5)
 
 
-@pytest.mark.parametrize("penalty", [regularizers.GradientPenalty(), regularizers.R1(), regularizers.R2(), regularizers.DRAGAN()])
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        regularizers.GradientPenalty(),
+        regularizers.GradientPenalty(one_sided=True),
+        regularizers.R1(),
+        regularizers.R2(),
+        regularizers.DRAGAN(),
+    ],
+)
 def test_a_flat_discriminator_gives_finite_gradients(penalty):
     # Slope 0 everywhere: without epsilon inside the root the gradient is NaN.
     w = tf.Variable(np.zeros((3, 1), "float32"))
@@ -113,6 +211,7 @@ def test_weight_clipping_projects():
     "regularizer",
     [
         regularizers.GradientPenalty(3.0),
+        regularizers.GradientPenalty(3.0, one_in=2, one_sided=True),
         regularizers.R1(2.0, one_in=4),
         regularizers.DRAGAN(4.0, scale=0.3),
         regularizers.WeightClipping(0.02),
@@ -159,6 +258,8 @@ def test_models_of_earlier_versions_are_read():
     saved = {"module": None, "class_name": "R1", "config": {"weight": 2.0, "every": 4}, "registered_name": "gan_keras>R1"}
     copy = keras.saving.deserialize_keras_object(saved)
     assert type(copy) is regularizers.R1 and (copy.weight, copy.one_in) == (2.0, 4)
+    saved |= {"class_name": "GradientPenalty", "registered_name": "gan_keras>GradientPenalty", "config": {"weight": 3.0}}
+    assert keras.saving.deserialize_keras_object(saved).one_sided is False
 
     class Lazy(regularizers.R1):  # of a user's own, with an argument of that name
         def __init__(self, weight, every=4):

@@ -179,12 +179,14 @@ def check_plain(gan):
     """Raise ValueError unless the game of a `GAN` is one that the plain steps know."""
     loss, schedule = type(gan.adversarial_loss).__name__, type(gan.schedule).__name__
     other = [
-        type(r).__name__ for r in gan.game_regularizers if type(r).__name__ not in ("R1", "GradientPenalty")
+        type(r).__name__
+        for r in gan.game_regularizers
+        if type(r).__name__ not in ("R1", "GradientPenalty") or getattr(r, "one_sided", False)
     ]
     if loss not in ("NonSaturating", "Wasserstein") or schedule != "Alternating" or other or gan.conditional:
         raise ValueError(
-            "The plain step is Alternating, NonSaturating or Wasserstein, with R1 or GradientPenalty, without labels. Received: "
-            f"{loss}, {schedule}, {other or 'no other regularizer'}, num_classes={gan.num_classes}."
+            "The plain step is Alternating, NonSaturating or Wasserstein, with R1 or the two-sided GradientPenalty, without "
+            f"labels. Received: {loss}, {schedule}, {other or 'no other regularizer'}, num_classes={gan.num_classes}."
         )
 
 
