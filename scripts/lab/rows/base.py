@@ -59,13 +59,10 @@ def trained(recipe, seed, split=None, seconds=None, steps=None):
         FloatingPointError: It diverged: a loss or a weight is not finite.
     """
     images, labels = data.load(recipe.data, split or recipe.split)
-    labels = None if recipe.num_classes is None else labels
-    if recipe.labelled is not None:
-        images, labels = data.with_few_labels(images, labels, recipe.labelled, seed=seed)
     steps = steps or recipe.steps
     at_once = math.gcd(recipe.steps_per_execution, steps)
     model = recipe.build(seed=seed, steps_per_execution=at_once, shape=images.shape[1:])
-    stream = data.batches(images, labels, recipe.batch_per_step, model.value_range, seed=seed)
+    stream = recipe.stream(model, images, labels, seed)
     watch = StopAfter(seconds)
     model.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=[callbacks.NonFiniteGuard(), watch])
     return model, watch.seconds

@@ -97,7 +97,7 @@ def perfect(seed):
     return {"modes": len(np.unique(labels)), "kl": metrics.kl_from_uniform(labels, 1000)}
 
 
-# Ten minutes on one core for each of 12 trainings, about a third of the recipe's length.
+# A fifth of the recipe's length, for each of twelve trainings.
 SHORT_STEPS = 5000
 
 LOSSES = {"paired": losses.Relativistic(), "separate": losses.NonSaturating()}
