@@ -102,12 +102,13 @@ def stacked_mnist_full():
         generator=functools.partial(networks.default_generator, mapping=0),
         discriminator=networks.default_discriminator,  # the default recipe's
         latent_dim=64,  # Huang et al. 2024, authors' configuration
-        d_optimizer=adam(2e-3, 0.0, 0.99),  # betas of Karras et al. 2018; rate chosen here
-        g_optimizer=adam(2e-3, 0.0, 0.99),  # as d_optimizer
+        # Betas of Karras et al. 2018; rate and decay chosen here: at a constant rate the modes stay of uneven size.
+        d_optimizer=adam(cosine_decay(2e-3, 20_000), 0.0, 0.99),
+        g_optimizer=adam(cosine_decay(2e-3, 20_000), 0.0, 0.99),  # as d_optimizer
         loss=losses.Relativistic(),  # Huang et al. 2024, equation 4
         # Huang et al. 2024, equation 4; part of the batch chosen here
         regularizers=(regularizers.R1(1.0, one_in=4), regularizers.R2(1.0, one_in=4)),
         ema=0.999,  # Karras et al. 2018
         batch_size=32,  # chosen here
-        steps=24_000,  # chosen here; about twenty minutes on one core
+        steps=20_000,  # chosen here; about twenty minutes on one core
     )
