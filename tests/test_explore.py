@@ -301,7 +301,6 @@ def test_pictures_of_a_run(mlp_run, copied, capsys):
     folder = copied(mlp_run)
     assert script.main([str(folder), "--seed", "3"]) == 0
     printed = capsys.readouterr().out
-    # The data have no labels of held-out images: nothing to write beside the rows, and no shares.
     found = sizes(folder / "explore")
     assert found["interpolation.png"] == (10 + 664 + 10, 8 * 60 + 4 + TEXT)
     assert found["retrieval.png"][1] == 2 * (8 * 60 + 4 + TEXT)
@@ -311,7 +310,7 @@ def test_pictures_of_a_run(mlp_run, copied, capsys):
     assert all(str(folder / "explore" / name) in printed for name in found)
     assert "codes is left out: the latents have no part but z." in printed
     assert "map is left out: a map is of 2 latent dimensions, and this model has 100." in printed
-    assert "query's label" not in printed
+    assert "with the query's label: " in printed
 
 
 def test_some_pictures_of_a_conditional_run(cgan_run, copied, capsys):

@@ -108,6 +108,7 @@ def test_a_gradient_penalty_with_xla_is_the_same():
         np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_replicas_are_one():
     printed = child(
         """
@@ -130,7 +131,7 @@ def test_two_replicas_are_one():
         print(max(np.abs(np.subtract(x, y)).max() for x, y in zip(a[1], b[1])))
 
         def augmented():
-            gan_keras.generative.seed_layers(gan_keras.random.Random(0, 0, 0), model)
+            gan_keras.random.seed_layers(gan_keras.random.Random(0, 0, 0), model)
             return model(tiny_images(4), training=True)
 
         with mirrored.scope():
