@@ -99,7 +99,7 @@ def check_packing(packing, num_classes):
         )
 
 
-def score_of(features, label, num_classes, normalized=lambda layer: layer):
+def score_of(features, label=None, num_classes=None, normalized=lambda layer: layer):
     """One logit for each example: linear in the features, plus their projection on the label's embedding."""
     score = normalized(layers.Dense(1, dtype="float32"))(features)
     if label is None:

@@ -3,7 +3,16 @@
 import keras
 from keras import layers
 
-from gan_keras.networks.base import MNIST, batch_norm, discriminator_inputs, downsampled, generator_inputs, halvings, upsampled
+from gan_keras.networks.base import (
+    MNIST,
+    batch_norm,
+    discriminator_inputs,
+    downsampled,
+    generator_inputs,
+    halvings,
+    score_of,
+    upsampled,
+)
 
 
 def infogan_generator(latent_dim=74, num_classes=None, width=32, hidden=512, shape=MNIST):
@@ -43,7 +52,7 @@ def infogan_discriminator(num_classes=None, shape=MNIST, width=32, hidden=512, c
     features = _hidden(layers.Flatten()(x), hidden)
     read = _hidden(features, 128)
     heads = {name: layers.Dense(size, dtype="float32")(read) for name, size in (codes or {"code": 10}).items()}
-    return keras.Model(inputs, {"score": _score(features), **heads}, name="discriminator")
+    return keras.Model(inputs, {"score": score_of(features), **heads}, name="discriminator")
 
 
 def acgan_discriminator(num_classes=10, shape=MNIST):
@@ -53,7 +62,7 @@ def acgan_discriminator(num_classes=10, shape=MNIST):
     """
     inputs, x, _ = discriminator_inputs(None, shape)
     features = downsampled(x, shape, width=32, kernel=4)
-    outputs = {"score": _score(features), "label": layers.Dense(num_classes, dtype="float32")(features)}
+    outputs = {"score": score_of(features), "label": layers.Dense(num_classes, dtype="float32")(features)}
     return keras.Model(inputs, outputs, name="discriminator")
 
 
@@ -66,7 +75,3 @@ def default_encoder(latent_dim=16, shape=MNIST):
 
 def _hidden(x, units):
     return layers.LeakyReLU(0.1)(batch_norm()(layers.Dense(units)(x)))
-
-
-def _score(features):
-    return layers.Dense(1, dtype="float32")(features)
