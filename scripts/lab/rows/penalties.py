@@ -87,20 +87,12 @@ def row(recipe, run, name, figure, aim, good):
     )
 
 
-def good_ring(figures):
-    return figures["modes"] == 8 and figures["high_quality"] >= 0.98
-
-
-def good_grid(figures):
-    return figures["modes"] == 25 and figures["high_quality"] >= 0.95
-
-
 def good_digits(figures):
     return figures["modes"] >= 990
 
 
 ROWS = [
-    row("ring", points("ring"), "ring", "high_quality", "8 modes and 98 %", good_ring),
-    row("grid", points("grid"), "grid", "high_quality", "25 modes and 95 %", good_grid),
+    row("ring", points("ring"), "ring", "high_quality", "8 modes and 98 %", toys.good_ring),
+    row("grid", points("grid"), "grid", "high_quality", "25 modes and 95 %", toys.good_grid),
     row("stacked_mnist_full", digits, "stacked MNIST", "modes", "990 modes or more", good_digits),
 ]

@@ -22,6 +22,14 @@ def modes_of_points(points, name):
     return {"modes": modes, "high_quality": high_quality, "kl": kl}
 
 
+def good_ring(figures):
+    return figures["modes"] == 8 and figures["high_quality"] >= 0.98
+
+
+def good_grid(figures):
+    return figures["modes"] == 25 and figures["high_quality"] >= 0.95
+
+
 ROWS = [
     Row(
         name="ring",
@@ -44,7 +52,7 @@ ROWS = [
             "ours",
             "high_quality",
             "8 modes and 98 % in every run",
-            lambda runs: all(r["modes"] == 8 and r["high_quality"] >= 0.98 for r in runs),
+            lambda runs: all(map(good_ring, runs)),
         ),
         uses=("ring",),
         seeds=5,
@@ -67,7 +75,7 @@ ROWS = [
             "ours",
             "high_quality",
             "25 modes and 95 % in every run",
-            lambda runs: all(r["modes"] == 25 and r["high_quality"] >= 0.95 for r in runs),
+            lambda runs: all(map(good_grid, runs)),
         ),
         uses=("grid",),
         seeds=5,
