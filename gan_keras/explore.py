@@ -13,6 +13,7 @@ import tensorflow as tf
 from gan_keras import checks, identifiers, metrics
 from gan_keras.forward import float32
 from gan_keras.generative import BLOCK
+from gan_keras.inputs import scaled
 from gan_keras.priors import Categorical, Uniform
 
 
@@ -330,11 +331,11 @@ def _floats(model, images):
     """(images as float32 in the model's `value_range`, low, high)."""
     images = _shaped(model, images)
     low, high = model.value_range
-    if images.dtype == np.uint8:
-        return (low + (high - low) / 255.0 * images).astype("float32"), low, high
-    if images.dtype.kind != "f" or not (images.min() >= low - 1e-3 and images.max() <= high + 1e-3):
+    if images.dtype != np.uint8 and not (
+        images.dtype.kind == "f" and images.min() >= low - 1e-3 and images.max() <= high + 1e-3
+    ):
         raise ValueError(
             f"Images must be uint8, or floats from {low:g} to {high:g}. Received: {images.dtype}, from {images.min():g} to "
             f"{images.max():g}."
         )
-    return images.astype("float32"), low, high
+    return scaled(images, model.value_range), low, high

@@ -147,6 +147,14 @@ def check_values(images, labels, num_classes=None, value_range=None, unlabelled=
         check_labels(labels, num_classes, unlabelled)
 
 
+def scaled(images, value_range):
+    """Images as float32 in `value_range`: bytes from 0 to 255 are scaled to it, floats are in it already."""
+    if images.dtype == np.uint8:
+        low, high = value_range
+        images = low + (high - low) / 255.0 * images
+    return images.astype("float32")
+
+
 def is_array(x):
     """Whether `x` is one array, of whatever library."""
     return hasattr(x, "shape") and hasattr(x, "dtype")

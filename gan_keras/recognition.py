@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from gan_keras import priors
+from gan_keras import inputs, priors
 from gan_keras.gan import GAN
 from gan_keras.metrics import matched_errors
 from gan_keras.vae import VAE
@@ -20,14 +20,14 @@ def recognition_metrics(model, images, labels=None):
 
     Args:
         model: `GAN` or `VAE`. Of a GAN the discriminator's moving average recognises, where there is one.
-        images: Floats in `model.value_range`, (n, height, width, channels), not of the training data.
+        images: uint8, or floats in `model.value_range`, (n, height, width, channels), not of the training data.
         labels: Integers (n,), or `None`: no errors can be counted.
     """
     if isinstance(model, VAE):
         return reconstruction_and_bound(model, images)
-    if not isinstance(model, GAN) or labels is None or not isinstance(model.judge.output, dict):
-        return {}
-    read = outputs(model, images)
+    if not isinstance(model, GAN) or labels is None or not isinstance(model.judge.output, dict) or len(model.judge.inputs) > 1:
+        return {}  # also of a discriminator that is told the labels
+    read = model.judge.predict(inputs.scaled(images, model.value_range), batch_size=500, verbose=0)
     found = {}
     if "label" in read:
         found["test_errors"] = float(np.sum(read["label"].argmax(axis=1) != labels))
@@ -35,12 +35,6 @@ def recognition_metrics(model, images, labels=None):
         if isinstance(part, priors.Categorical) and name in read and part.size == len(np.unique(labels)):
             found[f"{name}_errors"] = float(matched_errors(read[name].argmax(axis=1), labels))
     return {name: (value, None) for name, value in found.items()}
-
-
-def outputs(model, images):
-    """{name: array (n, ...)} of the outputs of a GAN's discriminator on images, without labels."""
-    made = model.judge.predict(images, batch_size=500, verbose=0)
-    return made if isinstance(made, dict) else {"score": made}
 
 
 def reconstruction_and_bound(vae, images):
@@ -51,7 +45,7 @@ def reconstruction_and_bound(vae, images):
         decoder's constant: `-(loss + d / 2 * log(2 pi deviation^2))`, d the number of pixels. Pixels are taken for continuous
         numbers, so it may be positive, and compares only models of the same range. Kingma and Welling 2014, equation 3.
     """
-    logs = vae.evaluate(images, batch_size=500, verbose=0, return_dict=True)
+    logs = vae.evaluate(inputs.scaled(images, vae.value_range), batch_size=500, verbose=0, return_dict=True)
     pixels = math.prod(images.shape[1:])
     constant = pixels / 2 * math.log(2 * math.pi * vae.deviation**2)
     return {

@@ -104,8 +104,7 @@ def evaluate_images(gan, run, args):
     if (samples.images == samples.images.flat[0]).all():
         raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")
     made, real = evaluator.metrics(samples, args.metrics), evaluator.real(args.num, args.metrics)
-    low, high = gan.value_range
-    made |= recognition.recognition_metrics(gan, test / 255.0 * (high - low) + low, test_labels)
+    made |= recognition.recognition_metrics(gan, test, test_labels)
     nearest, _ = metrics.nearest_neighbours(samples.images[:50], train)
     read = {}
     if samples.probabilities is not None:

@@ -10,7 +10,7 @@ from keras import layers
 
 import gan_keras
 from gan_keras import priors
-from gan_keras.recognition import outputs, recognition_metrics
+from gan_keras.recognition import recognition_metrics
 
 
 def brightness(**heads):
@@ -58,7 +58,19 @@ def test_the_average_of_the_discriminator_recognises():
 def test_nothing_is_recognised_without_heads_or_labels():
     assert recognition_metrics(gan_keras.GAN(tiny_generator(), tiny_discriminator()), IMAGES, CLASSES) == {}
     assert recognition_metrics(gan(label=(0, 1, 2)), IMAGES) == {}
-    assert set(outputs(gan(label=(0, 1, 2)), IMAGES)) == {"score", "label"}
+
+
+def test_a_discriminator_that_is_told_the_label_recognises_nothing():
+    images, label = keras.Input((8, 8, 1)), keras.Input((), dtype="int32")
+    x = layers.Concatenate()([layers.Flatten()(images), layers.Embedding(3, 2)(label)])
+    d = keras.Model([images, label], {"score": layers.Dense(1)(x), "label": layers.Dense(3)(x)})
+    assert recognition_metrics(gan_keras.GAN(tiny_generator(3), d, num_classes=3), IMAGES, CLASSES) == {}
+
+
+def test_bytes_are_scaled_to_the_range_of_the_model():
+    model = gan(label=(0, 1, 2))
+    as_bytes = np.rint((IMAGES + 1) * 127.5).astype("uint8")
+    assert recognition_metrics(model, as_bytes, CLASSES) == {"test_errors": (0.0, None)}
 
 
 def test_reconstruction_and_bound_of_a_vae_in_closed_form():
