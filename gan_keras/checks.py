@@ -83,6 +83,8 @@ def check_players(generator, discriminator, num_classes, with_generator, with_di
     _check_network(discriminator, "discriminator")
     for name, network in [*with_generator.items(), *with_discriminator.items()]:
         _check_network(network, f"network {name!r}")
+    if "discriminator" in {*with_generator, *with_discriminator}:
+        raise ValueError("A network beside the players must not be called 'discriminator'. Choose another name.")
     twice = set(with_generator) & set(with_discriminator)
     if twice:
         raise ValueError(f"A network beside the players has a name of its own. Received twice: {', '.join(twice)}")

@@ -313,6 +313,10 @@ def test_a_part_of_the_latents_is_fixed():
         (lambda: train(make_with(OfNobody()), 1), "players of a term"),
         (lambda: make_with(Nameless()), "logged by its attribute `name`"),
         (lambda: shares_a_layer(), "Two networks share a layer"),
+        (
+            lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), with_generator={"discriminator": encoder()}),
+            "must not be called 'discriminator'",
+        ),
         (lambda: regularized_encoder(), "The generator has a loss of its own"),
         (lambda: make("relativistic").compile("adam", "adam", loss=Relativistic(), schedule="three_step"), "halves"),
         (lambda: halves_of_a_pair(), "two halves of the loss apart.*Relativistic"),

@@ -188,8 +188,8 @@ def with_heads(*names):
     return keras.Model(images, {"score": keras.layers.Dense(1)(features), "features": features, **heads})
 
 
-# What two replicas and one train with: (regularizers, heads, whether there is a code, number of labels).
-ON_REPLICAS = [
+# What is trained on replicas, by XLA and in 16 bits: (regularizers, heads, whether there is a code, number of labels).
+TRAINED = [
     ("feature_matching", [], False, None),
     ("mutual_information", ["code"], True, None),
     ([regularizers.R1(), regularizers.R2()], [], False, None),
@@ -198,13 +198,13 @@ ON_REPLICAS = [
 ]
 
 
-def trained_on(strategy, terms, heads, code, classes):
+def trained_on(strategy, terms, heads, code, classes, policy="float32", jit_compile=False):
     """The weights after three steps."""
-    with strategy.scope():
+    with strategy.scope(), gan_keras.networks.precision(policy):
         keras.utils.set_random_seed(0)
         prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), code=priors.Categorical(3)) if code else None
         gan = gan_keras.GAN(tiny_generator(classes), with_heads(*heads), num_classes=classes, prior=prior)
-        gan.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), regularizers=terms)
+        gan.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), regularizers=terms, jit_compile=jit_compile)
     labels = np.arange(48, dtype="int32") % 3 if classes else None
     gan.fit(gan_keras.data.batches(tiny_images(), labels, batch_size=16), steps_per_epoch=3, verbose=0)
     return gan.get_weights()
@@ -219,9 +219,25 @@ def test_two_replicas_train_as_one():
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         one = tf.distribute.OneDeviceStrategy("CPU:0")
-        for case in ON_REPLICAS:
+        for case in TRAINED:
             a, b = (trained_on(strategy, *case) for strategy in (one, two))
             print(max(np.abs(np.subtract(x, y, dtype="float64")).max() for x, y in zip(a, b, strict=True)))
         """
     )
-    assert all(float(line) < 1e-5 for line in printed.split()[-len(ON_REPLICAS) :]), printed
+    assert all(float(line) < 1e-5 for line in printed.split()[-len(TRAINED) :]), printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", TRAINED)
+def test_xla_trains_to_the_same_weights(case):
+    a, b = (trained_on(tf.distribute.get_strategy(), *case, jit_compile=jit) for jit in (False, True))
+    assert max(np.abs(x - y).max() for x, y in zip(a, b, strict=True)) < 1e-5
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("case", TRAINED)
+def test_16_bits_train_to_nearly_the_same_weights(case, policy):
+    whole = trained_on(tf.distribute.get_strategy(), *case)
+    half = trained_on(tf.distribute.get_strategy(), *case, policy=policy)
+    assert all(np.isfinite(y).all() for y in half)
+    assert max(np.abs(x - y).max() for x, y in zip(whole, half, strict=True)) < 0.05
