@@ -114,7 +114,7 @@ def with_few_labels(images, labels, number, share=0.1, seed=0):
     if number < 1 or number % len(classes) or each > rare:
         raise ValueError(
             f"The number of labels must be a multiple of the {len(classes)} classes, of which the rarest has {rare} images. "
-            f"Received: {number}"
+            f"Received: {number}; a recipe has it as `labelled`."
         )
     if not 0 < share < 1:
         raise ValueError(f"share must be between 0 and 1. Received: share={share}")

@@ -21,7 +21,7 @@ from rows import ROWS, base
 def parse(argv):
     parser = common.Parser(description=__doc__)
     tables = list(dict.fromkeys(row.table for row in ROWS))
-    names = [*tables, *(row.name for row in ROWS)]
+    names = list(dict.fromkeys([*tables, *(row.name for row in ROWS)]))
     parser.add_argument(
         "--only", nargs="+", metavar="ROW", help=f"of {', '.join(tables)}; or one of a table, as TABLE.CASE; default: all"
     )
