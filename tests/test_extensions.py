@@ -93,9 +93,11 @@ CODE = dict(z=priors.Normal(4), code=priors.Categorical(3), style=priors.Uniform
 # (GAN's arguments, compile's arguments)
 CASES = {
     "relativistic": lambda: ({}, {"loss": Relativistic(), "regularizers": "r1", "schedule": schedules.Alternating(2)}),
-    "r3gan": lambda: ({}, {"loss": "relativistic", "regularizers": [regularizers.R1(cosine()), regularizers.R2(cosine())]}),
+    "r3gan": lambda: (
+        {},
+        {"loss": "relativistic", "regularizers": [regularizers.R1(cosine()), regularizers.R2(cosine()), "historical_averaging"]},
+    ),
     "feature_matching": lambda: ({"discriminator": with_heads()}, {"regularizers": [FeatureMatching(cosine())]}),
-    "historical_averaging": lambda: ({}, {"regularizers": "historical_averaging", "schedule": schedules.Alternating(2)}),
     "infogan": lambda: (
         {"discriminator": with_heads(3), "prior": priors.Joint(**CODE)},
         {"regularizers": [regularizers.MutualInformation(0.5), regularizers.R1(1.0, one_in=2)]},

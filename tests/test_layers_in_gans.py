@@ -80,6 +80,7 @@ def one_step(policy):
     return np.concatenate([(a - b).ravel() for a, b in zip(gan.get_weights(), before)]).astype("float64"), computes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_step_in_16_bits_is_nearly_the_step_in_32(policy):
     (exact, _), (rounded, computes) = one_step("float32"), one_step(policy)
@@ -87,6 +88,7 @@ def test_a_step_in_16_bits_is_nearly_the_step_in_32(policy):
     assert np.linalg.norm(exact) > 1e-3 and np.linalg.norm(rounded - exact) < 0.1 * np.linalg.norm(exact)
 
 
+@pytest.mark.slow
 def test_a_gradient_penalty_with_xla_is_the_same():
     network, images = discriminator(*PARTS), tf.constant(tiny_images(8))
     (seed,) = gan_keras.generative.seed_states(network)

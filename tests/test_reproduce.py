@@ -43,6 +43,8 @@ def ledger(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(reproduce, "ROWS", [row])
     monkeypatch.setattr(base, "DOCS", tmp_path)
+    # Of which the ledger has the name alone.
+    monkeypatch.setattr(reproduce, "DigitClassifier", lambda: types.SimpleNamespace(identity="digits-0"))
     return tmp_path, calls
 
 
@@ -229,6 +231,7 @@ def test_a_penalty_of_every_nth_step_is_the_plain_one_in_the_mean():
     assert logged[0] > 0 and logged[8] > 0 and logged[1:8] == [0.0] * 7
 
 
+@pytest.mark.slow
 def test_the_three_ways_of_a_lazy_penalty(miniature, monkeypatch):
     recipe = stacked_full(miniature)
     trained = []
@@ -245,6 +248,7 @@ def test_the_three_ways_of_a_lazy_penalty(miniature, monkeypatch):
     assert all(length == 2 for _, length in trained)
 
 
+@pytest.mark.slow
 def test_lazy_penalties_of_points(monkeypatch):
     players = {"generator": networks.points_generator, "discriminator": networks.points_discriminator}
     players = {role: functools.partial(build, width=16, depth=1) for role, build in players.items()}
@@ -265,6 +269,7 @@ def test_the_ablation_changes_the_loss_and_the_penalties_only(miniature, monkeyp
         assert dataclasses.replace(changed, loss=recipe.loss, regularizers=recipe.regularizers) == recipe
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_told_as_such(miniature, tmp_path, monkeypatch):
     stacked_full(miniature)
     (finite,) = stacked.ablated("paired", "R1")(0).values()
@@ -317,6 +322,7 @@ def copies_for(images, seen):
     return lambda recipe, seed: seen.append(recipe) or (types.SimpleNamespace(value_range=(0, 255), sample_batches=blocks), 1.0)
 
 
+@pytest.mark.slow
 def test_the_classifier_of_real_digits_is_the_ceiling_of_synthetic_ones(miniature, monkeypatch):
     def small_classifier():
         images = keras.Input((28, 28, 1))
@@ -347,6 +353,7 @@ def test_a_folder_of_fashion_mnist_is_measured_beside_the_digits(miniature, monk
     assert [(recipe.data, recipe.num_classes) for recipe in trained] == [("mnist", 10), ("a_folder", 10)]
 
 
+@pytest.mark.slow
 def test_few_digits_with_augmentation_and_without(miniature, monkeypatch):
     def augmented(num_classes=None, shape=None):
         images = keras.Input(shape)

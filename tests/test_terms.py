@@ -210,6 +210,7 @@ def trained_on(strategy, terms, heads, code, classes, policy="float32", jit_comp
     return gan.get_weights()
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one():
     # One strategy for each process: TensorFlow's collectives confuse two of them.
     printed = child(
@@ -234,6 +235,7 @@ def test_xla_trains_to_the_same_weights(case):
     assert max(np.abs(x - y).max() for x, y in zip(a, b, strict=True)) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("case", TRAINED)
 def test_16_bits_train_to_nearly_the_same_weights(case, policy):
