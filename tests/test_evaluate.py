@@ -151,7 +151,7 @@ def test_points_of_no_known_toy_have_no_figures(ring_run, tmp_path, capsys):
     "recipe, names",
     [
         pytest.param("semi_supervised", {"test_errors"}, marks=pytest.mark.slow),
-        ("vae", {"reconstruction", "bound"}),
+        pytest.param("vae", {"reconstruction", "bound"}, marks=pytest.mark.slow),
         pytest.param("acgan", {"test_errors"}, marks=pytest.mark.slow),
         pytest.param("infogan", {"code_errors"}, marks=pytest.mark.slow),
     ],

@@ -45,6 +45,8 @@ def ledger(tmp_path, monkeypatch):
     monkeypatch.setattr(base, "DOCS", tmp_path)
     # Of which the ledger has the name alone.
     monkeypatch.setattr(reproduce, "DigitClassifier", lambda: types.SimpleNamespace(identity="digits-0"))
+    # A run of this row builds nothing; collecting the garbage of all tests takes a second.
+    monkeypatch.setattr(keras.backend, "clear_session", lambda: None)
     return tmp_path, calls
 
 

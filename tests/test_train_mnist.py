@@ -348,6 +348,7 @@ def photographs(tmp_path):
     return tmp_path / "photographs"
 
 
+@pytest.mark.slow
 def test_ones_own_recipe_and_images_through_all_scripts(photographs, tmp_path, monkeypatch):
     """Colour, 32x48. What follows the training is in another process, which has to find the recipe again."""
     for name, text in (("recipe_of_mine", RECIPE), ("neighbour_of_mine", ""), ("features_of_mine", FEATURES)):
