@@ -75,6 +75,13 @@ def test_runs_of_a_recipe_that_has_changed_do_not_count(ledger, monkeypatch):
     assert reproduce.main([]) == 0 and calls == [0, 1, 0, 1]
 
 
+def test_runs_with_other_constants_do_not_count(ledger, monkeypatch):
+    _, calls = ledger
+    assert reproduce.main([]) == 0
+    monkeypatch.setattr(reproduce, "ROWS", [dataclasses.replace(reproduce.ROWS[0], constants={"steps": 5})])
+    assert reproduce.main([]) == 0 and reproduce.main([]) == 0 and calls == [0, 1, 0, 1]
+
+
 def test_a_row_that_fails_does_not_stop_the_others(ledger, monkeypatch, capsys):
     folder, calls = ledger
 

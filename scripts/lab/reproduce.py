@@ -83,6 +83,7 @@ def run(row, seed, conditions):
         "seed": seed,
         "cases": cases,
         "recipes": {name: recipes.get(name).values() for name in row.uses},
+        "constants": row.constants,
         "minutes": round((time.perf_counter() - started) / 60, 1),
         **conditions,
     }
@@ -92,9 +93,11 @@ def run(row, seed, conditions):
 
 
 def runs_of(row):
-    """The runs of a row whose recipes are still what they were."""
+    """The runs of a row whose recipes and constants are still what they were."""
     runs = [json.loads(path.read_text()) for path in sorted((base.DOCS / "results").glob(f"{row.name}-[0-9]*.json"))]
-    return [run for run in runs if recipes.unchanged(run.get("recipes", {}), row.uses)]
+    return [
+        run for run in runs if recipes.unchanged(run.get("recipes", {}), row.uses) and run.get("constants", {}) == row.constants
+    ]
 
 
 def write_ledger():

@@ -28,6 +28,7 @@ class Row:
         differs: What is not as in the source.
         run: Function of a seed to {case: {figure: value}}; cases that were trained have "seconds".
         uses: Recipes of which it is made: a run counts as long as these are what they were.
+        constants: Numbers of the row itself that decide the result: a run counts as long as they are what they were.
         figures: {figure: format} in the order of the ledger's columns. Of booleans the number that are true is printed.
         goal: (case, figure to show, text of the aim, function of the case's figures in all runs to whether it is reached).
         seeds: Number of seeds unless told otherwise.
@@ -43,6 +44,7 @@ class Row:
     run: Callable
     figures: dict
     uses: tuple = ()
+    constants: dict = dataclasses.field(default_factory=dict)
     goal: tuple | None = None
     seeds: int = 3
     pictures: tuple = ()
@@ -102,7 +104,7 @@ def digits_evaluator():
 
 def recognised(model):
     """What a model recognises in the test digits."""
-    return values(recognition.recognition_metrics(model, *data.load("mnist", "test")))
+    return recognition.recognition_metrics(model, *data.load("mnist", "test"))
 
 
 def values(metrics):

@@ -35,6 +35,7 @@ ROWS = [
             "steps": "{:.0f}",
         },
         uses=(name,),
+        constants={"minutes": MINUTES},
     )
     for name in recipes.RECIPES
     if recipes.get(name).data == "mnist"

@@ -22,6 +22,7 @@ LOSSES = {
     "non-saturating with R1": dict(loss=losses.NonSaturating(), regularizers=(regularizers.R1(1.0),)),
 }
 LOSS_UPDATES = 1000
+CRITIC_UPDATES = 3000
 
 
 def order_of_losses(seed):
@@ -50,14 +51,14 @@ def critic(seed):
         keras.utils.set_random_seed(seed)
         gan = gan_keras.GAN(generator, networks.points_discriminator(shape=(1,), width=64, depth=3), seed=seed)
         gan.compile(
-            keras.optimizers.get(recipes.adam(recipes.cosine_decay(1e-3, 3000), 0.5, 0.9)),
+            keras.optimizers.get(recipes.adam(recipes.cosine_decay(1e-3, CRITIC_UPDATES), 0.5, 0.9)),
             keras.optimizers.SGD(0.0),
             loss=losses.Wasserstein(),
             regularizers=regularizers.GradientPenalty(10.0, one_sided=one_sided),
             schedule=schedules.Alternating(),
         )
         started = time.perf_counter()
-        gan.fit(data.batches(points, batch_size=256, value_range=None, seed=seed), steps_per_epoch=3000, verbose=0)
+        gan.fit(data.batches(points, batch_size=256, value_range=None, seed=seed), steps_per_epoch=CRITIC_UPDATES, verbose=0)
         fake, fresh = gan.sample(20_000, seed=seed), TOYS["gaussians"].sample(20_000, seed=seed + 100)[0]
         scores = [gan.discriminator.predict(x, batch_size=2000, verbose=0).mean() for x in (fresh, fake)]
         exact = metrics.wasserstein_1d(fresh[:, 0], fake[:, 0])
@@ -91,6 +92,7 @@ ROWS = [
         run=order_of_losses,
         figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "precision": "{:.3f}", "recall": "{:.3f}"},
         uses=("default",),
+        constants={"updates": LOSS_UPDATES},
     ),
     Row(
         name="critic",
@@ -109,5 +111,6 @@ ROWS = [
         ),
         run=critic,
         figures={"exact": "{:.3f}", "estimate": "{:.3f}", "ratio": "{:.3f}"},
+        constants={"updates": CRITIC_UPDATES},
     ),
 ]

@@ -75,7 +75,7 @@ def row(recipe, run, name, figure, aim, good):
         ),
         published='every 8th step: "complete convergence failure" on stacked MNIST and on toys; a part of every batch: none',
         differs=(
-            f"the recipes ring, grid and stacked_mnist_full, the last one of them for {stacked.SHORT_STEPS:,} steps. Those of "
+            f"the recipes ring, grid and stacked_mnist_full, the last one of them for its first {stacked.SHORT_STEPS:,} steps. Those of "
             "ring and grid are the hinge loss with gradient norms of 1, not the paired loss with gradients of 0. The seconds "
             "do not show what is saved at every 8th step: the penalty is computed at the others too, with weight 0. A run has "
             "diverged if a loss or a weight is not finite; the other columns are of the runs that have not"
@@ -84,6 +84,7 @@ def row(recipe, run, name, figure, aim, good):
         figures={"modes": "{:.0f}", "high_quality": "{:.1%}", "sure_modes": "{:.0f}", "kl": "{:.4f}", "diverged": "{}"},
         goal=(case, figure, f"{case}: {aim} in every run", reached),
         uses=(recipe,),
+        constants={"part": PART, **({"steps": stacked.SHORT_STEPS} if recipe == "stacked_mnist_full" else {})},
     )
 
 

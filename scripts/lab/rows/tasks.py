@@ -106,5 +106,6 @@ ROWS = [
         figures={"accuracy": "{:.2%}", "gap": "{:.2f}"},
         goal=("generated digits", "gap", "1 point or less on MNIST, mean", lambda runs: mean(runs, "gap") <= 1.0),
         uses=("cgan",),
+        constants={"epochs": EPOCHS, "batch": BATCH},
     ),
 ]
