@@ -198,6 +198,16 @@ def check_compile(unknown, d_optimizer, g_optimizer, steps_per_execution):
     identifiers.count("steps_per_execution", steps_per_execution)
 
 
+def check_memories(memories):
+    """Raise ValueError if there are `memories` of an earlier `compile`, which would stay in the model and its checkpoints."""
+    for memory in memories:
+        if memory is not None:
+            raise ValueError(
+                f"compile() has given this GAN a term with a memory, {memory.name}, and cannot take it back. Make another GAN of "
+                "the same networks, and compile that."
+            )
+
+
 def check_arguments(function, unknown):
     """Raise TypeError if there are `unknown` keyword arguments of a function."""
     for name in unknown:
@@ -227,7 +237,13 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
     # Both have been called by now, and have collected what they add.
     for role, of_role in networks.items():
         check_no_losses(of_role, role)
-    _check_terms([r for r in regularizers if isinstance(r, Term)], layers)
+    terms = [r for r in regularizers if isinstance(r, Term)]
+    _check_terms(terms, layers)
+    if isinstance(loss, losses.DiscriminatorOnly) and not any("generator" in term.players for term in terms):
+        raise ValueError(
+            "The loss 'discriminator_only' gives the generator nothing to minimise. Add a term that does, such as "
+            f"regularizers='feature_matching'. Received: {[term.name for term in terms]}"
+        )
     if isinstance(loss, losses.Wasserstein) and not any(map(_is_lipschitz, regularizers)) and not _is_normalized(layers):
         warnings.warn(
             "The Wasserstein loss needs a Lipschitz critic, and nothing that gan_keras knows makes it so: add "
@@ -256,7 +272,8 @@ def _check_terms(terms, layers):
     if gradient_terms and any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in layers):
         raise ValueError(
             f"A gradient penalty ({gradient_terms[0]}) needs a discriminator that scores each example by itself, but this one "
-            "has BatchNormalization. Remove it, freeze it (trainable = False), or use LayerNormalization."
+            "has BatchNormalization. Remove it, freeze it (trainable = False), or use LayerNormalization or "
+            "gan_keras.layers.VirtualBatchNormalization."
         )
 
 

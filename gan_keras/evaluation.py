@@ -5,12 +5,12 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from gan_keras import metrics, plots
+from gan_keras import explore, metrics, plots
 from gan_keras.classifier import DigitClassifier
 from gan_keras.identifiers import unknown
 
@@ -66,7 +66,7 @@ class Samples:
         features: float32 (n, d) of all n samples, or `None` without an extractor.
         probabilities: float32 (n, classes), or `None`.
         labels: Integers (n,) that a conditional GAN was asked for, or `None`.
-        generate, latent_dim: The generator as a function, for the search of latents, or `None`.
+        recover: Function of uint8 images and labels (or `None`) to the squared errors that a search of latents leaves, or `None`.
         own: Where the samples are training images, their indices; none is its own neighbour.
     """
 
@@ -74,8 +74,7 @@ class Samples:
     features: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     labels: np.ndarray | None = None
-    generate: object = None
-    latent_dim: int | None = None
+    recover: Callable | None = None
     own: np.ndarray | None = None
 
 
@@ -112,7 +111,7 @@ class Evaluator:
         "parzen": (),
         "memorisation": (),
         "two_sample": (),
-        "latent": ("generate",),
+        "latent": ("recover",),
         "labels": ("probabilities", "labels"),
     }
 
@@ -176,18 +175,14 @@ class Evaluator:
             raise ValueError(
                 "The GAN does not know the range of its images. Give it one, such as GAN(value_range=(-1, 1), ...)."
             )
-        low, high = gan.value_range
         labels = np.random.default_rng(seed).integers(gan.num_classes, size=n) if gan.conditional else None
-
-        def generate(z, label=None):
-            inputs = [z, tf.fill(tf.shape(z)[:1], label)] if gan.conditional else z
-            return (gan(inputs, training=False) - low) / (high - low)
-
         drawn = gan.sample_batches(n, seed, labels)
-        samples = self.describe((plots.to_uint8(images, (low, high)), some) for images, some in drawn)
+        samples = self.describe((plots.to_uint8(images, gan.value_range), some) for images, some in drawn)
         classes = None if samples.probabilities is None else samples.probabilities.shape[1]
-        if gan.num_classes in (None, classes):
-            samples.generate, samples.latent_dim = generate, gan.latent_dim
+        if not gan.conditional or gan.num_classes == classes:
+            candidates = 1024 * (gan.num_classes if gan.conditional else 1)
+            search = functools.partial(explore.invert, gan, starts=1, steps=100, candidates=candidates, seed=self.seed)
+            samples.recover = lambda images, labels: search(images, labels).errors
         else:  # what the extractor reads are other classes
             samples.labels = None
         return samples
@@ -299,13 +294,10 @@ class Evaluator:
         return {"two_sample_accuracy": metrics.two_sample_accuracy(real, made, seed=self.seed)}
 
     def _latent(self, samples):
-        images = self.test[:_LATENT_IMAGES] / np.float32(255.0)
-        parts = [(images, samples.generate)]
+        images, labels = self.test[:_LATENT_IMAGES], None
         if samples.labels is not None:  # each image under the label that the classifier reads
-            read = self.reference.probabilities[: len(images)].argmax(axis=1).astype("int32")
-            parts = [(images[read == k], functools.partial(samples.generate, label=k)) for k in np.unique(read)]
-        errors = [metrics.latent_recovery(make, part, samples.latent_dim, seed=self.seed) for part, make in parts]
-        return {"latent_recovery_mse": np.average(errors, weights=[len(part) for part, _ in parts])}
+            labels = self.reference.probabilities[: len(images)].argmax(axis=1)
+        return {"latent_recovery_mse": samples.recover(images, labels).mean()}
 
     def _labels(self, samples):
         asked = samples.probabilities, samples.labels
@@ -319,7 +311,7 @@ class Evaluator:
 _NEEDS = {
     "probabilities": "Pass an extractor that returns (features, probabilities).",
     "labels": "Only conditional GANs are asked for labels, and the extractor must read as many classes as they have.",
-    "generate": "A generator at hand can be searched, not its images alone; one with labels only where the extractor reads them.",
+    "recover": "A generator at hand can be searched, not its images alone; one with labels only where the extractor reads them.",
 }
 
 

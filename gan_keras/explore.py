@@ -12,9 +12,12 @@ import tensorflow as tf
 
 from gan_keras import checks, identifiers, metrics
 from gan_keras.forward import float32
+from gan_keras.gan import GAN
 from gan_keras.generative import BLOCK
 from gan_keras.inputs import scaled
-from gan_keras.priors import Categorical, Uniform
+from gan_keras.layers import MinibatchDiscrimination, MinibatchStandardDeviation, Packing, inside
+from gan_keras.priors import Categorical, Normal, Uniform
+from gan_keras.vae import VAE
 
 
 def generate(model, latents, labels=None):
@@ -76,7 +79,7 @@ def code_sheet(model, name, dimension=0, noise=10, values=10, seed=0, labels=Non
         dimension: Which number of a continuous part is changed.
         noise: How many different latents.
         values: How many values of a continuous part: from -2 to 2 as in the paper, where the part is drawn from [-1, 1] or the
-            standard normal; of any `Uniform` twice its range.
+            standard normal; of any `Uniform` twice its range, of any `Normal` two standard deviations.
         seed: Of the noise.
         labels: Of a conditional model: as in `generate`, one for each noise.
 
@@ -203,10 +206,10 @@ def features(model, images, label=0):
     """What the model sees in images: features for `neighbours`, or for a classifier on top.
 
     Of a GAN: the discriminator's output "features" where it has that head, else the input of its last layer. Of a VAE: the
-    means of its encoder.
+    means of its encoder. Of either the moving average, where there is one.
 
     Args:
-        model: `GAN`, `VAE`, or another model with a `discriminator` or an `encoder`.
+        model: `GAN` or `VAE`.
         images: uint8, or floats in `value_range`, (n, height, width, channels).
         label: What a discriminator that takes labels is told of all images alike: true labels would be in its features, which
             are to hold what it sees.
@@ -215,26 +218,23 @@ def features(model, images, label=0):
         float32 array (n, d).
 
     Raises:
-        ValueError: A model without such a network; a discriminator of several images at once, or one whose last layer is inside
-            another model.
+        ValueError: A model of another kind; a discriminator whose features of an image depend on the others of its batch, or whose
+            last layer is inside another model.
 
     Radford, Metz, Chintala 2016, "Unsupervised Representation Learning with DCGANs", section 5.1, take those of all layers.
     """
     images, *_ = _floats(model, images)
-    if hasattr(model, "discriminator"):
-        network = _until_features(model.discriminator)
-    elif hasattr(model, "encoder"):
-        network = model.encoder
-    else:
-        raise ValueError(f"Features are a discriminator's or an encoder's. Received: {type(model).__name__}, with neither.")
-    told = checks.sample_labels(len(images), label, model.num_classes) if len(network.inputs) > 1 else None
-    made = _in_batches(network, images, told)
-    if len(made) != len(images):
+    if isinstance(model, VAE):
+        return _in_batches(model.recognizer, images)[:, : model.latent_dim]
+    if not isinstance(model, GAN):
+        raise ValueError(f"Features are those of a GAN's discriminator or a VAE's encoder. Received: {type(model).__name__}.")
+    network = _until_features(model.judge)
+    for layer in inside(network, (Packing, MinibatchDiscrimination, MinibatchStandardDeviation)):
         raise ValueError(
-            f"The discriminator judges {len(images) // len(made)} images at once (layers.Packing), and has no features of one."
+            f"The discriminator judges several images together (layers.{type(layer).__name__}), and has no features of one."
         )
-    made = made.reshape(len(images), -1)
-    return made if hasattr(model, "discriminator") else made[:, : model.latent_dim]
+    told = checks.sample_labels(len(images), label, model.num_classes) if len(network.inputs) > 1 else None
+    return _in_batches(network, images, told).reshape(len(images), -1)
 
 
 def neighbours(queries, references, k=10):
@@ -278,7 +278,7 @@ def _until_features(discriminator):
         layer = next((layer for layer in discriminator.layers if _makes(layer, tensor)), None)
         if layer is None:
             raise ValueError(
-                "The last layer of the discriminator is inside another model. Make its input an output of the discriminator: "
+                "The last layer of the discriminator is inside another model, or shared. Make its input one of the outputs: "
                 'keras.Model(images, {"score": ..., "features": ...}).'
             )
         tensor = keras.tree.flatten(layer.input)[0]
@@ -293,8 +293,9 @@ def _makes(layer, tensor):
 
 
 def _spread(part, number):
-    """Values from end to end of twice the range that a continuous part is drawn from."""
-    low, high = (part.low, part.high) if isinstance(part, Uniform) else (-1.0, 1.0)
+    """Values from end to end of twice the range that a continuous part is drawn from, or two deviations to both sides."""
+    stddev = part.stddev if isinstance(part, Normal) else 1.0
+    low, high = (part.low, part.high) if isinstance(part, Uniform) else (-stddev, stddev)
     return np.linspace(1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low, number)
 
 

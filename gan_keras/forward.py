@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from gan_keras import inputs
+from gan_keras import sizes
 from gan_keras.priors import join
 from gan_keras.random import Random
 
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
         """
         if number == 1:
             return [self]
-        whole = self._replace(images=inputs.divisible(self.images, number))
+        whole = self._replace(images=sizes.divisible(self.images, number))
         return [whole.part(number, k) for k in range(number)]
 
     def part(self, number, first=0):
@@ -76,6 +76,8 @@ class ForwardPass:
         self.images, self.labels, self.random = batch
         self.asked, self.prior = self.labels if gan.conditional else None, gan.prior
         self.step = gan.step.value
+        # Keep what a network assigns that plays, such as BatchNorm's statistics: the network stays as it is.
+        self._scopes = {role: keras.StatelessScope() for role in ("generator", "discriminator")}
 
     @lazy
     def latents(self):
@@ -126,8 +128,8 @@ class ForwardPass:
         return network([x, self.labels] if len(network.inputs) > 1 else x, training=self._training)
 
     def _playing(self, role):
-        # A scope that keeps what a network assigns, such as BatchNorm's statistics: it plays, and stays as it is.
-        return contextlib.nullcontext() if role in self._moving or not self._training else keras.StatelessScope()
+        # One scope for all calls of the pass, so that each has random draws of its own.
+        return contextlib.nullcontext() if role in self._moving or not self._training else self._scopes[role]
 
 
 def float32(structure):

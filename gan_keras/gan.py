@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from gan_keras import checks, inputs, losses, regularizers, replicas, schedules
+from gan_keras import checks, losses, regularizers, replicas, schedules, sizes
 from gan_keras.forward import Batch, ForwardPass, float32
 from gan_keras.generative import GenerativeModel, frozen_copy
 from gan_keras.random import EVALUATION, TRAINING, Random, seed_layers, seed_states, seeded
@@ -89,7 +89,7 @@ class GAN(GenerativeModel):
             d_optimizer, g_optimizer: Keras optimizers, one for each player; learning-rate schedules are welcome. Where a player
                 computes in float16, each is put into a `keras.optimizers.LossScaleOptimizer`.
             loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys",
-                "relativistic" or an `AdversarialLoss`.
+                "relativistic", "discriminator_only" or an `AdversarialLoss`.
             regularizers: One or several names, such as "r1" or "gradient_penalty" (`gan_keras.regularizers`), or `Regularizer` objects.
             schedule: "alternating", "simultaneous", "three_phase", "three_step" or a `Schedule`.
             jit_compile, steps_per_execution, run_eagerly: As in `keras.Model.compile`.
@@ -98,6 +98,7 @@ class GAN(GenerativeModel):
             ValueError: The parts contradict each other; the message says which and what to change.
         """
         checks.check_compile(unknown, d_optimizer, g_optimizer, steps_per_execution)
+        checks.check_memories(self.memories if self.compiled else ())
         replicas.check_execution(jit_compile, steps_per_execution)
         networks = {role: self._networks(role) for role in ("generator", "discriminator")}
         all_networks = [*networks["generator"], *networks["discriminator"]]
@@ -148,18 +149,18 @@ class GAN(GenerativeModel):
         logs = self.schedule.step(self, batch)
         with _after((), logs):  # a step that is refused while it runs does not count
             self.finish_step()
-        return self.report(logs)
+        return self.report(logs, batch.images)
 
     def test_step(self, data):
         """The game on held-out data, between the sampling generator and the discriminator, with nothing updated."""
-        random = Random(self.seed, EVALUATION, self.batches_seen)
+        random = Random(self.seed, EVALUATION, self.examples_seen)
         forward = ForwardPass(self, self._batch(data, random), training=False)
         states = seed_states(self.sampler, self.judge)
         with seeded(states, random.layer_seeds(len(states))):
             forward.latents  # drawn first, as in training
             _, logs = self._discriminator_loss(forward)
             _, more = self._generator_loss(forward)
-        return self.report({**logs, **more})
+        return self.report({**logs, **more}, forward.images)
 
     @property
     def judge(self):
@@ -237,7 +238,7 @@ class GAN(GenerativeModel):
                 optimizer, variables = self.optimizers[f"{role[0]}_optimizer"]
                 optimizer.apply_gradients(zip(replicas.agreed(optimizer, values), variables))
                 for regularizer, memory in zip(self.game_regularizers, self.memories):
-                    regularizer.after_update(role, variables, memory)
+                    regularizer.after_update(role, getattr(self, role).trainable_variables, memory)
         return logs
 
     def _terms(self):
@@ -263,7 +264,8 @@ class GAN(GenerativeModel):
 
     def _batch(self, data, random):
         images, labels = self.unpack(data)
-        return Batch(inputs.divisible(float32(images)), labels, random)
+        labels = None if labels is None else tf.cast(labels, tf.int32)
+        return Batch(sizes.divisible(float32(images)), labels, random)
 
     # Saving.
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_keras import checks, inputs, priors, replicas
+from gan_keras import checks, inputs, priors, replicas, sizes
 from gan_keras.forward import float32
 from gan_keras.random import SAMPLING, Random, seed_states, seeded
 
@@ -51,7 +51,9 @@ class GenerativeModel(keras.Model):
         self.prior = priors.Normal(self.latent_dim) if prior is None else priors.get(prior)
         self.num_classes, self.ema, self.seed = num_classes, ema, seed
         self.conditional = len(generator.inputs) > 1
-        self.value_range = checks.output_range(generator) if value_range is None else tuple(map(float, value_range))
+        bounds = checks.output_range(generator)
+        self.value_range = bounds if value_range is None else tuple(map(float, value_range))
+        self._clips = self.value_range != bounds
         self.ema_generator = None if ema is None else frozen_copy(generator, "ema_generator")
         self.step = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
@@ -75,8 +77,12 @@ class GenerativeModel(keras.Model):
         return {"optimizer": (self.optimizer, self.trainable_variables)}
 
     def call(self, inputs, training=False):
-        """Images for latents (or [latents, labels]); with `training=True` from the generator itself, not its average."""
-        return (self.generator if training else self.sampler)(inputs, training=training)
+        """Images for latents (or [latents, labels]), clipped to `value_range`; with `training=True` the generator's own output."""
+        if training:
+            return self.generator(inputs, training=True)
+        images = self.sampler(inputs, training=False)
+        # A generator need not end in a tanh.
+        return keras.ops.clip(images, *self.value_range) if self._clips else images
 
     # Samples.
 
@@ -151,9 +157,7 @@ class GenerativeModel(keras.Model):
 
         made = tf.TensorSpec((_GROUP, *self.generator.outputs[0].shape[1:]), self.generator.outputs[0].dtype)
         images = tf.map_fn(group_of_samples, (inputs, seeds), fn_output_signature=made)
-        low, high = self.value_range or (-np.inf, np.inf)
-        # A generator need not end in a tanh.
-        return tf.clip_by_value(float32(tf.reshape(images, (-1, *made.shape[1:]))[:n]), low, high)
+        return float32(tf.reshape(images, (-1, *made.shape[1:]))[:n])
 
     def latents(self, seed=0, block=0):
         """The latents of samples 256 block to 256 block + 255 of a seed: tensor (256, latent_dim)."""
@@ -200,11 +204,11 @@ class GenerativeModel(keras.Model):
         # Keras would take a dict of metrics for state of the model, and refuse more of it once the model is built.
         self._means = types.MappingProxyType({name: keras.metrics.Mean(name=name) for name in names})
 
-    def report(self, logs):
-        """Take the scalars of a step into the means, and return these."""
+    def report(self, logs, images):
+        """Take the scalars of a step into the means over all examples, and return these. `images` are those of the step."""
         for name, value in logs.items():
             checks.check_log(name, self._means)
-            self._means[name].update_state(value)
+            self._means[name].update_state(value, sample_weight=tf.shape(images)[0])
         return replicas.reported({name: self._means[name].result() for name in logs})
 
     @property
@@ -214,9 +218,9 @@ class GenerativeModel(keras.Model):
         return [*self._means.values(), *own] if self.compiled else own
 
     @property
-    def batches_seen(self):
-        """Batches since the means were reset, as an evaluation begins with: a tensor."""
-        return next(iter(self._means.values())).count
+    def examples_seen(self):
+        """Examples since the means were reset, as an evaluation begins with: a tensor."""
+        return next(iter(self._means.values())).count * replicas.number()  # each replica counts its own
 
     # What comes in: refused early, with a message that says how to put it right.
 
@@ -257,14 +261,14 @@ class GenerativeModel(keras.Model):
             held_out, *rest = keras.utils.unpack_x_y_sample_weight(validation_data)
             held_out = self._check_source(held_out, rest[0], kwargs.get("validation_batch_size") or batch_size)
             validation_data = keras.utils.pack_x_y_sample_weight(held_out, *rest)
-        if not (inputs.is_array(x) or isinstance(x, keras.utils.PyDataset)):
+        if not (sizes.is_array(x) or isinstance(x, keras.utils.PyDataset)):
             kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the source
         steps = kwargs.get("steps_per_epoch")
         if steps is not None and steps < 1:
             if steps < 0:
                 raise ValueError(f"steps_per_epoch must be 0 or more. Received: steps_per_epoch={steps}; the run has ended.")
             kwargs.update(steps_per_epoch=None, initial_epoch=epochs)  # no epoch is left
-        with inputs.readable_errors():
+        with sizes.readable_errors():
             history = super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, **kwargs)
         if self.optimizer is None:  # else Keras has done it: the averages of use_ema
             for optimizer, variables in self.optimizers.values():
@@ -277,19 +281,19 @@ class GenerativeModel(keras.Model):
         if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):  # as `fit` passes them, which has looked
             x = self._check_source(x, y, batch_size)
             self._start_average()
-        with inputs.readable_errors():
+        with sizes.readable_errors():
             return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, *args, **kwargs):
         """As `keras.Model.train_on_batch`: one step."""
         self.check_data(x, y, batch_size=len(x))
-        with inputs.readable_errors():
+        with sizes.readable_errors():
             return super().train_on_batch(x, y, *args, **kwargs)
 
     def test_on_batch(self, x, y=None, *args, **kwargs):
         """As `keras.Model.test_on_batch`."""
         self._check_source(x, y, batch_size=len(x))
-        with inputs.readable_errors():
+        with sizes.readable_errors():
             return super().test_on_batch(x, y, *args, **kwargs)
 
     def check_data(self, x, y=None, batch_size=None, validation_split=0.0):
@@ -322,10 +326,10 @@ class GenerativeModel(keras.Model):
         number = replicas.number(self.distribute_strategy)
         parts = parts or number
         if parts > 1:
-            sizes = inputs.batch_sizes(x, first, batch_size, validation_split)
+            found = sizes.batch_sizes(x, first, batch_size, validation_split)
             if number == 1 and not self.jit_compile and not isinstance(x, tf.data.Dataset):
-                sizes.discard(None)  # the step itself will see
-            inputs.check_sizes(sizes, parts, number)
+                found.discard(None)  # the step itself will see
+            sizes.check_sizes(found, parts, number)
         return x
 
     # Saving: everything that a run needs to go on.

@@ -1,12 +1,9 @@
 """The data that `fit` is given: looked at, taken apart, refused with a message that says how to put it right.
 
-Every source follows one rule. Its first batch is looked at before anything happens; that a batch can be cut into the minibatches
-of a step is checked beforehand where sizes are known, and else in the step.
+Every source follows one rule: its first batch is looked at before anything happens.
 """
 
-import contextlib
 import itertools
-import re
 import types
 
 import keras
@@ -14,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_keras.checks import check_labels
+from gan_keras.sizes import is_array
 
 
 def first_batch(x, y=None):
@@ -36,63 +34,6 @@ def first_batch(x, y=None):
         # Keras takes tuples alone from a generator.
         x = ((batch,) if is_array(batch) else batch for batch in itertools.chain(first, x))
     return first[0], x
-
-
-def batch_sizes(x, first, batch_size=None, validation_split=0.0):
-    """The sizes of the batches that a source delivers, as far as they can be told; `None` stands for any."""
-    if is_array(x):
-        n, batch_size = int(len(x) * (1 - validation_split)), batch_size or 32
-        return {min(batch_size, n), n % batch_size or batch_size}
-    if isinstance(x, tf.data.Dataset):
-        return {keras.tree.flatten(x.element_spec)[0].shape[0]}
-    if isinstance(x, keras.utils.PyDataset) and x.num_batches:
-        return {len(keras.tree.flatten(batch)[0]) for batch in (first, x[x.num_batches - 1])}
-    return {len(keras.tree.flatten(first)[0]), None}
-
-
-def check_sizes(sizes, parts, replicas):
-    """Raise ValueError if a batch size is no multiple of `parts`."""
-    for size in sizes:
-        if size is None or size % parts:
-            what = "Batches whose size is not known beforehand" if size is None else f"A batch of {size}"
-            raise ValueError(
-                f"{what} cannot be split into {parts} equal parts: the minibatches of a step, on {replicas} device(s). Use a "
-                f"batch size that is a multiple of {parts}, and drop_remainder=True so that the last batch has it too. Python "
-                "generators and DataLoaders do not tell their sizes: without XLA (jit_compile=False) and on one device they need not."
-            )
-
-
-_UNEVEN = "The batch must be divisible by the number of minibatches in a step,"
-
-
-def divisible(images, number=1):
-    """`images`, if `number` minibatches can be made of them: known at once, or else when the step runs.
-
-    Neither the mean of an empty minibatch (NaN) nor that of an uneven one is what a step is to train on.
-    """
-    size = images.shape[0]
-    if size is None:
-        size = tf.shape(images)[0]
-        fits = tf.logical_and(size > 0, size % number == 0)
-        with tf.control_dependencies([tf.debugging.Assert(fits, [f"{_UNEVEN} {number}, and not empty.", size])]):
-            return tf.identity(images)
-    if size == 0 or size % number:
-        raise ValueError(f"{_UNEVEN} {number}, and not empty. Received: a batch of {size}.")
-    return images
-
-
-@contextlib.contextmanager
-def readable_errors():
-    """What `divisible` finds in a running step, as the ValueError that it would have been before."""
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        failed = re.search(rf"assertion failed: \[({_UNEVEN}.*?)\] \[(\d+)\]", error.message)
-        if not failed:
-            raise
-        raise ValueError(
-            f"{failed[1]} Received: a batch of {failed[2]}. Leave out a last batch that is smaller, or change the batch size."
-        ) from error
 
 
 def unpack(data, expected, num_classes=None, value_range=None):
@@ -153,11 +94,6 @@ def scaled(images, value_range):
         low, high = value_range
         images = low + (high - low) / 255.0 * images
     return images.astype("float32")
-
-
-def is_array(x):
-    """Whether `x` is one array, of whatever library."""
-    return hasattr(x, "shape") and hasattr(x, "dtype")
 
 
 def _in_range(value_range):

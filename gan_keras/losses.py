@@ -237,12 +237,12 @@ class Wasserstein(AdversarialLoss):
 class Relativistic(AdversarialLoss):
     """The relativistic pairing loss: every real score against a generated one. With R1 and R2 it is R3GAN.
 
-    The discriminator is to score each real example above its generated partner, so that no mode can be given up for all the
-    generated ones at once. It needs gradient penalties on both sides (`regularizers=["r1", "r2"]`).
+    The discriminator is to score each real example above its generated partner, so that dropping a mode costs the generator
+    something. It needs gradient penalties on both sides (`regularizers=["r1", "r2"]`).
 
     `discriminator = mean(softplus(-(real - fake)))`, `generator = mean(softplus(real - fake))` with the real scores constant; both
     are log 2 where the scores are equal. Jolicoeur-Martineau 2019, "The relativistic discriminator"; Huang, Gokaslan, Kuleshov,
-    Tompkin 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", the non-saturating form of the authors' code.
+    Tompkin 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", equation 2, in the non-saturating form of the authors' code.
     """
 
     def discriminator(self, real, fake):

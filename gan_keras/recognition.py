@@ -11,7 +11,7 @@ from gan_keras.vae import VAE
 
 
 def recognition_metrics(model, images, labels=None):
-    """{name: (value, `None`)} of what this kind of model can recognise; empty for a GAN that only draws.
+    """{name: value} of what this kind of model can recognise; empty for a GAN that only draws.
 
     - "test_errors": images whose class the head "label" gets wrong (AC-GAN, semi-supervised learning);
     - "code_errors": those that the head of a categorical code puts elsewhere than its digit's class, for the best pairing of codes
@@ -19,7 +19,7 @@ def recognition_metrics(model, images, labels=None):
     - "reconstruction", "bound": of a VAE, see `reconstruction_and_bound`.
 
     Args:
-        model: `GAN` or `VAE`. Of a GAN the discriminator's moving average recognises, where there is one.
+        model: `GAN` or `VAE`. The moving average of the discriminator recognises, or that of the encoder, where there is one.
         images: uint8, or floats in `model.value_range`, (n, height, width, channels), not of the training data.
         labels: Integers (n,), or `None`: no errors can be counted.
     """
@@ -34,7 +34,7 @@ def recognition_metrics(model, images, labels=None):
     for name, part in model.prior.parts.items():
         if isinstance(part, priors.Categorical) and name in read and part.size == len(np.unique(labels)):
             found[f"{name}_errors"] = float(matched_errors(read[name].argmax(axis=1), labels))
-    return {name: (value, None) for name, value in found.items()}
+    return found
 
 
 def reconstruction_and_bound(vae, images):
@@ -49,6 +49,6 @@ def reconstruction_and_bound(vae, images):
     pixels = math.prod(images.shape[1:])
     constant = pixels / 2 * math.log(2 * math.pi * vae.deviation**2)
     return {
-        "reconstruction": (math.sqrt(2 * vae.deviation**2 * logs["reconstruction"] / pixels), None),
-        "bound": (-(logs["loss"] + constant), None),
+        "reconstruction": math.sqrt(2 * vae.deviation**2 * logs["reconstruction"] / pixels),
+        "bound": -(logs["loss"] + constant),
     }

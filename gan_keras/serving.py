@@ -154,7 +154,7 @@ def _endpoints(gan):
         return {"image_bytes": _png(_sample(gan, seed, n, *more), gan.value_range)}
 
     def discriminate(*inputs):
-        made = gan.discriminator(_checked(gan, inputs), training=False)
+        made = gan.judge(_checked(gan, inputs), training=False)
         made = float32(dict(made) if isinstance(made, dict) else {"score": made})
         logits = tf.reshape(made.pop("score"), [-1])
         if {"logits", "probability"} & set(made):

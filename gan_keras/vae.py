@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from gan_keras import checks, inputs, replicas
+from gan_keras import checks, replicas, sizes
 from gan_keras.forward import float32
-from gan_keras.generative import GenerativeModel
+from gan_keras.generative import GenerativeModel, frozen_copy
 from gan_keras.random import EVALUATION, TRAINING, Random, seed_layers, seed_states, seeded
 
 
@@ -23,14 +23,25 @@ class VAE(GenerativeModel):
     Args:
         generator: The decoder, as in `GenerativeModel`; without labels.
         encoder: Functional `keras.Model` from images to (batch, 2 latent_dim): means, then logarithms of variances.
-        deviation: Standard deviation of a pixel around what the decoder says; smaller, sharper images and a looser prior.
-        seed, ema, value_range: As in `GenerativeModel`. The prior is standard normal.
+        deviation: Standard deviation of a pixel around what the decoder says; a smaller one gives sharper reconstructions,
+            and latents that match the prior less.
+        seed, ema, value_range: As in `GenerativeModel`; of the encoder, too, a moving average is kept. The prior is standard
+            normal.
     """
 
     def __init__(self, generator, encoder, deviation=1.0, seed=0, ema=None, value_range=None, **kwargs):
         super().__init__(generator, None, seed, ema, None, value_range, **kwargs)
         checks.check_encoder(encoder, generator, deviation)
         self.encoder, self.deviation = encoder, deviation
+        self.ema_encoder = None if ema is None else frozen_copy(encoder, "ema_encoder")
+
+    @property
+    def recognizer(self):
+        """The network that evaluates: the moving average of the encoder where there is one, else the encoder."""
+        return self.encoder if self.ema_encoder is None else self.ema_encoder
+
+    def averages(self):
+        return [*super().averages(), *([] if self.ema_encoder is None else [(self.encoder, self.ema_encoder)])]
 
     def compile(self, optimizer="adam", jit_compile="auto", steps_per_execution=1, run_eagerly=False):
         """As `keras.Model.compile`, with one optimizer for both networks and the loss above."""
@@ -46,28 +57,31 @@ class VAE(GenerativeModel):
         self.measure(["loss", "reconstruction", "kl"])
 
     def train_step(self, data):
-        random = Random(self.seed, TRAINING, self.step.value)
+        images, random = self._images(data), Random(self.seed, TRAINING, self.step.value)
         seed_layers(random, self.encoder, self.generator)
         with tf.GradientTape() as tape:
-            logs = self._measured(data, random, training=True)
+            logs = self._measured(images, random, training=True)
             scaled = replicas.scaled(self.optimizer, logs["loss"])
         checks.check_no_losses([self.generator, self.encoder], "VAE")
         gradients = tape.gradient(scaled, self._variables())
         self.optimizer.apply_gradients(zip(replicas.agreed(self.optimizer, gradients), self._variables()))
         with tf.control_dependencies([logs["loss"]]):  # a step that is refused while it runs does not count
             self.finish_step()
-        return self.report(logs)
+        return self.report(logs, images)
 
     def test_step(self, data):
-        random = Random(self.seed, EVALUATION, self.batches_seen)
-        states = seed_states(self.encoder, self.sampler)
+        images, random = self._images(data), Random(self.seed, EVALUATION, self.examples_seen)
+        states = seed_states(self.recognizer, self.sampler)
         with seeded(states, random.layer_seeds(len(states))):
-            logs = self._measured(data, random, training=False)
-        return self.report(logs)
+            logs = self._measured(images, random, training=False)
+        return self.report(logs, images)
 
-    def _measured(self, data, random, training):
-        images = inputs.divisible(float32(self.unpack(data)[0]))
-        mean, log_variance = tf.split(float32(self.encoder(images, training=training)), 2, axis=-1)
+    def _images(self, data):
+        return sizes.divisible(float32(self.unpack(data)[0]))
+
+    def _measured(self, images, random, training):
+        encoder = self.encoder if training else self.recognizer
+        mean, log_variance = tf.split(float32(encoder(images, training=training)), 2, axis=-1)
         z = mean + tf.exp(log_variance / 2) * random.normal((tf.shape(images)[0], self.latent_dim))
         errors = tf.square(images - float32(self(z, training=training)))
         reconstruction = tf.reduce_mean(tf.reduce_sum(tf.reshape(errors, (tf.shape(images)[0], -1)), axis=1))

@@ -13,7 +13,7 @@ from gan_keras.classifier import DigitClassifier
 from gan_keras.runs import Run
 from gan_keras.toys import TOYS
 
-GROUPS = evaluation.Evaluator.GROUPS
+GROUPS = [*evaluation.Evaluator.GROUPS, "recognition"]
 
 
 def parse(argv):
@@ -25,7 +25,7 @@ def parse(argv):
     parser.add_argument(
         "--metrics",
         nargs="+",
-        choices=list(GROUPS),
+        choices=GROUPS,
         metavar="NAME",
         help=f"only these: {', '.join(GROUPS)}; default: all",
     )
@@ -103,8 +103,12 @@ def evaluate_images(gan, run, args):
         samples = evaluator.sample(gan, args.num, args.seed)
     if (samples.images == samples.images.flat[0]).all():
         raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")
-    made, real = evaluator.metrics(samples, args.metrics), evaluator.real(args.num, args.metrics)
-    made |= recognition.recognition_metrics(gan, test, test_labels)
+    groups = args.metrics and [group for group in args.metrics if group != "recognition"]
+    made, real = evaluator.metrics(samples, groups), evaluator.real(args.num, groups)
+    if not args.samples and (args.metrics is None or "recognition" in args.metrics):
+        made |= {name: (value, None) for name, value in recognition.recognition_metrics(gan, test, test_labels).items()}
+    if not made:
+        raise ValueError(f"There is nothing to report. Received: --metrics {' '.join(args.metrics)}; this model recognises nothing.")
     nearest, _ = metrics.nearest_neighbours(samples.images[:50], train)
     read = {}
     if samples.probabilities is not None:
@@ -174,8 +178,10 @@ def table(made, real):
 
 
 def metric_of(name):
-    """The `Metric` of a name; the errors of a user's own code have the code's."""
-    return evaluation.METRICS.get(name, evaluation.METRICS["code_errors"]._replace(title=name.replace("_", " ")))
+    """The `Metric` of a name; the errors of a code with another name are those of a code."""
+    if name not in evaluation.METRICS and name.endswith("_errors"):
+        return evaluation.METRICS["code_errors"]._replace(title=f"the same, code {name.removesuffix('_errors')}")
+    return evaluation.METRICS[name]
 
 
 def finite(value):

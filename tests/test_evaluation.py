@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from helpers import tiny_gan, tiny_images
+from helpers import LATENT_DIM, tiny_discriminator, tiny_gan, tiny_generator, tiny_images
+from keras import layers
 
 import gan_keras
 from gan_keras import callbacks, data, evaluation, metrics, networks
@@ -99,19 +100,30 @@ def test_the_other_groups(evaluator):
 
 
 def test_latents_are_searched_under_the_label_that_is_read(evaluator):
-    digits = evaluator.test[:64] / np.float32(255.0)
+    digits = evaluator.test[:64]
     read = evaluator.reference.probabilities[:64].argmax(axis=1)
-    prototypes = np.stack([digits[read == k].mean(axis=0) if k in read else digits[0] for k in range(10)])
+    prototypes = np.stack([digits[read == k].mean(axis=0) if k in read else digits[0] for k in range(10)]) / np.float32(255)
+    z, label = keras.Input((2,)), keras.Input((), dtype="int32")
+    mean = layers.Embedding(10, 784, weights=[prototypes.reshape(10, 784)])(label)  # the mean digit of a label, whatever the latent
+    nothing = layers.Dense(784, use_bias=False, kernel_initializer="zeros")(z)
+    generator = keras.Model([z, label], layers.Reshape((28, 28, 1))(layers.Add()([mean, nothing])))
+    discriminator = gan_keras.networks.mlp_discriminator()
+    gan = gan_keras.GAN(generator, discriminator, num_classes=10, value_range=(0.0, 1.0))
+    found = evaluator.of_gan(gan, 100, ["latent"])
+    expected = np.mean((digits / np.float32(255) - prototypes[read]) ** 2)
+    assert found["latent_recovery_mse"][0] == pytest.approx(expected, rel=1e-5)
+    assert expected < 0.9 * np.mean((digits / 255.0 - digits.mean(axis=0) / 255.0) ** 2)
 
-    def generate(z, label):  # the mean digit of a label, whatever the latent
-        return prototypes[label] + 0.0 * z[:, :1, None, None]
 
-    samples = evaluator.describe([(evaluator.train[:100], np.zeros(100, "int32"))])
-    samples.generate, samples.latent_dim = generate, 2
-    figures = evaluator.metrics(samples, ["latent"])
-    expected = np.mean((digits - prototypes[read]) ** 2)
-    assert figures["latent_recovery_mse"][0] == pytest.approx(expected, rel=1e-5)
-    assert expected < 0.9 * np.mean((digits - digits.mean(axis=0)) ** 2)
+def test_latents_are_searched_where_the_prior_draws_them():
+    images = (tiny_images(300) * 127.5 + 127.5).astype("uint8")
+    evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=lambda x: x.reshape(len(x), -1)[:, ::8])
+    prior = gan_keras.priors.Joint(code=gan_keras.priors.Categorical(LATENT_DIM))
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior=prior, num_classes=5)  # labels that a term may read
+    found = evaluator.of_gan(gan, 100, ["latent"])["latent_recovery_mse"][0]
+    made = gan(np.eye(LATENT_DIM, dtype="float32")).numpy()[:, None] / 2  # nothing but the eight codes
+    errors = np.square(evaluator.test[:64] / 127.5 / 2 - 0.5 - made).mean(axis=(2, 3, 4))
+    assert found == pytest.approx(errors.min(axis=0).mean(), rel=1e-4)
 
 
 def test_a_gan_is_evaluated_in_batches_and_twice_the_same():

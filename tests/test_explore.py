@@ -36,6 +36,19 @@ def test_interpolation_and_images_of_latents():
     np.testing.assert_allclose(explore.generate(gan, latents), gan.sample(300, seed=3), atol=1e-6)
 
 
+def test_images_outside_the_range_are_clipped_everywhere(tmp_path):
+    z = keras.Input((LATENT_DIM,))
+    generator = keras.Model(z, layers.Reshape((8, 8, 1))(layers.Dense(64, kernel_initializer=keras.initializers.Constant(3.0))(z)))
+    gan = gan_keras.GAN(generator, tiny_discriminator(), value_range=(-1, 1))
+    latents = gan.latents()[:20]
+    assert np.abs(gan.generator(latents)).max() > 5
+    clipped = np.clip(gan.generator(latents), -1, 1)
+    found = explore.invert(gan, explore.generate(gan, latents), steps=2)
+    for images in (explore.generate(gan, latents), gan.sample(20), gan(latents), gan.predict(latents, verbose=0)):
+        np.testing.assert_allclose(images, clipped, atol=1e-5)
+    assert np.abs(found.images).max() <= 1
+
+
 # Codes
 
 
@@ -57,6 +70,8 @@ def test_a_sheet_of_a_continuous_part_has_a_column_for_each_value():
     images, values = explore.code_sheet(gan, "style", dimension=1, noise=4, values=5, seed=2)
     assert images.shape == (4, 5, 8, 8, 1)
     assert values.tolist() == [-2, 0, 2, 4, 6], "twice the range, about its middle"
+    narrow = gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior=priors.Normal(LATENT_DIM, 0.1))
+    assert explore.code_sheet(narrow, "z", values=3)[1] == pytest.approx([-0.2, 0, 0.2])
     latents = gan.latents(2).numpy()[:4]
     for k, value in enumerate(values):
         latents[:, 7] = value
@@ -200,6 +215,13 @@ def test_features_of_a_discriminator_with_labels():
     assert told[0].shape == (4, 16) and (told[0] != told[1]).any()
 
 
+def test_features_are_those_of_the_average():
+    gan = gan_keras.GAN(tiny_generator(), named_features(), ema=0.9, averaged=["discriminator"])
+    before = explore.features(gan, tiny_images(4))
+    gan.discriminator.set_weights([0 * w for w in gan.discriminator.get_weights()])
+    assert (explore.features(gan, tiny_images(4)) == before).all() and before.any()
+
+
 def test_features_of_a_vae_are_the_means():
     images = keras.Input((8, 8, 1))
     encoder = keras.Model(images, layers.Dense(2 * LATENT_DIM)(layers.Flatten()(images)))
@@ -212,9 +234,9 @@ def test_features_of_a_vae_are_the_means():
 # Bad input
 
 
-def packs():
+def together(layer):
     images = keras.Input((8, 8, 1))
-    return tiny_gan(discriminator=keras.Model(images, layers.Dense(1)(layers.Flatten()(gan_keras.layers.Packing(2)(images)))))
+    return tiny_gan(discriminator=keras.Model(images, layers.Dense(1)(layers.Flatten()(layer(images)))))
 
 
 def nested():
@@ -241,9 +263,10 @@ def nested():
         (lambda: explore.inpaint(tiny_gan(), tiny_images(2), np.ones((8, 8))), "must be booleans .* Received: float64"),
         (lambda: explore.inpaint(tiny_gan(), tiny_images(2), np.ones((3, 8, 8), bool)), r"Received: bool of shape \(3"),
         (lambda: explore.inpaint(tiny_gan(), tiny_images(2), np.zeros((8, 8), bool)), "some pixel of every image"),
-        (lambda: explore.features(packs(), tiny_images(4)), "2 images at once"),
+        (lambda: explore.features(together(gan_keras.layers.Packing(2)), tiny_images(4)), "together .layers.Packing"),
+        (lambda: explore.features(together(gan_keras.layers.MinibatchStandardDeviation()), tiny_images(4)), "together"),
         (lambda: explore.features(nested(), tiny_images(4)), "inside another model"),
-        (lambda: explore.features(gan_keras.GenerativeModel(tiny_generator()), tiny_images(4)), "with neither"),
+        (lambda: explore.features(gan_keras.GenerativeModel(tiny_generator()), tiny_images(4)), "Received: GenerativeModel"),
         (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 4)), 1), "3 and 4 numbers"),
         (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 3)), 3), "from 1 to 2"),
     ],

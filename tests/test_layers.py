@@ -131,7 +131,7 @@ def test_packing_lays_neighbours_on_top_of_each_other():
 
 
 def test_packing_must_divide_the_batch():
-    with pytest.raises(ValueError, match="divisible by the 3 examples"):
+    with pytest.raises(ValueError, match="divisible by the examples of a pack, 3"):
         gan_keras.layers.Packing(3)(np.zeros((4, 2), "float32"))
     with pytest.raises(ValueError, match="1 or more. Received: number=0"):
         gan_keras.layers.Packing(0)

@@ -161,7 +161,7 @@ def test_minimax_value_at_the_optimum_is_minus_log_4():
     assert -value(losses.Minimax().discriminator(zero, zero)) == pytest.approx(-np.log(4.0))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, "discriminator_only"])
 def test_get_and_serialization(name):
     import keras
 

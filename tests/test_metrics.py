@@ -300,12 +300,13 @@ def test_latent_recovery_finds_what_a_linear_generator_can_make():
 
     z = normal(20, 4, 1).astype("float32")
     reachable = generate(tf.constant(z)).numpy()
-    assert metrics.latent_recovery(generate, reachable, latent_dim=4, steps=300) < 1e-4
+    candidates = normal(1024, 4, 2).astype("float32")
+    assert metrics.recover_latents(generate, reachable, candidates, steps=300)[1].mean() < 1e-4
     # What lies beside the plane of its images stays as error: its squared length over 16 pixels.
     aside = np.random.default_rng(2).standard_normal((20, 16)).astype("float32")
     aside -= aside @ directions.T @ directions
-    error = metrics.latent_recovery(generate, reachable + aside.reshape(20, 4, 4, 1), latent_dim=4, steps=300)
-    assert error == pytest.approx((aside**2).mean(), rel=1e-3)
+    _, errors = metrics.recover_latents(generate, reachable + aside.reshape(20, 4, 4, 1), candidates, steps=300)
+    assert errors.mean() == pytest.approx((aside**2).mean(), rel=1e-3)
 
 
 def test_more_starts_find_more_and_weights_count():
@@ -376,9 +377,9 @@ NAN = np.where(np.arange(30)[:, None] == 7, np.nan, GOOD)
         (lambda: metrics.wasserstein_1d(np.array([]), np.array([1.0])), "at least 1 rows"),
         (lambda: metrics.sliced_wasserstein(GOOD, GOOD[:, :2]), "columns"),
         (lambda: metrics.two_sample_accuracy(np.zeros((9, 8, 8, 1)), np.ones((9, 8, 8, 1))), "at least 20"),
-        (lambda: metrics.latent_recovery(lambda z: z, np.zeros((2, 3)), 2), "of shape"),
-        (lambda: metrics.latent_recovery(lambda z: z * np.nan, np.zeros((2, 2)), 2), "made NaN"),
-        (lambda: metrics.latent_recovery(lambda z: z, np.zeros((2, 2), "uint8"), 2), "finite floats"),
+        (lambda: metrics.recover_latents(lambda z: z, np.zeros((2, 3)), np.zeros((4, 2))), "of shape"),
+        (lambda: metrics.recover_latents(lambda z: z * np.nan, np.zeros((2, 2)), np.zeros((4, 2))), "made NaN"),
+        (lambda: metrics.recover_latents(lambda z: z, np.zeros((2, 2), "uint8"), np.zeros((4, 2))), "finite floats"),
         (lambda: metrics.recover_latents(lambda z: z, np.zeros((2, 3)), np.zeros((4, 3)), starts=5), "Received: starts=5"),
         (lambda: metrics.kernel_distance(GOOD, GOOD, block=1), "2 or more"),
         (lambda: metrics.classifier_score(np.full((20, 10), 0.1), batch=0), "2 or more"),

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import tiny_gan, tiny_images
 from keras import layers
 
+import gan_keras
 from gan_keras.layers import MinibatchDiscrimination, MinibatchStandardDeviation
 
 
@@ -139,7 +141,7 @@ def test_a_discriminator_tells_collapsed_batches_apart_with_them_alone(make, sep
     "act, message",
     [
         (lambda: MinibatchStandardDeviation(1), "2 or more. Received: group_size=1"),
-        (lambda: MinibatchStandardDeviation(3)(draws(4, 2)), "divisible by the 3 examples of a group. Received: a batch of 4"),
+        (lambda: MinibatchStandardDeviation(3)(draws(4, 2)), "divisible by the examples of a group, 3, .*a batch of 4"),
         (lambda: MinibatchDiscrimination(0), "1 or more. Received: kernels=0"),
         (lambda: MinibatchDiscrimination(2, dimensions=1.5), "Received: dimensions=1.5"),
         (lambda: MinibatchDiscrimination()(draws(4, 2, 2)), r"Received: an input of shape \(4, 2, 2\)"),
@@ -160,3 +162,12 @@ def test_what_cannot_work_is_refused(act, message):
 def test_the_arguments_are_saved(layer, config):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is type(layer) and config.items() <= again.get_config().items()
+
+
+@pytest.mark.parametrize("layer", [MinibatchStandardDeviation(4), gan_keras.layers.Packing(4)])
+def test_a_last_batch_that_cannot_be_cut_is_refused_by_name(layer):
+    images = keras.Input((8, 8, 1))
+    gan = tiny_gan(discriminator=keras.Model(images, keras.layers.Dense(1)(keras.layers.Flatten()(layer(images)))))
+    for act in (gan.fit, gan.evaluate):
+        with pytest.raises(ValueError, match="divisible by the examples of a (group|pack), 4, .*a batch of 10. Leave out a last"):
+            act(tiny_images(42), batch_size=16, verbose=0)

@@ -1,8 +1,10 @@
 """What is between two latents of a prior. Drawing and fixing them is in test_extensions.py."""
 
+import keras
 import numpy as np
 import pytest
 
+import gan_keras
 from gan_keras import priors
 
 
@@ -71,10 +73,22 @@ def test_each_prior_has_its_own_way():
     np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-6)
 
 
+def test_normal_latents_have_their_deviation():
+    def draw(prior):
+        return prior.draw(gan_keras.random.Random(0, 0, 0), 5000).numpy()
+
+    narrow = priors.Normal(4, stddev=0.1)
+    np.testing.assert_allclose(draw(narrow), 0.1 * draw(priors.Normal(4)), rtol=1e-6)
+    assert draw(narrow).std() == pytest.approx(0.1, rel=0.02)
+    assert priors.get(keras.saving.serialize_keras_object(narrow)).stddev == 0.1
+
+
 @pytest.mark.parametrize(
     "act, message",
     [
         (lambda: priors.Normal(3).between(np.zeros((2, 3)), np.zeros((1, 3)), 0.5), r"\(2, 3\) and \(1, 3\)"),
+        (lambda: priors.Normal(3, stddev=0.0), "greater than 0. Received: stddev=0.0"),
+        (lambda: priors.Normal(3, stddev="1"), "greater than 0. Received: stddev='1'"),
         (lambda: priors.Uniform(3).between(np.zeros(4), np.zeros(4), 0.5), r"latents \(..., 3\)"),
         (lambda: priors.Normal(3).between(np.zeros(3), np.zeros(3), 1.5), "from 0 to 1. Received: t=1.5"),
     ],

@@ -2,7 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import tiny_discriminator, tiny_generator, tiny_images
 
+import gan_keras
 from gan_keras import losses, regularizers
 from gan_keras.random import TRAINING, Random
 from gan_keras.toys import TOYS
@@ -205,6 +207,26 @@ def test_weight_clipping_projects():
     variable = keras.Variable(np.array([-3.0, -0.005, 0.0, 0.005, 3.0], "float32"))
     regularizers.WeightClipping(0.01).project([variable])
     assert np.allclose(variable.numpy(), [-0.01, -0.005, 0.0, 0.005, 0.01])
+
+
+def test_weight_clipping_leaves_the_networks_beside_the_critic():
+    images = keras.Input((8, 8, 1))
+    beside = keras.Model(images, keras.layers.Dense(3)(keras.layers.Flatten()(images)))
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(), with_discriminator={"beside": beside})
+    gan.compile("adam", "adam", loss="wasserstein", regularizers=[regularizers.WeightClipping(0.01), Beside()])
+    before = beside.get_weights()[0]
+    gan.train_on_batch(tiny_images(8))
+    assert all(np.abs(w).max() <= 0.01 + 1e-7 for w in gan.discriminator.get_weights())
+    assert np.abs(beside.get_weights()[0]).max() > 0.1 and (beside.get_weights()[0] != before).any()
+
+
+class Beside(regularizers.Term):
+    """A term of a network beside the discriminator."""
+
+    name = "beside"
+
+    def term(self, forward):
+        return tf.reduce_mean(tf.square(forward.network("beside", forward.images)))
 
 
 @pytest.mark.parametrize(

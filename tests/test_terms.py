@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import LATENT_DIM, child, tiny_discriminator, tiny_gan, tiny_generator, tiny_images
+from keras import layers
 
 import gan_keras
 from gan_keras import priors, regularizers
@@ -155,6 +156,67 @@ def test_a_term_without_what_it_reads_is_refused_when_it_is_compiled(term, heads
     gan = gan_keras.GAN(tiny_generator(), with_heads(*heads) if heads else tiny_discriminator(), **given)
     with pytest.raises(ValueError, match=message):
         gan.compile("adam", "adam", regularizers=term)
+
+
+def test_terms_of_single_images_do_not_go_with_packs():
+    images = keras.Input((8, 8, 1))
+    x = layers.Flatten()(gan_keras.layers.Packing(2)(images))
+    packed = keras.Model(images, {"score": layers.Dense(1)(x), "label": layers.Dense(3)(x)})
+    gan = gan_keras.GAN(tiny_generator(), packed, num_classes=3)
+    with pytest.raises(ValueError, match="Classification reads what each image is, and .* several at once"):
+        gan.compile("adam", "adam", regularizers="classification")
+
+
+def test_the_score_itself_may_be_the_head():
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(), num_classes=2)
+    with pytest.raises(ValueError, match="The head 'score' must have a logit for each of the num_classes=2. Received: 1"):
+        gan.compile("adam", "adam", regularizers=regularizers.Classification(head="score"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64"])
+@pytest.mark.parametrize("on", ["real", "generated"])
+def test_labels_are_integers_of_any_size(dtype, on):
+    gan = gan_keras.GAN(tiny_generator(3), with_heads("label"), num_classes=3)
+    gan.compile("adam", "adam", regularizers=regularizers.Classification(on=on))
+    logs = gan.train_on_batch(tiny_images(12), (np.arange(12) % 3).astype(dtype), return_dict=True)
+    assert 0.5 < float(logs[f"classification_{on}"]) < 2.5
+
+
+def test_a_term_with_a_memory_is_not_compiled_twice():
+    gan = tiny_gan(regularizers=regularizers.HistoricalAveraging(0.1))
+    with pytest.raises(ValueError, match="a term with a memory, historical_averaging, and cannot take it back. Make another GAN"):
+        gan.compile("adam", "adam")
+    tiny_gan().compile("adam", "adam", regularizers=regularizers.HistoricalAveraging(0.1))
+
+
+def test_historical_averaging_sees_weights_and_no_part_of_a_batch():
+    with pytest.raises(TypeError, match="one_in"):
+        regularizers.HistoricalAveraging(0.1, one_in=4)
+
+
+def test_a_generator_with_nothing_to_minimise_is_refused():
+    with pytest.raises(ValueError, match="nothing to minimise.*feature_matching.*Received: ..r1"):
+        tiny_gan(loss="discriminator_only", regularizers="r1")
+
+
+@pytest.mark.parametrize("moving", ["generator", "discriminator"])
+def test_each_call_of_a_move_has_random_draws_of_its_own(moving):
+    images = keras.Input((8, 8, 1))
+    noisy = keras.Model(images, layers.Dense(1)(layers.Flatten()(layers.GaussianNoise(1.0)(images))))
+    seen = []
+
+    class Twice(regularizers.Term):
+        name, players = "twice", (moving,)
+
+        def term(self, forward):
+            seen.extend([forward.on_real["score"], forward.on_fake["score"], forward.outputs(forward.images)["score"]])
+            seen.append(forward.outputs(forward.fake)["score"])
+            return tf.constant(0.0)
+
+    gan = tiny_gan(discriminator=noisy, regularizers=Twice(), run_eagerly=True)
+    gan.train_on_batch(tiny_images(8))
+    real, fake, real_again, fake_again = (x.numpy() for x in seen)
+    assert (real != real_again).all() and (fake != fake_again).all()
 
 
 @pytest.mark.parametrize(

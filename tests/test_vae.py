@@ -44,6 +44,17 @@ def test_the_loss_is_its_closed_form():
     assert found == pytest.approx({"loss": kl + reconstruction, "kl": kl, "reconstruction": reconstruction}, rel=1e-4)
 
 
+def test_it_is_evaluated_by_the_averages_of_both_networks():
+    model = make()
+    train(model, 2)
+    before = model.evaluate(tiny_images(6), batch_size=6, verbose=0)
+    for network in (model.generator, model.encoder):
+        network.set_weights([0 * w for w in network.get_weights()])
+    assert model.evaluate(tiny_images(6), batch_size=6, verbose=0) == before
+    model.reset_average()
+    assert model.evaluate(tiny_images(6), batch_size=6, verbose=0) != before
+
+
 def test_train_save_load_train_is_train(tmp_path):
     straight, first = make(steps_per_execution=2), make(steps_per_execution=2)
     train(straight, 4)

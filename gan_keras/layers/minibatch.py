@@ -3,16 +3,10 @@
 import keras
 from keras import ops
 
-from gan_keras import replicas
+from gan_keras import replicas, sizes
 from gan_keras.identifiers import count
 
-
-def _check_divides(number, batch, what):
-    if batch is not None and batch % number:
-        raise ValueError(
-            f"The batch must be divisible by the {number} examples of a {what}. Received: a batch of {batch}. Change "
-            "batch_size, which the schedule splits before."
-        )
+_ADVICE = "The schedule splits batch_size before, and so does one_in of a penalty: change one of them."
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
@@ -36,7 +30,7 @@ class Packing(keras.layers.Layer):
         self.number = count("number", number)
 
     def call(self, inputs):
-        _check_divides(self.number, inputs.shape[0], "pack")
+        inputs = sizes.divisible(inputs, self.number, "the examples of a pack", _ADVICE)
         # Neighbours, so that a replica's share of the batch is made of whole packs.
         packs = ops.reshape(inputs, (-1, self.number, *inputs.shape[1:]))
         packs = ops.moveaxis(packs, 1, -2)
@@ -82,7 +76,7 @@ class MinibatchStandardDeviation(keras.layers.Layer):
         if self.group_size is None:
             groups = x[None]
         else:
-            _check_divides(self.group_size, inputs.shape[0], "group")
+            x = sizes.divisible(x, self.group_size, "the examples of a group", _ADVICE)
             groups = ops.reshape(x, (-1, self.group_size, *inputs.shape[1:]))
         variance = self._mean(ops.square(groups - self._mean(groups)))
         # 1e-8 inside the root: its slope at 0 is infinite.

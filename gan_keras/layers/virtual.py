@@ -1,6 +1,7 @@
 """Virtual batch normalization: each example is normalized by the statistics of a batch that never changes."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from gan_keras.identifiers import count
@@ -125,8 +126,14 @@ class ReferenceBatch(keras.layers.Wrapper):
         """Make the first `number` of an array of examples, such as real images, the reference batch.
 
         Raises:
-            ValueError: There are fewer, or they are of another shape than the network takes.
+            ValueError: There are fewer, or they are of another shape than the network takes; they are not finite floats.
         """
+        examples = np.asarray(examples)
+        if examples.dtype.kind != "f" or not np.isfinite(examples).all():
+            raise ValueError(
+                f"The reference batch is finite floats, in the range that the network is trained on. Received: {examples.dtype}, "
+                f"from {examples.min()} to {examples.max()}. gan_keras.data.batches converts bytes."
+            )
         if not self.built:
             self.build(examples.shape)
         if len(examples) < self.number or tuple(examples.shape[1:]) != tuple(self.reference.shape[1:]):

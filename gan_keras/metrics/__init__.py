@@ -8,7 +8,7 @@ a classifier's probabilities, `parzen`, `memorisation`, `two_sample` and `latent
 from gan_keras.metrics.classes import matched_errors
 from gan_keras.metrics.frechet import Moments, frechet_bias, frechet_distance
 from gan_keras.metrics.kernel import kernel_distance
-from gan_keras.metrics.latent import latent_recovery, recover_latents
+from gan_keras.metrics.latent import recover_latents
 from gan_keras.metrics.memorisation import nearest_neighbours
 from gan_keras.metrics.modes import kl_from_uniform, mode_counts
 from gan_keras.metrics.neighbours import density_coverage, precision_recall
@@ -28,7 +28,6 @@ __all__ = [
     "kl_from_uniform",
     "label_accuracy",
     "label_cross_entropy",
-    "latent_recovery",
     "matched_errors",
     "mode_counts",
     "nearest_neighbours",

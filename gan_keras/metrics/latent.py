@@ -4,36 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-_BLOCK = 256
-
-
-def latent_recovery(generate, images, latent_dim, steps=100, learning_rate=0.1, candidates=1024, seed=0):
-    """Mean over images of the smallest squared error that a search over latents finds; lower is better.
-
-        mean_i min_z mean_p (G(z)_p - x_ip)^2
-
-    Run it on held-out images: it is the reconstruction error of a model without an encoder, and sees modes that the generator
-    cannot make. The search (the nearest of random candidates, then Adam) gives an upper bound. Latents are free to leave the
-    region they are drawn from. Always look at it beside a figure of sample quality: a generator that makes everything wins.
-
-    Args:
-        generate: Function of a tensor (n, latent_dim) to images (n, ...), differentiable, in the range of `images`.
-        images: Floats (n, ...).
-        latent_dim: Size of a latent.
-        steps, learning_rate: Of Adam.
-        candidates: Standard normal latents among which each search begins at the nearest.
-        seed: Of the candidates.
-
-    Returns:
-        float, in squared units of the images.
-
-    Raises:
-        ValueError: Images of another shape than the generator's, NaN.
-
-    Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1, inference by optimization.
-    """
-    drawn = np.random.default_rng(seed).standard_normal((candidates, latent_dim)).astype("float32")
-    return float(recover_latents(generate, images, drawn, 1, steps, learning_rate)[1].mean())
+_BLOCK, _IMAGES = 256, 64
 
 
 def recover_latents(
@@ -43,8 +14,11 @@ def recover_latents(
 
         argmin_z mean_p w_ip (G(z)_p - x_ip)^2
 
+    On held-out images the errors are those of reconstruction by a model without an encoder: they tell of modes that the generator
+    cannot make. Look at them beside a metric of sample quality: a generator that makes everything wins.
+
     Each search begins at the nearest of the candidates, several times from the next nearest, and goes on with Adam; the best
-    latent that it met is kept. It is a local search: more starts find more.
+    latent that it met is kept. It is a local search, whose errors are upper bounds: more starts find less.
 
     Args:
         generate: Function of a tensor (n, latent_dim) to images (n, ...), differentiable, in the range of `images`.
@@ -64,10 +38,21 @@ def recover_latents(
     Raises:
         ValueError: Images of another shape than the generator's, NaN, an image without weights, fewer candidates than starts.
 
-    Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1.
+    Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1, inference by optimization.
     """
     images, candidates = _checked(images), np.asarray(candidates, "float32")
     weights = None if weights is None else _scaled(weights, images.shape)
+    allowed = None if allowed is None else np.asarray(allowed)
+    found = []
+    for first in range(0, len(images), _IMAGES):  # all at once would not fit into memory
+        block = slice(first, first + _IMAGES)
+        some = (x if x is None else x[block] for x in (weights, allowed))
+        found.append(_search(generate, images[block], candidates, starts, steps, learning_rate, *some, free))
+    return tuple(map(np.concatenate, zip(*found)))
+
+
+def _search(generate, images, candidates, starts, steps, learning_rate, weights, allowed, free):
+    """`recover_latents` of some of the images."""
     distances = np.concatenate(list(_distances(generate, images, candidates, weights)), axis=1)
     if allowed is not None:
         distances = np.where(allowed, distances, np.inf)

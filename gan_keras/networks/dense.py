@@ -95,13 +95,13 @@ def check_points(shape):
 
 
 def semi_supervised_generator(latent_dim=100, num_classes=None, shape=MNIST):
-    """Dense 500 softplus BatchNorm twice > Dense sigmoid. Images in [0, 1].
+    """Dense 500 BatchNorm softplus twice > Dense sigmoid. Images in [0, 1].
 
     Salimans et al. 2016, "Improved Techniques for Training GANs", the authors' MNIST code; without weight normalization.
     """
     inputs, x = generator_inputs(latent_dim, None)
     for _ in range(2):
-        x = batch_norm()(layers.Dense(500, activation="softplus")(x))
+        x = layers.Activation("softplus")(batch_norm()(layers.Dense(500, use_bias=False)(x)))
     x = layers.Dense(math.prod(shape), activation="sigmoid", dtype="float32")(x)
     return keras.Model(inputs, layers.Reshape(shape, dtype="float32")(x), name="generator")
 
@@ -110,13 +110,14 @@ def semi_supervised_discriminator(num_classes=10, shape=MNIST):
     """Dense 1000, 500, 250, 250, 250 relu, noise .3 at the input and .5 between > a logit for each class.
 
     Outputs: "label", the logits; "score", their logsumexp: with a class of its own for generated images, whose logit is 0, that is
-    the logit of "real"; "features", the last hidden layer. Salimans et al. 2016, section 5 and the authors' MNIST code; without
+    the logit of "real"; "features", the last hidden layer, without the noise after it. Salimans et al. 2016, section 5 and the authors' MNIST code; without
     weight normalization.
     """
     inputs, x, _ = discriminator_inputs(None, shape)
     x = layers.GaussianNoise(0.3)(layers.Flatten()(x))
     for units in (1000, 500, 250, 250, 250):
-        x = layers.GaussianNoise(0.5)(layers.Dense(units, activation="relu", kernel_initializer="he_normal")(x))
+        features = layers.Dense(units, activation="relu", kernel_initializer="he_normal")(x)
+        x = layers.GaussianNoise(0.5)(features)
     logits = layers.Dense(num_classes, dtype="float32")(x)
     score = keras.ops.logsumexp(logits, axis=-1, keepdims=True)
-    return keras.Model(inputs, {"score": score, "label": logits, "features": x}, name="discriminator")
+    return keras.Model(inputs, {"score": score, "label": logits, "features": features}, name="discriminator")

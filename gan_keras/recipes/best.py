@@ -76,7 +76,7 @@ def r3gan():
         latent_dim=64,  # Huang et al. 2024, authors' configurations
         d_optimizer=adam(5e-4, 0.0, 0.99),  # betas of Huang et al. 2024; rate chosen here, 2e-4 there
         g_optimizer=adam(5e-4, 0.0, 0.99),  # as d_optimizer
-        loss=losses.Relativistic(),  # Huang et al. 2024, equation 4
+        loss=losses.Relativistic(),  # Huang et al. 2024, equation 2
         # Huang et al. 2024: both, with a weight that falls along a cosine from 1 to a tenth; part of the batch chosen here
         regularizers=(
             regularizers.R1(CosineDecay(1.0, 2000, alpha=0.1), one_in=4),

@@ -98,15 +98,15 @@ def stacked_mnist_full():
     """
     return Recipe(
         data="stacked_mnist",  # Srivastava et al. 2017, section 4; number of stacks
-        # The default recipe's; without the mapping network, which costs modes here
+        # The default recipe's; without the mapping network, chosen here
         generator=functools.partial(networks.default_generator, mapping=0),
         discriminator=networks.default_discriminator,  # the default recipe's
         latent_dim=64,  # Huang et al. 2024, authors' configuration
-        # Betas of Karras et al. 2018; rate and decay chosen here: at a constant rate the modes stay of uneven size.
+        # Betas of Karras et al. 2018; rate and decay chosen here
         d_optimizer=adam(cosine_decay(2e-3, 20_000), 0.0, 0.99),
         g_optimizer=adam(cosine_decay(2e-3, 20_000), 0.0, 0.99),  # as d_optimizer
-        loss=losses.Relativistic(),  # Huang et al. 2024, equation 4
-        # Huang et al. 2024, equation 4; part of the batch chosen here
+        loss=losses.Relativistic(),  # Huang et al. 2024, equation 2
+        # Huang et al. 2024, both; weight and part of the batch chosen here
         regularizers=(regularizers.R1(1.0, one_in=4), regularizers.R2(1.0, one_in=4)),
         ema=0.999,  # Karras et al. 2018
         batch_size=32,  # chosen here

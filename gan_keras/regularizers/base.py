@@ -20,7 +20,13 @@ class Regularizer(abc.ABC):
         return None
 
     def after_update(self, role, variables, memory):
-        """Called when an optimizer has updated the `variables` of the role, "discriminator" or "generator"."""
+        """Called when an optimizer has updated the player of a role, "discriminator" or "generator", and the networks beside it.
+
+        Args:
+            role: The player's.
+            variables: Trainable variables of the player itself.
+            memory: What `prepare` has returned.
+        """
 
     @classmethod
     def from_config(cls, config):

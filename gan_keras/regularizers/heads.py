@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 
 from gan_keras import replicas
+from gan_keras.inside import inside
+from gan_keras.layers import Packing
 from gan_keras.regularizers.base import Term
 
 
@@ -20,7 +22,7 @@ class HeadTerm(Term):
         self.head = head
 
     def prepare(self, gan):
-        heads = gan.discriminator.output if isinstance(gan.discriminator.output, dict) else {"score": gan.discriminator.output}
+        heads = _heads(gan)
         if self.head not in heads:
             raise ValueError(
                 f"{type(self).__name__} reads the output {self.head!r} of the discriminator. Received: {', '.join(heads)}. Give "
@@ -84,6 +86,7 @@ class MutualInformation(HeadTerm):
                 f"MutualInformation is of a part of the latents. Received: code={self.code!r}, where the parts are "
                 f"{', '.join(gan.prior.parts)}. Name it in the prior: GAN(prior=priors.Joint(z=..., {self.code}=...))."
             )
+        _check_single(self, gan)
 
     def term(self, forward):
         prior = forward.prior.parts[self.code]
@@ -124,7 +127,8 @@ class Classification(HeadTerm):
                 f"Classification on {self.on} images needs labels: GAN(num_classes=...){networks}. Received: num_classes="
                 f"{gan.num_classes}, a generator of {len(gan.generator.inputs)} inputs."
             )
-        classes = gan.discriminator.output[self.head].shape[-1]
+        _check_single(self, gan)
+        classes = _heads(gan)[self.head].shape[-1]
         if classes != gan.num_classes:
             raise ValueError(
                 f"The head {self.head!r} must have a logit for each of the num_classes={gan.num_classes}. Received: {classes}"
@@ -140,3 +144,17 @@ class Classification(HeadTerm):
 
     def get_config(self):
         return {**super().get_config(), "on": self.on}
+
+
+def _heads(gan):
+    """{name: output} of the discriminator."""
+    output = gan.discriminator.output
+    return output if isinstance(output, dict) else {"score": output}
+
+
+def _check_single(term, gan):
+    if inside(gan.discriminator, Packing):
+        raise ValueError(
+            f"{type(term).__name__} reads what each image is, and this discriminator judges several at once (layers.Packing). Leave "
+            "one of the two out."
+        )

@@ -45,6 +45,9 @@ class HistoricalAveraging(Term):
     name = "historical_averaging"
     players = ("discriminator", "generator")
 
+    def __init__(self, weight=1.0):
+        super().__init__(weight)
+
     def prepare(self, gan):
         roles = zip(("discriminator", "generator"), gan.optimizers.values(), strict=True)
         return _Means({role: variables for role, (_, variables) in roles})
