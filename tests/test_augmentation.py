@@ -116,6 +116,48 @@ def test_cutout_sets_a_rectangle_of_half_of_each_side(height, width, side):
         assert set(found) == set(spans) and min(counts) > 0.5 * 1500 / len(spans)
 
 
+# Affine.
+
+
+def sources(height=24, width=32, number=1500, **options):
+    """Where each pixel is taken from: an image of its own rows and columns, counted from the middle, tells; and where inside."""
+    rows, columns = np.mgrid[:height, :width].astype("float32")
+    x = np.stack([rows - (height - 1) / 2, columns - (width - 1) / 2, np.ones_like(rows)], axis=-1)
+    made = augmented(np.repeat(x[None], number, axis=0), "affine", fill_value=0.0, **options)
+    return x[..., :2], made[..., :2], made[..., 2] > 1 - 1e-6
+
+
+def test_affine_turns_stretches_and_shears_about_the_middle():
+    x, made, inside = sources()
+    maps = []
+    for image, known in zip(made, inside):
+        assert 0.5 < known.mean() <= 1.0
+        solution = np.linalg.lstsq(x[known], image[known], rcond=None)[0].T
+        np.testing.assert_allclose(x[known] @ solution.T, image[known], atol=1e-3)  # linear, and the middle stays where it is
+        maps.append(solution)
+    maps = np.stack(maps)
+    # Its columns are what one step down and one to the right become: (tall, shear) and (0, wide), turned by the angle.
+    angle = np.arctan2(-maps[:, 0, 1], maps[:, 1, 1])
+    turn = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    wide = np.linalg.norm(maps[:, :, 1], axis=1)
+    tall = np.linalg.det(maps) / wide
+    shear = -turn[:, 1] * maps[:, 0, 0] + turn[:, 0] * maps[:, 1, 0]
+    for found, low, high in ((np.degrees(angle), -30, 30), (tall, 0.85, 1.15), (wide, 0.85, 1.15), (shear, -0.2, 0.2)):
+        edge = 0.02 * (high - low)
+        assert low - 1e-3 < found.min() < low + edge and high - edge < found.max() < high + 1e-3
+        assert abs(found.mean() - (low + high) / 2) < 2 * edge
+    assert np.abs(np.corrcoef([angle, tall, wide, shear]) - np.eye(4)).max() < 0.12
+
+
+def test_affine_fills_what_comes_from_outside_and_passes_the_gradient():
+    made, gradient = slope(DiffAugment("affine", fill_value=0.25, seed=1), np.full((50, 16, 16, 1), 0.25, "float32"))
+    np.testing.assert_allclose(made, 0.25, atol=1e-6)
+    made, gradient = slope(DiffAugment("affine", fill_value=0.0, seed=1), np.ones((50, 16, 16, 1), "float32"))
+    assert made.min() == 0.0 and made.max() == pytest.approx(1.0, abs=1e-6)
+    # What is drawn is linear in the image, so that the sum of the result is that of gradient times image.
+    np.testing.assert_allclose(gradient.sum(axis=(1, 2, 3)), made.sum(axis=(1, 2, 3)), rtol=1e-4)
+
+
 # Draws.
 
 
@@ -143,8 +185,11 @@ def test_colour_keeps_the_sum_of_gradients():
     np.testing.assert_allclose(gradient, 1.0, atol=1e-5)
 
 
+ALL = ("color", "translation", "cutout", "affine")
+
+
 def test_the_gradient_of_a_gradient_flows():
-    layer, x = DiffAugment(seed=1), tf.constant(draws(4, 8, 8, 1))
+    layer, x = DiffAugment(ALL, seed=1), tf.constant(draws(4, 8, 8, 1))
     with tf.GradientTape() as outer:
         outer.watch(x)
         with tf.GradientTape() as inner:
@@ -160,7 +205,7 @@ def test_the_gradient_of_a_gradient_flows():
 
 def test_with_xla_it_makes_the_same_images():
     x = draws(6, 9, 7, 3)
-    plain, compiled = DiffAugment(seed=5), DiffAugment(seed=5)
+    plain, compiled = DiffAugment(ALL, seed=5), DiffAugment(ALL, seed=5)
     function = tf.function(lambda x: compiled(x, training=True), jit_compile=True)
     for _ in range(2):
         np.testing.assert_allclose(function(x), plain(x, training=True), atol=1e-5)
@@ -169,9 +214,9 @@ def test_with_xla_it_makes_the_same_images():
 @pytest.mark.parametrize("dtype, rounding", [("mixed_bfloat16", 2e-2), ("mixed_float16", 2e-3)])
 def test_in_16_bits_it_makes_nearly_the_same_images(dtype, rounding):
     x = draws(6, 8, 8, 3)
-    made = DiffAugment(seed=5, dtype=dtype)(x, training=True)
+    made = DiffAugment(ALL, seed=5, dtype=dtype)(x, training=True)
     assert made.dtype == dtype.removeprefix("mixed_")
-    np.testing.assert_allclose(tf.cast(made, "float32"), DiffAugment(seed=5)(x, training=True), atol=rounding)
+    np.testing.assert_allclose(tf.cast(made, "float32"), DiffAugment(ALL, seed=5)(x, training=True), atol=rounding)
     large = DiffAugment("color", dtype=dtype)(np.ones((1, 300, 300, 3), "float32"), training=True)
     assert np.isfinite(tf.cast(large, "float32")).all()
 

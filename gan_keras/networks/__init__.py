@@ -29,8 +29,8 @@ from gan_keras.networks.dense import (
     semi_supervised_generator,
     tutorial_generator,
 )
-from gan_keras.networks.heads import acgan_discriminator, default_encoder, infogan_discriminator, infogan_generator
 from gan_keras.networks.residual import r3gan_discriminator, r3gan_generator
+from gan_keras.networks.tasks import acgan_discriminator, default_encoder, infogan_discriminator, infogan_generator
 
 __all__ = [
     "acgan_discriminator",

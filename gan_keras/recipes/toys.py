@@ -110,5 +110,5 @@ def stacked_mnist_full():
         regularizers=(regularizers.R1(1.0, one_in=4), regularizers.R2(1.0, one_in=4)),
         ema=0.999,  # Karras et al. 2018
         batch_size=32,  # chosen here
-        steps=20_000,  # chosen here; about twenty minutes on one core
+        steps=20_000,  # chosen here; a quarter of an hour on one core
     )

@@ -1,4 +1,4 @@
-"""InfoGAN's networks and other discriminators with several outputs, which `regularizers.heads` reads; the encoder of a VAE."""
+"""Networks of the tasks: InfoGAN's, AC-GAN's, and the encoder of a VAE."""
 
 import keras
 from keras import layers
