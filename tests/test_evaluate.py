@@ -64,6 +64,7 @@ def test_evaluate_measures_labels_of_a_conditional_run(cgan_run):
         (["RUN", "--num", "3"], "--num: must be from 100"),
         (["RUN", "--num", "200", "--samples", "RUN"], "Leave --num and --seed out"),
         (["RUN", "--metrics", "labels", "--num", "100"], "Only conditional GANs"),
+        (["RUN", "--metrics", "recognition", "--num", "100"], "--metrics recognition; this model recognises nothing"),
         (["nowhere"], "not a run folder"),
         (["RUN", "--seed", "-1", "--num", "100"], "--seed: must be from 0"),
     ],
@@ -162,10 +163,16 @@ def test_what_a_run_recognises_is_in_its_report(recipe, names, few_digits, tmp_p
     # A run that goes on and is exported, as any other.
     assert train_run(run, few_digits, "--resume", "--steps", 3) == 0
     assert export.main([str(run), "--out", str(tmp_path / "exported")]) == 0
-    assert evaluate.main([str(run), "--num", "100", "--metrics", "frechet"]) == 0
+    assert evaluate.main([str(run), "--num", "100", "--metrics", "frechet", "recognition"]) == 0
     printed = capsys.readouterr().out
     report = json.loads((run / "report.json").read_text(), parse_constant=pytest.fail)
     assert set(report["metrics"]) == {"frechet_distance"} | names
     for name in names:
         assert np.isfinite(report["metrics"][name]["value"]) and report["metrics"][name]["real"] is None
         assert evaluate.metric_of(name).title in printed
+
+
+def test_errors_of_a_code_with_another_name_have_a_title():
+    assert evaluate.metric_of("digit_errors") == ("the same, code digit", "lower")
+    with pytest.raises(KeyError):
+        evaluate.metric_of("no such metric")
