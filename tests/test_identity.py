@@ -144,7 +144,7 @@ def test_an_argument_of_a_users_own_may_have_a_name_that_was_ours():
 
 def test_descriptions_are_read_by_people():
     prior = recipes.get("infogan").prior
-    assert identity.text(identity.describe(prior)).startswith("Joint(z=Normal(size=62), code=Categorical(size=10), style=Uniform(")
+    assert identity.text(identity.describe(prior)).startswith("Joint(z=Normal(stddev=0.2, size=30), code=Categorical(size=10), style=Uniform(")
     assert identity.text(identity.describe((regularizers.R1(2.0, one_in=4),))) == "R1(weight=2.0, one_in=4)"
     assert identity.text(identity.describe(())) == "none" and identity.text("Adam(0.1)") == "Adam(0.1)"
     assert "learning_rate=CosineDecay(" in identity.text(recipes.get("ring").values()["d_optimizer"])

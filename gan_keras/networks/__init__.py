@@ -30,7 +30,7 @@ from gan_keras.networks.dense import (
     tutorial_generator,
 )
 from gan_keras.networks.residual import r3gan_discriminator, r3gan_generator
-from gan_keras.networks.tasks import acgan_discriminator, default_encoder, infogan_discriminator, infogan_generator
+from gan_keras.networks.tasks import acgan_discriminator, default_encoder, infogan_discriminator
 
 __all__ = [
     "acgan_discriminator",
@@ -40,7 +40,6 @@ __all__ = [
     "default_encoder",
     "default_generator",
     "infogan_discriminator",
-    "infogan_generator",
     "mlp_discriminator",
     "mlp_generator",
     "points_discriminator",

@@ -3,40 +3,15 @@
 import keras
 from keras import layers
 
-from gan_keras.networks.base import (
-    MNIST,
-    batch_norm,
-    discriminator_inputs,
-    downsampled,
-    generator_inputs,
-    halvings,
-    score_of,
-    upsampled,
-)
-
-
-def infogan_generator(latent_dim=74, num_classes=None, width=32, hidden=512, shape=MNIST):
-    """Dense 512 > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), BatchNorm and relu between, tanh.
-
-    Chen et al. 2016, "InfoGAN", table 1, at half its width. Images in [-1, 1].
-
-    Args:
-        latent_dim: Size of a latent, codes included.
-        num_classes: For labels that a term reads; the network takes none.
-        width: Channels of the last hidden layer; the paper has 64.
-        hidden: Units of the first layer; the paper has 1,024.
-        shape: (height, width, channels) of the images, sides of 8 pixels or more.
-    """
-    z, x = generator_inputs(latent_dim, None)
-    x = layers.ReLU()(batch_norm()(layers.Dense(hidden, use_bias=False)(x)))
-    return keras.Model(z, upsampled(x, shape, width, kernel=4), name="generator")
+from gan_keras.layers import DiffAugment
+from gan_keras.networks.base import MNIST, discriminator_inputs, downsampled, halvings, score_of
 
 
 def infogan_discriminator(num_classes=None, shape=MNIST, width=32, hidden=512, codes=None):
     """Convolutions 14x14x32, 7x7x64 (4x4, stride 2) > Dense 512 > Dense 1, and Dense 128 > one output for each code.
 
-    LeakyReLU .1 between, BatchNorm in all but the first. Chen et al. 2016, "InfoGAN", table 1, at half its width: Q is all of D but
-    its last layer, and one hidden layer of its own.
+    LeakyReLU .1 between; in training the images are moved, turned, stretched and sheared before. Chen et al. 2016, "InfoGAN", table
+    1, at half its width and without BatchNorm: Q is all of D but its last layer, and one hidden layer of its own.
 
     Args:
         num_classes: For labels that a term reads; the network takes none.
@@ -46,13 +21,13 @@ def infogan_discriminator(num_classes=None, shape=MNIST, width=32, hidden=512, c
         codes: {name: size of the output}, as `regularizers.MutualInformation` reads them; default: {"code": 10}.
     """
     inputs, x, _ = discriminator_inputs(None, shape)
+    x = DiffAugment(("affine", "translation"), fill_value=-1.0)(x)
     for k in range(halvings(shape, 7)):
-        x = layers.Conv2D(width * 2**k, 4, strides=2, padding="same")(x)
-        x = layers.LeakyReLU(0.1)(batch_norm()(x) if k else x)
-    features = _hidden(layers.Flatten()(x), hidden)
-    read = _hidden(features, 128)
-    heads = {name: layers.Dense(size, dtype="float32")(read) for name, size in (codes or {"code": 10}).items()}
-    return keras.Model(inputs, {"score": score_of(features), **heads}, name="discriminator")
+        x = layers.LeakyReLU(0.1)(layers.Conv2D(width * 2**k, 4, strides=2, padding="same")(x))
+    shared = layers.LeakyReLU(0.1)(layers.Dense(hidden)(layers.Flatten()(x)))
+    own = layers.LeakyReLU(0.1)(layers.Dense(128)(shared))
+    heads = {name: layers.Dense(size, dtype="float32")(own) for name, size in (codes or {"code": 10}).items()}
+    return keras.Model(inputs, {"score": score_of(shared), **heads}, name="discriminator")
 
 
 def acgan_discriminator(num_classes=10, shape=MNIST):
@@ -71,7 +46,3 @@ def default_encoder(latent_dim=16, shape=MNIST):
     inputs, x, _ = discriminator_inputs(None, shape)
     x = layers.Dense(2 * latent_dim, dtype="float32")(downsampled(x, shape, width=32, kernel=4))
     return keras.Model(inputs, x, name="encoder")
-
-
-def _hidden(x, units):
-    return layers.LeakyReLU(0.1)(batch_norm()(layers.Dense(units)(x)))
