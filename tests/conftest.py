@@ -1,5 +1,6 @@
 """A quiet, self-contained environment, and the runs and exports that several files test."""
 
+import gc
 import os
 import pathlib
 import sys
@@ -29,6 +30,14 @@ def fresh_names():
         free_memory=False
     )  # collecting garbage before every test took a third of the suite's time
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_garbage_of_other_files():
+    """What a file of tests leaves behind is not looked through again by every collection of garbage after it."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -161,7 +161,7 @@ def test_conditional_gans_are_measured_by_their_labels():
         evaluator.of_gan(tiny_gan(), 90, ["labels"])
 
 
-@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("classes", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_labels_that_the_extractor_does_not_read_are_left_out(classes):
     images = (tiny_images(300) * 127.5 + 127.5).astype("uint8")
 

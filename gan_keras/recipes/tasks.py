@@ -3,6 +3,8 @@
 import functools
 from dataclasses import replace
 
+from keras.optimizers.schedules import PolynomialDecay
+
 from gan_keras import losses, networks, priors, regularizers
 from gan_keras.recipe import Recipe, VAERecipe, adam, cosine_decay
 from gan_keras.recipes.best import default
@@ -23,11 +25,12 @@ def infogan():
         prior=priors.Joint(z=priors.Normal(30, 0.2), code=priors.Categorical(10), style=priors.Uniform(2, -0.4, 0.4)),
         regularizers=(
             regularizers.R1(1.0, one_in=4),  # as default; weight chosen here
-            regularizers.MutualInformation(1.0),  # Chen et al. 2016, appendix C: lambda 1
+            # Chen et al. 2016, appendix C: lambda 1; that it rises, so that codes can still change places, is chosen here
+            regularizers.MutualInformation(PolynomialDecay(0.1, 6000, 1.0)),
             regularizers.MutualInformation(0.6, code="style"),  # chosen here
         ),
         averaged=("discriminator",),  # chosen here: the code is read by the average
-        steps=12_000,  # chosen here
+        steps=15_000,  # chosen here
     )
 
 
