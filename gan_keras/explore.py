@@ -218,8 +218,8 @@ def features(model, images, label=0):
         float32 array (n, d).
 
     Raises:
-        ValueError: A model of another kind; a discriminator whose features of an image depend on the others of its batch, or whose
-            last layer is inside another model.
+        ValueError: A model of another kind; a discriminator whose features of an image depend on the others of its batch, or
+            whose last layer is inside another model.
 
     Radford, Metz, Chintala 2016, "Unsupervised Representation Learning with DCGANs", section 5.1, take those of all layers.
     """

@@ -77,7 +77,7 @@ class GenerativeModel(keras.Model):
         return {"optimizer": (self.optimizer, self.trainable_variables)}
 
     def call(self, inputs, training=False):
-        """Images for latents (or [latents, labels]), clipped to `value_range`; with `training=True` the generator's own output."""
+        """Images for latents (or [latents, labels]), in `value_range`; with `training=True` the generator's own output."""
         if training:
             return self.generator(inputs, training=True)
         images = self.sampler(inputs, training=False)

@@ -242,7 +242,8 @@ class Relativistic(AdversarialLoss):
 
     `discriminator = mean(softplus(-(real - fake)))`, `generator = mean(softplus(real - fake))` with the real scores constant; both
     are log 2 where the scores are equal. Jolicoeur-Martineau 2019, "The relativistic discriminator"; Huang, Gokaslan, Kuleshov,
-    Tompkin 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", equation 2, in the non-saturating form of the authors' code.
+    Tompkin 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", equation 2, in the non-saturating form of the
+    authors' code.
     """
 
     def discriminator(self, real, fake):

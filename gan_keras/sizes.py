@@ -1,4 +1,4 @@
-"""Batches that can be cut into the parts that a step needs: looked at beforehand where sizes are known, and else in the step."""
+"""Can a batch be cut into the parts that a step needs? Asked beforehand where sizes are known, and else in the step."""
 
 import contextlib
 import re

@@ -14,8 +14,8 @@ def recover_latents(
 
         argmin_z mean_p w_ip (G(z)_p - x_ip)^2
 
-    On held-out images the errors are those of reconstruction by a model without an encoder: they tell of modes that the generator
-    cannot make. Look at them beside a metric of sample quality: a generator that makes everything wins.
+    On held-out images the errors are those of reconstruction by a model without an encoder: they tell of modes that the
+    generator cannot make. Look at them beside a metric of sample quality: a generator that makes everything wins.
 
     Each search begins at the nearest of the candidates, several times from the next nearest, and goes on with Adam; the best
     latent that it met is kept. It is a local search, whose errors are upper bounds: more starts find less.

@@ -110,8 +110,8 @@ def semi_supervised_discriminator(num_classes=10, shape=MNIST):
     """Dense 1000, 500, 250, 250, 250 relu, noise .3 at the input and .5 between > a logit for each class.
 
     Outputs: "label", the logits; "score", their logsumexp: with a class of its own for generated images, whose logit is 0, that is
-    the logit of "real"; "features", the last hidden layer, without the noise after it. Salimans et al. 2016, section 5 and the authors' MNIST code; without
-    weight normalization.
+    the logit of "real"; "features", the last hidden layer, without the noise after it. Salimans et al. 2016, section 5 and the
+    authors' MNIST code; without weight normalization.
     """
     inputs, x, _ = discriminator_inputs(None, shape)
     x = layers.GaussianNoise(0.3)(layers.Flatten()(x))

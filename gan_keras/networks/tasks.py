@@ -10,8 +10,8 @@ from gan_keras.networks.base import MNIST, discriminator_inputs, downsampled, ha
 def infogan_discriminator(num_classes=None, shape=MNIST, width=32, hidden=512, codes=None):
     """Convolutions 14x14x32, 7x7x64 (4x4, stride 2) > Dense 512 > Dense 1, and Dense 128 > one output for each code.
 
-    LeakyReLU .1 between; in training the images are moved, turned, stretched and sheared before. Chen et al. 2016, "InfoGAN", table
-    1, at half its width and without BatchNorm: Q is all of D but its last layer, and one hidden layer of its own.
+    LeakyReLU .1 between; in training the images are moved, turned, stretched and sheared before. Chen et al. 2016, "InfoGAN",
+    table 1, at half its width and without BatchNorm: Q is all of D but its last layer, and one hidden layer of its own.
 
     Args:
         num_classes: For labels that a term reads; the network takes none.

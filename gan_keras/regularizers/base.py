@@ -20,10 +20,10 @@ class Regularizer(abc.ABC):
         return None
 
     def after_update(self, role, variables, memory):
-        """Called when an optimizer has updated the player of a role, "discriminator" or "generator", and the networks beside it.
+        """Called when an optimizer has updated a player and the networks beside it.
 
         Args:
-            role: The player's.
+            role: The player's, "discriminator" or "generator".
             variables: Trainable variables of the player itself.
             memory: What `prepare` has returned.
         """

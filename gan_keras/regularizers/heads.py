@@ -67,7 +67,8 @@ class MutualInformation(HeadTerm):
     logarithms of variances. Chen et al. 2016, "InfoGAN", equations 5 and 6.
 
     Args:
-        weight: The paper's lambda, 1. The term of a continuous code is a squared error: the narrower its range, the larger the weight.
+        weight: The paper's lambda, 1. The term of a continuous code is a squared error: the narrower its range, the larger the
+            weight.
         one_in: As in `Term`.
         code: The name of the part in `priors.Joint`. The term is logged as mutual_information_CODE.
         head: The name of the discriminator's output; by default that of the code.

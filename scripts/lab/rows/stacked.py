@@ -149,8 +149,8 @@ FULL = [
             title="Pairing and penalties on stacked MNIST",
             source="Huang et al. 2024, R3GAN",
             protocol=(
-                f"as above, after the first {SHORT_STEPS:,} of the recipe's steps, in which the rate falls by a seventh; networks, optimizer "
-                "and weights of the penalties are the same for all"
+                f"as above, after the first {SHORT_STEPS:,} of the recipe's steps, in which the rate falls by a seventh; networks, "
+                "optimizer and weights of the penalties are the same for all"
             ),
             published=(
                 "modes / KL, one run each: paired (RpGAN) with R1 + R2 1000 / .0781, separate (GAN) with R1 + R2 693 / .927, "
