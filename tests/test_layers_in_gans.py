@@ -47,6 +47,7 @@ def discriminator(*parts):
 
 
 def make(*parts, optimizer=keras.optimizers.Adam, rate=0.01, regularizers="r1"):
+    regularizers = [regularizers, "consistency"] if regularizers and "augment" in parts else regularizers
     keras.utils.set_random_seed(0)
     players = {"generator": generator("virtual" in parts), "discriminator": discriminator(*parts)}
     return tiny_gan(optimizer(rate), optimizer(rate), ema=0.9, regularizers=regularizers, **players)

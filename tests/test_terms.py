@@ -79,6 +79,57 @@ def test_classification_is_the_cross_entropy_of_the_images_with_a_label():
     assert generated.players == ("discriminator", "generator")
 
 
+@pytest.mark.parametrize("head", ["score", "features"])
+def test_consistency_of_a_linear_head_is_twice_the_variance_of_its_noise(head):
+    images = keras.Input((8, 8, 1))
+    features = layers.Dense(3)
+    made = {"features": features(layers.Flatten()(layers.GaussianNoise(0.5)(images)))}
+    made["score"] = layers.Dense(1)(made["features"])
+    discriminator = keras.Model(images, made)
+    still = [keras.optimizers.SGD(0.0) for _ in range(2)]
+    gan = tiny_gan(*still, discriminator=discriminator, regularizers=regularizers.Consistency(3.0, head=head))
+    # The score is linear in the features, and so in the image.
+    matrix = features.kernel.numpy() @ (np.eye(3) if head == "features" else discriminator.layers[-1].kernel.numpy())
+    expected = 3.0 * 2 * 0.5**2 * np.sum(matrix**2)
+    logged = f"consistency_{head}"
+    measured = np.mean([gan.train_on_batch(tiny_images(256), return_dict=True)[logged] for _ in range(20)])
+    assert measured == pytest.approx(expected, rel=0.1)
+    assert gan.evaluate(tiny_images(16), verbose=0, return_dict=True)[logged] == 0.0, "no noise on held-out data"
+
+
+def test_consistency_of_classes_compares_probabilities():
+    one, other = (RANDOM.normal(size=(5, 3)).astype("float32") for _ in range(2))
+    forward = Pass({"label": one}, labels=None)
+    forward.images, forward.outputs = None, lambda images: {"label": other}
+    expected = np.mean(np.sum((np.exp(log_softmax(one)) - np.exp(log_softmax(other))) ** 2, axis=1))
+    term = regularizers.Consistency(2.0, head="label", activation="softmax")
+    assert float(term(forward)) == pytest.approx(2 * expected, rel=1e-5)
+    assert term.name == "consistency_label" and term.players == ("discriminator",)
+
+
+def test_a_consistent_discriminator_changes_less_with_what_does_not_matter():
+    """One pixel comes in twice, once with noise; how much weight has that one?"""
+
+    def weight_of_noise(weight):
+        keras.utils.set_random_seed(0)
+        images = keras.Input((8, 8, 1))
+        flat = layers.Flatten()(images)
+        noise = layers.GaussianNoise(1.0, seed=0)(layers.Lambda(lambda x: x[:, :1])(flat))
+        last = layers.Dense(1)
+        gan = tiny_gan(
+            keras.optimizers.SGD(0.02),
+            keras.optimizers.SGD(0.02),
+            discriminator=keras.Model(images, last(layers.Concatenate()([noise, flat]))),
+            regularizers=regularizers.Consistency(weight),
+        )
+        last.kernel.assign(tf.ones_like(last.kernel))
+        for _ in range(30):
+            gan.train_on_batch(tiny_images(32))
+        return abs(float(last.kernel[0, 0]))
+
+    assert weight_of_noise(1.0) < 0.2 * weight_of_noise(0.0)
+
+
 def test_k_plus_1_classes_are_the_logistic_loss_of_the_logsumexp():
     # Salimans et al. 2016, section 5: with the logit of "generated" at 0, p(real) = Z / (Z + 1), Z = sum exp(logits).
     logits = RANDOM.normal(size=(6, 10)).astype("float32") * 3
@@ -149,6 +200,8 @@ def test_historical_averaging_damps_players_that_circle_each_other():
         (regularizers.MutualInformation(), ["label"], {}, "reads the output 'code'"),
         (regularizers.Classification(), ["label"], {}, "on real images needs labels.*num_classes=None"),
         (regularizers.Classification(on="generated"), ["label"], {"num_classes": 3}, "on generated images.*of 1 inputs"),
+        (regularizers.Consistency(head="label"), [], {}, "reads the output 'label'"),
+        (regularizers.Consistency(), [], {}, "no layer that is random in training. Give it one"),
         (regularizers.Classification(), ["label"], {"num_classes": 4}, "each of the num_classes=4. Received: 3"),
     ],
 )
@@ -233,12 +286,13 @@ def test_wrong_arguments_are_refused(make, message):
 
 
 def test_names_are_taken():
-    names = ["r2", "feature_matching", "mutual_information", "classification", "historical_averaging"]
+    names = ["r2", "feature_matching", "mutual_information", "classification", "consistency", "historical_averaging"]
     assert [type(term).__name__ for term in regularizers.get_all(names)] == [
         "R2",
         "FeatureMatching",
         "MutualInformation",
         "Classification",
+        "Consistency",
         "HistoricalAveraging",
     ]
 

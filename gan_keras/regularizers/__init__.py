@@ -7,7 +7,7 @@ each: `gradients` are gradient penalties, `heads` read further outputs of the di
 from gan_keras import identifiers
 from gan_keras.regularizers.base import Projection, Regularizer, Term
 from gan_keras.regularizers.gradients import DRAGAN, R1, R2, GradientPenalty, GradientTerm
-from gan_keras.regularizers.heads import Classification, FeatureMatching, HeadTerm, MutualInformation
+from gan_keras.regularizers.heads import Classification, Consistency, FeatureMatching, HeadTerm, MutualInformation
 from gan_keras.regularizers.weights import HistoricalAveraging, WeightClipping
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "R1",
     "R2",
     "Classification",
+    "Consistency",
     "FeatureMatching",
     "GradientPenalty",
     "GradientTerm",
@@ -39,6 +40,7 @@ _REGULARIZERS = {
     "feature_matching": FeatureMatching,
     "mutual_information": MutualInformation,
     "classification": Classification,
+    "consistency": Consistency,
 }
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from gan_keras import replicas
 from gan_keras.inside import inside
 from gan_keras.layers import Packing
+from gan_keras.random import seed_states
 from gan_keras.regularizers.base import Term
 
 
@@ -145,6 +146,49 @@ class Classification(HeadTerm):
 
     def get_config(self):
         return {**super().get_config(), "on": self.on}
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class Consistency(HeadTerm):
+    """The discriminator's answer is the same for two views of a real image.
+
+    For a discriminator that is random in training, by DiffAugment, GaussianNoise or Dropout. Of the score it keeps the
+    discriminator from learning changes that do not matter; of class logits, compared by softmax, it takes the labels of few
+    images to the many that look like them. One more pass of the discriminator; 0 on held-out data.
+
+        weight * mean(||a(head(x')) - a(head(x''))||^2),    x', x'' two views of x, a the activation
+
+    Zhang, Zhang, Odena, Lee 2020, "Consistency Regularization for Generative Adversarial Networks", equation 3, where one of the
+    views is x itself; Wei et al. 2018, "Improving the Improved Training of Wasserstein GANs", section 3, with views by Dropout, for
+    semi-supervised learning too.
+
+    Args:
+        weight: 10 in Zhang et al. 2020. Of class logits, let it rise from a small one: classes that are told apart late stay
+            together else.
+        one_in: As in `Term`.
+        head: The name of the discriminator's output. The term is logged as consistency_HEAD.
+        activation: Keras' name of it, such as "softmax"; by default the head's values are compared.
+    """
+
+    def __init__(self, weight=10.0, one_in=1, head="score", activation=None):
+        super().__init__(weight, one_in, head)
+        self.activation, self.name = keras.activations.get(activation), f"consistency_{head}"
+
+    def prepare(self, gan):
+        super().prepare(gan)
+        if not seed_states(gan.discriminator):
+            raise ValueError(
+                "Consistency compares two random views of an image, and this discriminator has no layer that is random in "
+                "training. Give it one: layers.DiffAugment, keras.layers.GaussianNoise, keras.layers.Dropout."
+            )
+
+    def term(self, forward):
+        one, other = (self.activation(outputs[self.head]) for outputs in (forward.on_real, forward.outputs(forward.images)))
+        squares = tf.reduce_sum(tf.reshape(tf.square(one - other), (tf.shape(one)[0], -1)), axis=1)
+        return tf.reduce_mean(squares)
+
+    def get_config(self):
+        return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}
 
 
 def _heads(gan):
