@@ -87,7 +87,7 @@ class ForwardPass:
     def fake(self):
         generator = self._gan.generator if self._training else self._gan.sampler
         with self._playing("generator"):
-            return float32(self._call(generator, join(self.latents)))
+            return float32(self._call(generator, join(self.latents), self._training))
 
     @lazy
     def on_real(self):
@@ -99,10 +99,14 @@ class ForwardPass:
 
     def outputs(self, images):
         """The discriminator's outputs on images, as {name: float32 tensor}; one tensor is the "score"."""
-        discriminator = self._gan.discriminator if self._training else self._gan.judge
+        if not self._training:
+            return self.judged(images)
         with self._playing("discriminator"):
-            made = self._call(discriminator, images)
-        return float32(made if isinstance(made, dict) else {"score": made})
+            return named(self._call(self._gan.discriminator, images, training=True))
+
+    def judged(self, images):
+        """As `outputs`, of the discriminator that evaluates, its moving average where there is one; at inference."""
+        return named(self._call(self._gan.judge, images, training=False))
 
     def network(self, name, x):
         """One of the networks beside the players, on `x`; on held-out data its moving average, where there is one."""
@@ -124,12 +128,17 @@ class ForwardPass:
         part.fake = self.fake[::one_in]
         return part
 
-    def _call(self, network, x):
-        return network([x, self.labels] if len(network.inputs) > 1 else x, training=self._training)
+    def _call(self, network, x, training):
+        return network([x, self.labels] if len(network.inputs) > 1 else x, training=training)
 
     def _playing(self, role):
         # One scope for all calls of the pass, so that each has random draws of its own.
         return contextlib.nullcontext() if role in self._moving or not self._training else self._scopes[role]
+
+
+def named(made):
+    """What a discriminator returns, as {name: float32 tensor}."""
+    return float32(made if isinstance(made, dict) else {"score": made})
 
 
 def float32(structure):

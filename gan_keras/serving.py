@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from gan_keras import files, losses
-from gan_keras.forward import float32
+from gan_keras.forward import named
 from gan_keras.gan import GAN
 from gan_keras.generative import BLOCK
 from gan_keras.identifiers import unknown
@@ -154,8 +154,7 @@ def _endpoints(gan):
         return {"image_bytes": _png(_sample(gan, seed, n, *more), gan.value_range)}
 
     def discriminate(*inputs):
-        made = gan.judge(_checked(gan, inputs), training=False)
-        made = float32(dict(made) if isinstance(made, dict) else {"score": made})
+        made = named(gan.judge(_checked(gan, inputs), training=False))
         logits = tf.reshape(made.pop("score"), [-1])
         if {"logits", "probability"} & set(made):
             raise ValueError("An output of the discriminator must not be called logits or probability, as the served score is.")

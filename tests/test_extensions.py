@@ -69,7 +69,8 @@ class Mirrored(gan_keras.GAN):
 
 def with_heads(classes=None, k_plus_1=False):
     images = keras.Input((8, 8, 1))
-    features = layers.LeakyReLU(0.2)(layers.Dense(16)(layers.Flatten()(images)))
+    seen = layers.GaussianNoise(0.1)(images) if k_plus_1 else images
+    features = layers.LeakyReLU(0.2)(layers.Dense(16)(layers.Flatten()(seen)))
     outputs = {"score": layers.Dense(1)(features), "features": features}
     if classes:
         outputs["code"] = layers.Dense(classes)(features)
@@ -114,7 +115,11 @@ CASES = {
         {"discriminator": with_heads(3, k_plus_1=True), "num_classes": 3, "averaged": ["discriminator"]},
         {
             "loss": "discriminator_only",
-            "regularizers": [regularizers.Classification(2.0, head="code"), regularizers.FeatureMatching()],
+            "regularizers": [
+                regularizers.Classification(2.0, head="code"),
+                regularizers.FeatureMatching(),
+                regularizers.Consistency(cosine(), head="code", activation="softmax", average=True),
+            ],
         },
     ),
     "encoder": lambda: (

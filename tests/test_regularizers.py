@@ -243,7 +243,7 @@ class Beside(regularizers.Term):
         regularizers.MutualInformation(0.1, code="style"),
         regularizers.MutualInformation(0.1, code="style", head="q"),
         regularizers.Classification(2.0, one_in=2, on="generated", head="class"),
-        regularizers.Consistency(5.0, one_in=2, head="class", activation="softmax"),
+        regularizers.Consistency(5.0, one_in=2, head="class", activation="softmax", average=True),
     ],
 )
 def test_serialization(regularizer):

@@ -79,22 +79,41 @@ def test_classification_is_the_cross_entropy_of_the_images_with_a_label():
     assert generated.players == ("discriminator", "generator")
 
 
-@pytest.mark.parametrize("head", ["score", "features"])
-def test_consistency_of_a_linear_head_is_twice_the_variance_of_its_noise(head):
+@pytest.mark.parametrize("head, average", [("score", False), ("features", False), ("features", True)])
+def test_consistency_of_a_linear_head_is_the_variance_of_its_noise_in_each_view(head, average):
     images = keras.Input((8, 8, 1))
     features = layers.Dense(3)
     made = {"features": features(layers.Flatten()(layers.GaussianNoise(0.5)(images)))}
     made["score"] = layers.Dense(1)(made["features"])
     discriminator = keras.Model(images, made)
     still = [keras.optimizers.SGD(0.0) for _ in range(2)]
-    gan = tiny_gan(*still, discriminator=discriminator, regularizers=regularizers.Consistency(3.0, head=head))
+    gan = gan_keras.GAN(tiny_generator(), discriminator, ema=0.5, averaged=["discriminator"] if average else [])
+    gan.compile(*still, regularizers=regularizers.Consistency(3.0, head=head, average=average))
     # The score is linear in the features, and so in the image.
     matrix = features.kernel.numpy() @ (np.eye(3) if head == "features" else discriminator.layers[-1].kernel.numpy())
-    expected = 3.0 * 2 * 0.5**2 * np.sum(matrix**2)
+    expected = 3.0 * (1 if average else 2) * 0.5**2 * np.sum(matrix**2)
     logged = f"consistency_{head}"
     measured = np.mean([gan.train_on_batch(tiny_images(256), return_dict=True)[logged] for _ in range(20)])
     assert measured == pytest.approx(expected, rel=0.1)
     assert gan.evaluate(tiny_images(16), verbose=0, return_dict=True)[logged] == 0.0, "no noise on held-out data"
+
+
+def test_consistency_with_the_average_pulls_towards_the_average():
+    """Without noise that matters, the term is the squared distance of the two, which only the discriminator shortens."""
+    images = keras.Input((8, 8, 1))
+    discriminator = keras.Model(images, layers.Dense(1)(layers.Flatten()(layers.GaussianNoise(1e-6)(images))))
+    gan = gan_keras.GAN(tiny_generator(), discriminator, ema=0.999999, averaged=["discriminator"])
+    gan.compile(keras.optimizers.SGD(0.0), "adam", regularizers=regularizers.Consistency(3.0, average=True), run_eagerly=True)
+    kernel, average = (network.layers[-1].kernel for network in (discriminator, gan.judge))
+    average.assign(np.full(average.shape, 0.25))
+    x = tiny_images(16)
+    expected = 3.0 * np.mean((x.reshape(16, -1) @ (kernel.numpy() - 0.25)) ** 2)
+    forward = gan_keras.forward.ForwardPass(gan, gan_keras.forward.Batch(tf.constant(x), None, None), ["discriminator"])
+    with tf.GradientTape() as tape:
+        term = regularizers.Consistency(3.0, average=True)(forward)
+    to_kernel, to_average = tape.gradient(term, [kernel.value, average.value])
+    assert to_average is None and float(tf.reduce_sum(to_kernel * (kernel - average))) == pytest.approx(2 * expected, rel=1e-3)
+    assert gan.train_on_batch(x, return_dict=True)["consistency_score"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_consistency_of_classes_compares_probabilities():
@@ -202,6 +221,7 @@ def test_historical_averaging_damps_players_that_circle_each_other():
         (regularizers.Classification(on="generated"), ["label"], {"num_classes": 3}, "on generated images.*of 1 inputs"),
         (regularizers.Consistency(head="label"), [], {}, "reads the output 'label'"),
         (regularizers.Consistency(), [], {}, "no layer that is random in training. Give it one"),
+        (regularizers.Consistency(average=True), ["noisy"], {"ema": 0.9}, "moving average of the discriminator. Give the GAN one"),
         (regularizers.Classification(), ["label"], {"num_classes": 4}, "each of the num_classes=4. Received: 3"),
     ],
 )
@@ -299,7 +319,8 @@ def test_names_are_taken():
 
 def with_heads(*names):
     images = keras.Input((8, 8, 1))
-    features = keras.layers.LeakyReLU(0.2)(keras.layers.Dense(16)(keras.layers.Flatten()(images)))
+    x = keras.layers.GaussianNoise(0.1)(images) if "noisy" in names else images
+    features = keras.layers.LeakyReLU(0.2)(keras.layers.Dense(16)(keras.layers.Flatten()(x)))
     heads = {name: keras.layers.Dense(3)(features) for name in names}
     return keras.Model(images, {"score": keras.layers.Dense(1)(features), "features": features, **heads})
 

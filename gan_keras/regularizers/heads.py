@@ -157,10 +157,11 @@ class Consistency(HeadTerm):
     images to the many that look like them. One more pass of the discriminator; 0 on held-out data.
 
         weight * mean(||a(head(x')) - a(head(x''))||^2),    x', x'' two views of x, a the activation
+        weight * mean(||a(head(x')) - a(average(x))||^2)    with average=True, for the moving average of the discriminator
 
     Zhang, Zhang, Odena, Lee 2020, "Consistency Regularization for Generative Adversarial Networks", equation 3, where one of the
     views is x itself; Wei et al. 2018, "Improving the Improved Training of Wasserstein GANs", section 3, with views by Dropout, for
-    semi-supervised learning too.
+    semi-supervised learning too; Tarvainen and Valpola 2017, "Mean teachers are better role models", section 2, with the average.
 
     Args:
         weight: 10 in Zhang et al. 2020. Of class logits, let it rise from a small one: classes that are told apart late stay
@@ -168,10 +169,13 @@ class Consistency(HeadTerm):
         one_in: As in `Term`.
         head: The name of the discriminator's output. The term is logged as consistency_HEAD.
         activation: Keras' name of it, such as "softmax"; by default the head's values are compared.
+        average: `True` for a second answer that is trained by nothing: that of the moving average of the discriminator, to the
+            image as it is.
     """
 
-    def __init__(self, weight=10.0, one_in=1, head="score", activation=None):
+    def __init__(self, weight=10.0, one_in=1, head="score", activation=None, average=False):
         super().__init__(weight, one_in, head)
+        self.average = average
         self.activation, self.name = keras.activations.get(activation), f"consistency_{head}"
 
     def prepare(self, gan):
@@ -181,14 +185,22 @@ class Consistency(HeadTerm):
                 "Consistency compares two random views of an image, and this discriminator has no layer that is random in "
                 "training. Give it one: layers.DiffAugment, keras.layers.GaussianNoise, keras.layers.Dropout."
             )
+        if self.average and "discriminator" not in gan.averaged:
+            raise ValueError(
+                "Consistency(average=True) asks the moving average of the discriminator. Give the GAN one: "
+                f'GAN(..., ema=0.999, averaged=["discriminator"]). Received: averaged={list(gan.averaged)}'
+            )
 
     def term(self, forward):
-        one, other = (self.activation(outputs[self.head]) for outputs in (forward.on_real, forward.outputs(forward.images)))
+        second = forward.judged if self.average else forward.outputs
+        one, other = (self.activation(made[self.head]) for made in (forward.on_real, second(forward.images)))
+        other = tf.stop_gradient(other) if self.average else other
         squares = tf.reduce_sum(tf.reshape(tf.square(one - other), (tf.shape(one)[0], -1)), axis=1)
         return tf.reduce_mean(squares)
 
     def get_config(self):
-        return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), "activation": activation, "average": self.average}
 
 
 def _heads(gan):
