@@ -88,7 +88,7 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     return images, labels
 
 
-def with_few_labels(images, labels, number, share=0.1, seed=0):
+def with_few_labels(images, labels, number, share=0.2, seed=0):
     """A data set of which only `number` images have a label, for semi-supervised learning.
 
     The images with a label are chosen at random, equally many of each class, and are repeated until they are `share` of all;

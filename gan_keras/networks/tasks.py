@@ -1,4 +1,4 @@
-"""Networks of the tasks: InfoGAN's, AC-GAN's, and the encoder of a VAE."""
+"""Networks of the tasks: InfoGAN's, AC-GAN's, that of semi-supervised learning, and the encoder of a VAE."""
 
 import keras
 from keras import layers
@@ -39,6 +39,29 @@ def acgan_discriminator(num_classes=10, shape=MNIST):
     features = downsampled(x, shape, width=32, kernel=4)
     outputs = {"score": score_of(features), "label": layers.Dense(num_classes, dtype="float32")(features)}
     return keras.Model(inputs, outputs, name="discriminator")
+
+
+def semi_supervised_discriminator(num_classes=10, shape=MNIST, width=32):
+    """Convolutions 14x14x32 (5x5), 7x7x64, 4x4x128 (3x3), stride 2 > Dense 256 > a logit for each class. For images in [0, 1].
+
+    LeakyReLU .2 between; in training the images are turned, stretched and sheared before. Outputs: "label", the logits; "score",
+    their logsumexp: with a class of its own for generated images, whose logit is 0, that is the logit of "real"; "features", the
+    last hidden layer. The heads are those of Salimans et al. 2016, section 5, where the network is dense with noise in between.
+
+    Args:
+        num_classes: Of the labels that `regularizers.Classification` reads; the network takes none.
+        shape: (height, width, channels) of the images.
+        width: Channels of the first convolution.
+    """
+    inputs, x, _ = discriminator_inputs(None, shape)
+    x = DiffAugment("affine")(x)
+    for k in range(halvings(shape, 4)):
+        x = layers.Conv2D(width * 2**k, 3 if k else 5, strides=2, padding="same", kernel_initializer="he_normal")(x)
+        x = layers.LeakyReLU(0.2)(x)
+    features = layers.LeakyReLU(0.2)(layers.Dense(256, kernel_initializer="he_normal")(layers.Flatten()(x)))
+    logits = layers.Dense(num_classes, dtype="float32")(features)
+    score = keras.ops.logsumexp(logits, axis=-1, keepdims=True)
+    return keras.Model(inputs, {"score": score, "label": logits, "features": features}, name="discriminator")
 
 
 def default_encoder(latent_dim=16, shape=MNIST):
