@@ -142,7 +142,7 @@ def test_affine_turns_stretches_and_shears_about_the_middle():
     wide = np.linalg.norm(maps[:, :, 1], axis=1)
     tall = np.linalg.det(maps) / wide
     shear = -turn[:, 1] * maps[:, 0, 0] + turn[:, 0] * maps[:, 1, 0]
-    for found, low, high in ((np.degrees(angle), -30, 30), (tall, 0.85, 1.15), (wide, 0.85, 1.15), (shear, -0.2, 0.2)):
+    for found, low, high in ((np.degrees(angle), -15, 15), (tall, 0.8, 1.2), (wide, 0.8, 1.2), (shear, -0.35, 0.35)):
         edge = 0.02 * (high - low)
         assert low - 1e-3 < found.min() < low + edge and high - edge < found.max() < high + 1e-3
         assert abs(found.mean() - (low + high) / 2) < 2 * edge

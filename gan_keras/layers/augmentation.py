@@ -47,8 +47,8 @@ def _cutout(x, uniform, fill_value):
 
 def _affine(x, uniform, fill_value):
     angle, tall, wide, shear = (2.0 * draw - 1.0 for draw in tf.unstack(uniform(4)[..., 0]))
-    angle *= math.pi / 6
-    tall, wide, shear = 1.0 + 0.15 * tall, 1.0 + 0.15 * wide, 0.2 * shear
+    angle *= math.pi / 12
+    tall, wide, shear = 1.0 + 0.2 * tall, 1.0 + 0.2 * wide, 0.35 * shear
     # From each place of the result to that in the image, both counted from the middle.
     middle = [(side - 1) / 2 for side in x.shape[1:3]]
     down, right = tf.range(x.shape[1], dtype=tf.float32)[:, None], tf.range(x.shape[2], dtype=tf.float32)
@@ -98,7 +98,7 @@ class DiffAugment(keras.layers.Layer):
       grey images as they are; contrast, `mean + (x - mean) U[0.5, 1.5]` with the mean of the image.
     - "translation": by a whole number of pixels along each axis, up to one eighth of the side, rounded.
     - "cutout": a rectangle of half of each side, rounded, anywhere; a part of it may be outside of the image.
-    - "affine": rotation by U[-30, 30] degrees, each side stretched by U[0.85, 1.15], shear U[-0.2, 0.2], about the middle, with
+    - "affine": rotation by U[-15, 15] degrees, each side stretched by U[0.8, 1.2], shear U[-0.35, 0.35], about the middle, with
       bilinear interpolation. Not of Zhao et al.; among the changes of Karras et al. 2020, "Training Generative Adversarial
       Networks with Limited Data", in ranges chosen here, in which digits stay digits.
 
