@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "plots": set(),
     "layers": {"identifiers", "inside", "random", "replicas", "sizes"},
     "losses": {"identifiers"},
-    "regularizers": {"identifiers", "inside", "layers", "replicas"},
+    "regularizers": {"identifiers", "inside", "layers", "random", "replicas"},
     "schedules": {"identifiers"},
     "networks": {"layers"},
     "checks": {"identifiers", "layers", "losses", "priors", "regularizers", "schedules"},

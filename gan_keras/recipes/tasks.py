@@ -72,7 +72,7 @@ def semi_supervised():
             # Tarvainen and Valpola 2017, section 2: squared errors of probabilities, a weight that rises; values chosen here
             regularizers.Consistency(PolynomialDecay(1.0, 3000, 50.0), head="label", activation="softmax", average=True),
         ),
-        ema=0.999,  # Tarvainen and Valpola 2017, section 3.1
+        ema=0.999,  # Tarvainen and Valpola 2017
         averaged=("discriminator",),  # Salimans et al. 2016, authors' code: the test is of the average
         batch_size=100,  # Salimans et al. 2016, authors' code
         steps=20_000,  # chosen here: 27 epochs, where Salimans et al. have 300

@@ -159,13 +159,12 @@ class Consistency(HeadTerm):
         weight * mean(||a(head(x')) - a(head(x''))||^2),    x', x'' two views of x, a the activation
         weight * mean(||a(head(x')) - a(average(x))||^2)    with average=True, for the moving average of the discriminator
 
-    Zhang, Zhang, Odena, Lee 2020, "Consistency Regularization for Generative Adversarial Networks", equation 3, where one of the
+    Zhang, Zhang, Odena, Lee 2020, "Consistency Regularization for Generative Adversarial Networks", section 2, where one of the
     views is x itself; Wei et al. 2018, "Improving the Improved Training of Wasserstein GANs", section 3, with views by Dropout, for
     semi-supervised learning too; Tarvainen and Valpola 2017, "Mean teachers are better role models", section 2, with the average.
 
     Args:
-        weight: 10 in Zhang et al. 2020. Of class logits, let it rise from a small one: classes that are told apart late stay
-            together else.
+        weight: 10 in Zhang et al. 2020. Of class logits, let it rise from a small one, so that classes have time to form.
         one_in: As in `Term`.
         head: The name of the discriminator's output. The term is logged as consistency_HEAD.
         activation: Keras' name of it, such as "softmax"; by default the head's values are compared.
