@@ -183,3 +183,9 @@ def test_augmentation_is_of_training_alone():
 def test_nonsense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_augmentation_fills_with_the_background_of_mnist():
+    black = np.full((4, 28, 28, 1), -1.0, "float32")
+    network = networks.default_discriminator(augmentation=("translation", "cutout"))
+    np.testing.assert_allclose(network(black, training=True), network(black), rtol=1e-6)

@@ -124,10 +124,11 @@ def default_discriminator(num_classes=None, shape=MNIST, augmentation=()):
     Args:
         num_classes: Number of labels, or `None`.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
-        augmentation: Changes that `layers.DiffAugment` makes to the images in training, such as ("color", "translation").
+        augmentation: Changes that `layers.DiffAugment` makes to the images in training, such as ("color", "translation"). It
+            fills with -1, the background of MNIST.
     """
     inputs, x, label = discriminator_inputs(num_classes, shape)
-    x = DiffAugment(augmentation)(x) if augmentation else x
+    x = DiffAugment(augmentation, fill_value=-1.0)(x) if augmentation else x
     x = downsampled(x, shape, width=32, kernel=4)
     return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
 
