@@ -25,12 +25,14 @@ def infogan():
         prior=priors.Joint(z=priors.Normal(30, 0.2), code=priors.Categorical(10), style=priors.Uniform(2, -0.4, 0.4)),
         regularizers=(
             regularizers.R1(1.0, one_in=4),  # as default; weight chosen here
-            # Chen et al. 2016, appendix C: lambda 1; that it rises, so that codes can still change places, is chosen here
-            regularizers.MutualInformation(PolynomialDecay(0.1, 6000, 1.0)),
+            # Chen et al. 2016, appendix C: lambda 1; chosen here that it rises, so that codes can still change places, and to 0.7
+            regularizers.MutualInformation(PolynomialDecay(0.1, 10_000, 0.7)),
             regularizers.MutualInformation(0.6, code="style"),  # chosen here
+            # Zhang et al. 2020, section 2, of the code instead of the score; weight chosen here
+            regularizers.Consistency(2.0, head="code", activation="softmax"),
         ),
         averaged=("discriminator",),  # chosen here: the code is read by the average
-        steps=15_000,  # chosen here
+        steps=10_000,  # chosen here
     )
 
 

@@ -68,8 +68,8 @@ ROWS = [
         ),
         published="error 5 %",
         differs=(
-            "smaller networks; a gradient penalty, augmentation and narrow noise (recipe infogan, docs/deviations.md); the code is "
-            "read by the moving average of Q; the mean is over all runs, failed ones too"
+            "smaller networks; a gradient penalty, augmentation, consistency of the code and narrow noise (recipe infogan, "
+            "docs/deviations.md); the code is read by the moving average of Q; the mean is over all runs, failed ones too"
         ),
         run=infogan,
         figures={"error": "{:.1%}", "failed": "{}", "frechet_distance": "{:.2f}", "coverage": "{:.3f}"},
