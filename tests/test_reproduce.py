@@ -136,7 +136,7 @@ def small_generator(latent_dim, num_classes=None, shape=None):
 
 def small_discriminator(num_classes=None, shape=None, heads=()):
     images = keras.Input(shape)
-    x = keras.layers.Flatten()(images)
+    x = keras.layers.Dropout(0.1)(keras.layers.Flatten()(images))  # without it Consistency has no two views
     outputs = {name: keras.layers.Dense(size)(x) for name, size in {"score": 1, **dict(heads)}.items()}
     return keras.Model(images, outputs if heads else outputs["score"])
 
