@@ -86,7 +86,7 @@ ROWS = [
         ),
         published="errors of 10 choices: feature matching 93 +- 6.5, Bad GAN (Dai et al. 2017) 79.5 +- 9.8, ladder 106 +- 37",
         differs=(
-            "a convolutional discriminator with augmentation, which its moving average teaches as well (recipe semi_supervised, "
+            "the discriminator has augmentation, and its moving average teaches it as well (recipe semi_supervised, "
             "docs/deviations.md)"
         ),
         run=semi_supervised,
