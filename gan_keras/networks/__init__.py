@@ -25,16 +25,12 @@ from gan_keras.networks.dense import (
     mlp_generator,
     points_discriminator,
     points_generator,
+    semi_supervised_discriminator,
     semi_supervised_generator,
     tutorial_generator,
 )
 from gan_keras.networks.residual import r3gan_discriminator, r3gan_generator
-from gan_keras.networks.tasks import (
-    acgan_discriminator,
-    default_encoder,
-    infogan_discriminator,
-    semi_supervised_discriminator,
-)
+from gan_keras.networks.tasks import acgan_discriminator, default_encoder, infogan_discriminator
 
 __all__ = [
     "acgan_discriminator",

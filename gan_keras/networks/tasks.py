@@ -1,4 +1,4 @@
-"""Networks of the tasks: InfoGAN's, AC-GAN's, that of semi-supervised learning, and the encoder of a VAE."""
+"""Networks of the tasks: InfoGAN's, AC-GAN's, and the encoder of a VAE."""
 
 import keras
 from keras import layers
@@ -39,28 +39,6 @@ def acgan_discriminator(num_classes=10, shape=MNIST):
     features = downsampled(x, shape, width=32, kernel=4)
     outputs = {"score": score_of(features), "label": layers.Dense(num_classes, dtype="float32")(features)}
     return keras.Model(inputs, outputs, name="discriminator")
-
-
-def semi_supervised_discriminator(num_classes=10, shape=MNIST, noise=(0.2, 0.3)):
-    """Dense 1000, 500, 250, 250, 250 relu, noise at the input and after each > a logit for each class. For images in [0, 1].
-
-    In training the images are turned, stretched and sheared before. Outputs: "label", the logits; "score", their logsumexp: with a
-    class of its own for generated images, whose logit is 0, that is the logit of "real"; "features", the last hidden layer,
-    without the noise after it. Salimans et al. 2016, section 5 and the authors' MNIST code; without weight normalization.
-
-    Args:
-        num_classes: Of the labels that `regularizers.Classification` reads; the network takes none.
-        shape: (height, width, channels) of the images.
-        noise: Standard deviations at the input and after each layer. The authors have 0.3 and 0.5, without augmentation.
-    """
-    inputs, x, _ = discriminator_inputs(None, shape)
-    x = layers.GaussianNoise(noise[0])(layers.Flatten()(DiffAugment("affine")(x)))
-    for units in (1000, 500, 250, 250, 250):
-        features = layers.Dense(units, activation="relu", kernel_initializer="he_normal")(x)
-        x = layers.GaussianNoise(noise[1])(features)
-    logits = layers.Dense(num_classes, dtype="float32")(x)
-    score = keras.ops.logsumexp(logits, axis=-1, keepdims=True)
-    return keras.Model(inputs, {"score": score, "label": logits, "features": features}, name="discriminator")
 
 
 def default_encoder(latent_dim=16, shape=MNIST):
