@@ -1,7 +1,6 @@
 """scripts/lab/benchmark.py: peers in turn, by a clock that starts late enough."""
 
 import json
-import sys
 
 import benchmark
 import keras
@@ -53,6 +52,7 @@ class Clock:
 def test_the_clock_runs_from_the_first_call_to_the_last(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(benchmark, "time", clock)
+    monkeypatch.setattr("clock.time", clock)
 
     class Slow(keras.Model):
         def fit(self, stream, steps_per_epoch, callbacks, **_):
@@ -72,12 +72,62 @@ def test_the_clock_runs_from_the_first_call_to_the_last(monkeypatch):
     assert next(seconds, None) is None
 
 
-def test_torch_is_left_out_where_triton_would_crash(tmp_path, monkeypatch):
-    (tmp_path / "triton").mkdir()
-    (tmp_path / "triton" / "__init__.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "torch_twin", raising=False)
-    with pytest.raises(benchmark.Missing, match="pip uninstall torch triton"):
+# A program as torch_twin.py is one: the seconds of a step are what it was set up with.
+ELSEWHERE = """
+import os, pickle, signal, sys
+def tell(answer):
+    pickle.dump(answer, sys.stdout.buffer)
+    sys.stdout.flush()
+answers = pickle.load(sys.stdin.buffer)
+try:
+    while True:
+        pickle.load(sys.stdin.buffer)
+        answer = answers.pop(0)
+        if answer == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        tell(answer)
+except EOFError:
+    open(sys.argv[0] + ".ended", "w").close()
+"""
+
+
+def test_a_peer_in_a_process_of_its_own(tmp_path):
+    program = tmp_path / "peer.py"
+    program.write_text(ELSEWHERE)
+    run = benchmark.Elsewhere(program, [0.25, 0.5])
+    assert run(3) == 0.25 and run(3) == 0.5
+    del run
+    assert (tmp_path / "peer.py.ended").exists(), "it ends with its peer"
+    with pytest.raises(benchmark.Missing, match="^no second derivatives$"):
+        benchmark.Elsewhere(program, ["no second derivatives"])(1)
+    program.write_text("import torch_of_another_name")
+    with pytest.raises(benchmark.Missing, match="ended with exit code 1.*No module named 'torch_of_another_name'"):
+        benchmark.Elsewhere(program, None)(1)
+
+
+@pytest.mark.parametrize("answers", [["kill"], [0.25] * 4 + ["kill"], [0.25] * 5 + ["kill"]])
+def test_a_peer_whose_process_dies_is_left_out(answers, tmp_path, monkeypatch, capsys):
+    (tmp_path / "peer.py").write_text(ELSEWHERE)
+
+    class Peers:
+        def torch(self):
+            return benchmark.Elsewhere(tmp_path / "peer.py", answers)
+
+        def step(self):
+            return lambda steps: 2.0
+
+    args = benchmark.parse(["--peers", "torch", "step", "--rounds", "2", "--builds", "2"])
+    results = benchmark.measure(Peers(), args)
+    assert list(results) == ["step"] and results["step"]["rounds"] == [2.0] * 4
+    assert capsys.readouterr().out.count("torch: left out. Its process ended with exit code -9.") == 1
+    args.peers = ["torch"]
+    with pytest.raises(ValueError, match="None of the peers can be measured"):
+        benchmark.measure(Peers(), args)
+
+
+def test_the_benchmark_says_how_to_get_torch(monkeypatch):
+    monkeypatch.setattr(benchmark.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(benchmark.Missing, match="pip install torch"):
         benchmark.Networks("tutorial_mlp", "off").torch()
 
 
@@ -107,7 +157,7 @@ def test_peers_take_turns_and_their_first_call_is_told_apart(monkeypatch, capsys
 
         def torch(self):
             if "torch" in built:
-                raise RuntimeError("not twice")
+                raise benchmark.Missing("not twice")
             return self.peer("torch", 1.0, 0.0)
 
     args = benchmark.parse(["--peers", "fit", "guide", "torch", "step", "--rounds", "2", "--builds", "2"])

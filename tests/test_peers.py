@@ -1,5 +1,12 @@
 """scripts/lab/peers.py and torch_twin.py: the peers of the benchmark train what they claim to."""
 
+import importlib.util
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+
 import benchmark
 import keras
 import numpy as np
@@ -12,7 +19,18 @@ from keras import layers
 import gan_keras
 from gan_keras import recipes
 
-OPTIONAL = "PyTorch is an optional peer of the benchmark"
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is an optional peer of the benchmark")
+
+
+def in_torch(program, *values):
+    """What `program` calls `result` at its end, in a process with PyTorch and without TensorFlow."""
+    begin = "import pickle, sys, torch\nfrom torch_twin import Twin\nvalues = pickle.load(sys.stdin.buffer)\n"
+    end = "\nsys.stdout.buffer.write(pickle.dumps(result))"
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(peers.__file__).parent)}
+    command = [sys.executable, "-c", begin + program + end]
+    done = subprocess.run(command, input=pickle.dumps(values), capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
+    return pickle.loads(done.stdout)
 
 
 class Fixed:
@@ -38,11 +56,23 @@ class Kept(keras.optimizers.SGD):
         self.gradients = [gradient for gradient, _ in grads_and_vars]
 
 
+GRADIENTS = """
+described, images, z, u = values
+twin = Twin(described, exact=True)
+gradients = lambda network: [parameter.grad.numpy().copy() for parameter in network.parameters()]
+d_loss = twin.d_loss(torch.tensor(images).permute(0, 3, 1, 2), torch.tensor(z), torch.tensor(u))
+d_loss.backward()
+d_gradients = gradients(twin.discriminator)
+twin.generator.zero_grad()
+g_loss = twin.g_loss(torch.tensor(z))
+g_loss.backward()
+result = d_loss.item(), d_gradients, g_loss.item(), gradients(twin.generator)
+"""
+
+
+@needs_torch
 @pytest.mark.parametrize("name", benchmark.NETWORKS)
 def test_the_torch_twin_has_our_losses_and_gradients(name):
-    Twin = pytest.importorskip("torch_twin", reason=OPTIONAL, exc_type=ImportError).Twin
-    import torch
-
     rng = np.random.default_rng(0)
     n = 6
     gan = recipes.get(name).build(seed=3)
@@ -50,45 +80,55 @@ def test_the_torch_twin_has_our_losses_and_gradients(name):
     images = rng.uniform(low, high, (n, 28, 28, 1)).astype("float32")
     z = rng.normal(size=(n, gan.latent_dim)).astype("float32")
     u = rng.uniform(size=(n, 1, 1, 1)).astype("float32")
+    d_loss, d_gradients, g_loss, g_gradients = in_torch(GRADIENTS, peers.described(gan), images, z, u)
     batch = gan_keras.forward.Batch(tf.constant(images), None, Fixed(z, u))
-    twin = Twin(gan, exact=True)
     gan.compile(Kept(), Kept(), gan.adversarial_loss, gan.game_regularizers, gan.schedule)
-    d_loss = twin.d_loss(torch.tensor(images).permute(0, 3, 1, 2), torch.tensor(z), torch.tensor(u))
-    d_loss.backward()
     logs = gan.update_discriminator(batch)
-    assert d_loss.item() == pytest.approx(float(logs["d_loss"]), rel=1e-4)
-    agree(gan.d_optimizer.gradients, twin.discriminator)
-    twin.generator.zero_grad()
-    g_loss = twin.g_loss(torch.tensor(z))
-    g_loss.backward()
+    assert d_loss == pytest.approx(float(logs["d_loss"]), rel=1e-4)
+    agree(gan.d_optimizer.gradients, d_gradients)
     logs = gan.update_generator(batch)
-    assert g_loss.item() == pytest.approx(float(logs["g_loss"]), rel=1e-4)
-    agree(gan.g_optimizer.gradients, twin.generator)
+    assert g_loss == pytest.approx(float(logs["g_loss"]), rel=1e-4)
+    agree(gan.g_optimizer.gradients, g_gradients)
 
 
+STEP = """
+described, n_critic = values
+twin = Twin(described)  # with the paddings that are timed
+updates = []
+for optimizer in twin.optimizers:
+    optimizer.register_step_post_hook(lambda optimizer, *_: updates.append(twin.optimizers.index(optimizer)))
+parameters = [p for network in (twin.generator, twin.discriminator) for p in network.parameters()]
+before = [p.detach().clone() for p in parameters]
+average = [p.clone() for p in twin.average or []]
+z = torch.randn(3, twin.latent_dim)
+shapes = tuple(twin.generator(z).shape), tuple(twin.score(twin.generator(z)).shape)
+twin.step(torch.rand(2 * n_critic, 1, 28, 28))
+moved = [bool((a != b).any()) for a, b in zip(before, parameters, strict=True) if b.grad.abs().max() > 1e-6]
+averages = twin.average and [bool((a != b).any()) for a, b in zip(average, twin.average, strict=True)]
+result = shapes, updates, moved, averages
+"""
+
+
+@needs_torch
 @pytest.mark.parametrize("name", benchmark.NETWORKS)
 def test_the_step_of_the_torch_twin_trains_both_players(name):
-    Twin = pytest.importorskip("torch_twin", reason=OPTIONAL, exc_type=ImportError).Twin
-    import torch
-
     gan = recipes.get(name).build()
-    twin = Twin(gan)  # with the paddings that are timed
-    updates = []
-    for optimizer in twin.optimizers:
-        optimizer.register_step_post_hook(lambda optimizer, *_: updates.append(twin.optimizers.index(optimizer)))
-    before = [p.detach().clone() for network in (twin.generator, twin.discriminator) for p in network.parameters()]
-    average = [p.clone() for p in twin.average or []]
-    z = torch.randn(3, gan.latent_dim)
-    assert twin.generator(z).shape == (3, 1, 28, 28) and twin.score(twin.generator(z)).shape == (3, 1)
-    twin.step(torch.rand(2 * gan.schedule.batches_per_step, 1, 28, 28))
-    assert updates == [0] * gan.schedule.batches_per_step + [1]
-    after = [p for network in (twin.generator, twin.discriminator) for p in network.parameters()]
-    assert all((a != b).any() for a, b in zip(before, after, strict=True) if b.grad.abs().max() > 1e-6)
-    assert any((a != b).any() for a, b in zip(average, twin.average)) if gan.ema else twin.average is None
+    n_critic = gan.schedule.batches_per_step
+    shapes, updates, moved, averages = in_torch(STEP, peers.described(gan), n_critic)
+    assert shapes == ((3, 1, 28, 28), (3, 1))
+    assert updates == [0] * n_critic + [1]
+    assert len(moved) > 4 and all(moved)
+    assert any(averages) if gan.ema else averages is None
 
 
-def agree(ours, module):
-    theirs = [parameter.grad.numpy() for parameter in module.parameters()]
+@needs_torch
+def test_the_torch_twin_is_measured_in_a_process_of_its_own():
+    run = benchmark.Networks("tutorial_mlp", "off").torch()
+    assert 0 < run(2) < 60
+    assert "torch_twin" not in sys.modules
+
+
+def agree(ours, theirs):
     assert len(ours) == len(theirs)
     # A bias before BatchNorm has no gradient but rounding: the measure is the largest gradient of the network.
     scale = max(np.abs(a).max() for a in ours)

@@ -1,9 +1,15 @@
 """Measure how fast training is, beside other ways to train the same networks. See docs/performance.md."""
 
+import importlib.util
 import json
 import os
+import pathlib
+import pickle
+import subprocess
 import sys
+import tempfile
 import time
+import weakref
 
 from lab import common, json_file  # first: it sets the environment up
 
@@ -11,6 +17,7 @@ import keras
 import numpy as np
 import peers
 import tensorflow as tf
+from clock import in_a_loop
 from matplotlib.figure import Figure
 
 from gan_keras import data, recipes, settings
@@ -82,17 +89,49 @@ def through_fit(model, stream, at_once=1):
     return run
 
 
-def in_a_loop(step, value):
-    """Seconds of a call of `step`, without the first; `value` fetches a number from what it returns, so that it has run."""
+class Elsewhere:
+    """A peer in a process of its own, which ends with it: PyTorch's CUDA builds and TensorFlow cannot share one.
 
-    def run(steps):
-        value(step())
-        begin = time.perf_counter()
-        for _ in range(steps):
-            value(step())
-        return (time.perf_counter() - begin) / steps
+    Args:
+        program: Path of a Python program that reads pickled questions and answers each, the first of them `setup`, as
+            torch_twin.py does.
 
-    return run
+    Raises:
+        Missing: The process told what went wrong, or ended; of every call too.
+    """
+
+    def __init__(self, program, setup):
+        self.errors = tempfile.TemporaryFile()
+        weakref.finalize(self, self.errors.close)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors}
+        self.process = subprocess.Popen([sys.executable, program], **pipes)
+        weakref.finalize(self, self.process.communicate)  # nothing more is asked, and it ends
+        self.ask(setup)
+
+    def __call__(self, steps):
+        """Seconds of a step."""
+        self.ask(steps)
+        try:
+            answer = pickle.load(self.process.stdout)
+        except EOFError:
+            raise Missing(self.end()) from None
+        if isinstance(answer, str):
+            raise Missing(answer)
+        return answer
+
+    def ask(self, question):
+        try:
+            pickle.dump(question, self.process.stdin)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Missing(self.end()) from None
+
+    def end(self):
+        """How the process ended, in a line."""
+        code = self.process.wait()
+        self.errors.seek(0)
+        last = self.errors.read().decode(errors="replace").strip().splitlines()[-1:]
+        return " ".join([f"Its process ended with exit code {code}.", *last])
 
 
 class Networks:
@@ -141,15 +180,10 @@ class Networks:
         return in_a_loop(lambda: step(self.batch), lambda loss: loss.numpy())
 
     def torch(self, compiled=False):
-        try:
-            from torch_twin import Twin  # before torch, which it may refuse
-            import torch
-        except ImportError as error:
-            raise Missing(f"{error}. Install PyTorch's CPU build, see docs/performance.md.") from error
-        torch.set_num_threads(os.cpu_count())
-        twin = Twin(self.recipe.build(), compiled)
-        batch = torch.tensor(self.batch.numpy()).permute(0, 3, 1, 2)
-        return in_a_loop(lambda: twin.step(batch), lambda loss: loss.item())
+        if importlib.util.find_spec("torch") is None:
+            raise Missing("PyTorch is not installed: pip install torch")
+        program = pathlib.Path(__file__).with_name("torch_twin.py")
+        return Elsewhere(program, (peers.described(self.recipe.build()), self.batch.numpy(), compiled))
 
     def torch_compiled(self):
         return self.torch(compiled=True)
@@ -214,35 +248,38 @@ def measure(networks, args):
 
     The peers are built anew for every few rounds: two builds of the same peer can differ by a tenth for as long as they live.
     """
-    results, peers = {}, list(args.peers)
+    results, left = {}, list(args.peers)
+
+    def leave_out(peer, why):
+        print(f"  {peer}: left out. {why}", flush=True)
+        left.remove(peer)
+        results.pop(peer, None)  # of earlier rounds
+
     for _ in range(args.builds):
         keras.backend.clear_session()
         runs = {}
-        for peer in list(peers):
+        for peer in list(left):
             try:
                 with common.hidden_stderr():
                     run = getattr(networks, peer)()
                     first, second = whole(run), whole(run)
                     seconds = min(run(1), run(1))
-            except (Missing, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and not peer.startswith("torch"):
-                    raise
-                says = "" if isinstance(error, Missing) else "PyTorch says: "
-                print(f"  {peer}: left out. {says}{str(error).strip().splitlines()[0]}", flush=True)
-                peers.remove(peer)
-                results.pop(peer, None)  # of earlier builds
+            except Missing as error:
+                leave_out(peer, error)
                 continue
             runs[peer] = run, max(LEAST_STEPS, round(args.seconds / seconds))
             results.setdefault(peer, {"start": max(0.0, first - second), "rounds": []})
-        if not runs:
-            raise ValueError("None of the peers can be measured; name others with --peers.")
-        order = list(runs)
-        for _ in range(args.rounds):
-            for peer in order:
+        for turn in range(args.rounds):
+            for peer in np.roll(list(runs), -turn):  # so that none always follows the same one
                 run, steps = runs[peer]
                 time.sleep(0.3)  # the threads of the peer before spin on for a while
-                results[peer]["rounds"].append(run(steps))
-            order = order[1:] + order[:1]  # so that none always follows the same one
+                try:
+                    results[peer]["rounds"].append(run(steps))
+                except Missing as error:
+                    leave_out(peer, error)
+                    del runs[peer]
+    if not left:
+        raise ValueError("None of the peers can be measured; name others with --peers.")
     return results
 
 

@@ -190,6 +190,42 @@ def check_plain(gan):
         )
 
 
+def described(gan):
+    """A compiled `GAN` as plain values and arrays, of which torch_twin.py makes the same in PyTorch.
+
+    Raises:
+        ValueError: It is another game than those of the plain step.
+    """
+    check_plain(gan)
+    return {
+        "generator": {"layers": described_layers(gan.generator), "adam": described_adam(gan.g_optimizer)},
+        "discriminator": {"layers": described_layers(gan.discriminator), "adam": described_adam(gan.d_optimizer)},
+        "latent_dim": gan.latent_dim,
+        "n_critic": gan.schedule.batches_per_step,
+        "ema": gan.ema,
+        "wasserstein": isinstance(gan.adversarial_loss, Wasserstein),
+        "penalties": {r.name: {"weight": r.weight, "one_in": r.one_in} for r in gan.game_regularizers},
+    }
+
+
+def described_layers(network):
+    return [
+        {
+            "kind": type(layer).__name__,
+            "config": layer.get_config(),
+            "weights": layer.get_weights(),
+            "rank": len(layer.input.shape),
+        }
+        for layer in network.layers
+        if not isinstance(layer, layers.InputLayer)
+    ]
+
+
+def described_adam(optimizer):
+    rate, betas = float(optimizer.learning_rate), (optimizer.beta_1, optimizer.beta_2)
+    return {"lr": rate, "betas": betas, "eps": optimizer.epsilon}
+
+
 def squared_slopes(discriminator, images):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)

@@ -1,21 +1,18 @@
 """A pair of Keras networks in PyTorch: the same layers, weights and step, as PyTorch's users write them.
 
-Needs torch, which is no dependency of gan_keras, in its CPU build: see docs/performance.md.
+The benchmark runs it as a program, in a process without TensorFlow: triton, which comes with torch's CUDA builds, ends a process
+that has both. So it takes the pair as plain values, as `peers.described` makes them. Needs torch, which is no dependency of
+gan_keras: see docs/performance.md.
 """
 
-import importlib.util
+import os
+import pickle
+import sys
 
-if importlib.util.find_spec("triton"):  # of torch's CUDA builds: beside TensorFlow it ends the process, without an error
-    raise ImportError("triton crashes beside TensorFlow: pip uninstall torch triton")
-
-import keras
-import numpy as np
 import torch
-from peers import check_plain
+from clock import in_a_loop
 from torch import nn
 from torch.nn import functional
-
-from gan_keras.losses import Wasserstein
 
 
 class Same(nn.Module):
@@ -68,44 +65,42 @@ class FlattenChannelsLast(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x.flatten(1)
 
 
-def twin(network, exact=False):
-    """The `torch.nn.Sequential` of a Functional Keras chain, with its weights. Images have their channels first.
+def twin(layers, exact=False):
+    """The `torch.nn.Sequential` of the described layers, with their weights. Images have their channels first.
 
     With `exact` it computes what the Keras network does; else paddings are those that users of PyTorch write.
     """
-    modules = []
-    for layer in network.layers:
-        if not isinstance(layer, keras.layers.InputLayer):
-            modules += [module for module in (_module(layer, exact), _activation(layer)) if module is not None]
+    modules = [module for layer in layers for module in (_module(layer, exact), _activation(layer)) if module is not None]
     return nn.Sequential(*modules).to(memory_format=torch.channels_last)
 
 
 def _module(layer, exact):
-    weights = [torch.tensor(np.array(w)) for w in layer.get_weights()]
-    kind = type(layer).__name__
+    kind, config = layer["kind"], layer["config"]
+    weights = [torch.tensor(w) for w in layer["weights"]]
     if kind == "Dense":
-        module = nn.Linear(*weights[0].shape, bias=layer.use_bias)
+        module = nn.Linear(*weights[0].shape, bias=config["use_bias"])
         tensors = [weights[0].T, *weights[1:]]
     elif kind in ("Conv2D", "Conv2DTranspose"):
         kernel = weights[0].permute(3, 2, 0, 1)
         first, second, size, _ = kernel.shape
+        stride = config["strides"][0]
         if kind == "Conv2D":
-            module = nn.Conv2d(second, first, size, layer.strides[0], bias=layer.use_bias)
+            module = nn.Conv2d(second, first, size, stride, bias=config["use_bias"])
         else:
-            module = nn.ConvTranspose2d(first, second, size, layer.strides[0], bias=layer.use_bias)
+            module = nn.ConvTranspose2d(first, second, size, stride, bias=config["use_bias"])
         tensors = [kernel, *weights[1:]]
     elif kind == "BatchNormalization":
-        make = nn.BatchNorm1d if len(layer.input.shape) == 2 else nn.BatchNorm2d
-        module = make(weights[0].shape[0], eps=layer.epsilon, momentum=1 - layer.momentum)
+        make = nn.BatchNorm1d if layer["rank"] == 2 else nn.BatchNorm2d
+        module = make(weights[0].shape[0], eps=config["epsilon"], momentum=1 - config["momentum"])
         tensors = weights[:2]
     elif kind == "LeakyReLU":
-        return nn.LeakyReLU(layer.negative_slope)
+        return nn.LeakyReLU(config["negative_slope"])
     elif kind == "ReLU":
         return nn.ReLU()
     elif kind == "MaxPooling2D":
-        return nn.MaxPool2d(layer.pool_size)
+        return nn.MaxPool2d(config["pool_size"])
     elif kind == "Reshape":
-        return ToChannelsFirst(layer.target_shape)
+        return ToChannelsFirst(config["target_shape"])
     elif kind == "Flatten":
         return FlattenChannelsLast()
     else:
@@ -118,47 +113,31 @@ def _module(layer, exact):
 
 
 def _activation(layer):
-    name = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    if type(layer).__name__ in ("LeakyReLU", "ReLU") or name == "linear":
-        return None
-    return {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[name]()
+    name = layer["config"].get("activation", "linear")
+    return None if name == "linear" else {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[name]()
 
 
 class Twin:
     """The pair and its training step, with the loss and the penalty of a `GAN`: non-saturating or Wasserstein, R1 or GP.
 
     Args:
-        gan: A compiled `GAN` whose weights are taken.
+        described: The pair, its optimizers and its game, as `peers.described` tells them.
         compiled: Whether the networks go through `torch.compile`; not where the slope of a penalty is taken, whose second
             derivatives it does not know (2.13).
         exact: As in `twin`.
-
-    Raises:
-        ValueError: The GAN has another loss, penalty or schedule.
     """
 
-    def __init__(self, gan, compiled=False, exact=False):
-        check_plain(gan)
-        self.generator, self.discriminator = twin(gan.generator, exact), twin(gan.discriminator, exact)
-        self.latent_dim = gan.latent_dim
-        self.n_critic = gan.schedule.batches_per_step
-        self.wasserstein = isinstance(gan.adversarial_loss, Wasserstein)
-        self.penalties = {r.name: r for r in gan.game_regularizers}
+    def __init__(self, described, compiled=False, exact=False):
+        networks = [twin(described[player]["layers"], exact) for player in ("discriminator", "generator")]
+        self.discriminator, self.generator = networks
         self.optimizers = [
-            torch.optim.Adam(
-                network.parameters(),
-                float(optimizer.learning_rate),
-                (optimizer.beta_1, optimizer.beta_2),
-                optimizer.epsilon,
-            )
-            for network, optimizer in (
-                (self.discriminator, gan.d_optimizer),
-                (self.generator, gan.g_optimizer),
-            )
+            torch.optim.Adam(network.parameters(), **described[player]["adam"])
+            for network, player in zip(networks, ("discriminator", "generator"))
         ]
+        self.latent_dim, self.n_critic, self.ema = (described[name] for name in ("latent_dim", "n_critic", "ema"))
+        self.wasserstein, self.penalties = described["wasserstein"], described["penalties"]
         self.average = None
-        if gan.ema:
-            self.decay = gan.ema
+        if self.ema:
             self.average = [parameter.detach().clone() for parameter in self.generator.state_dict().values()]
         self.generate, self.score = self.generator, self.discriminator
         if compiled:
@@ -178,11 +157,11 @@ class Twin:
             loss = functional.softplus(-real_scores).mean() + functional.softplus(fake_scores).mean()
         if "r1" in self.penalties:
             r1 = self.penalties["r1"]
-            loss = loss + r1.weight / 2 * self._squared_slopes(real[:: r1.one_in]).mean()
+            loss = loss + r1["weight"] / 2 * self._squared_slopes(real[:: r1["one_in"]]).mean()
         if "gradient_penalty" in self.penalties:
             between = real + u * (fake - real)
             slopes = torch.sqrt(self._squared_slopes(between) + 1e-12)
-            loss = loss + self.penalties["gradient_penalty"].weight * ((slopes - 1) ** 2).mean()
+            loss = loss + self.penalties["gradient_penalty"]["weight"] * ((slopes - 1) ** 2).mean()
         return loss
 
     def g_loss(self, z):
@@ -215,5 +194,33 @@ class Twin:
             with torch.no_grad():
                 for average, parameter in zip(self.average, self.generator.state_dict().values()):
                     if average.is_floating_point():
-                        average.lerp_(parameter, 1 - self.decay)
+                        average.lerp_(parameter, 1 - self.ema)
         return loss
+
+
+def serve(asked, told):
+    """Make a twin of what is `asked` first; after each number of steps that is asked, tell the seconds of one.
+
+    Told instead is what went wrong, as text: the end.
+    """
+    try:
+        described, images, compiled = pickle.load(asked)
+        torch.set_num_threads(os.cpu_count())
+        twin, batch = Twin(described, compiled), torch.tensor(images).permute(0, 3, 1, 2)
+        run = in_a_loop(lambda: twin.step(batch), lambda loss: loss.item())
+        while True:
+            tell(told, run(pickle.load(asked)))
+    except EOFError:  # nothing more is asked
+        pass
+    except (ValueError, RuntimeError) as error:  # torch.compile's are RuntimeError
+        tell(told, f"PyTorch says: {str(error).strip().splitlines()[0]}")
+
+
+def tell(told, answer):
+    pickle.dump(answer, told)
+    told.flush()
+
+
+if __name__ == "__main__":
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # what PyTorch prints is no answer
+    serve(sys.stdin.buffer, answers)
