@@ -23,6 +23,9 @@ from gan_keras.toys import TOYS, stack_digits
 _TOY_SPLITS = {"train": (100_000, 0), "test": (10_000, 1)}
 _STACKED_SPLITS = {"train": (128_000, 0), "test": (26_000, 1)}
 
+# Training images at the end that are held out for choices.
+VALIDATION = 10_000
+
 # What `load` knows by name.
 NAMES = ("mnist", "stacked_mnist", *TOYS)
 
@@ -82,6 +85,11 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
         else:
             images, labels = _read_image_folder(path, side, image_size, channels)
     images, labels = _check_arrays(images, labels, source)
+    if split == "validation" and len(images) <= VALIDATION:
+        raise ValueError(
+            f"'validation' is the last {VALIDATION:,} training images, and {source} has {len(images):,}. Hold out fewer: a split "
+            f"such as 'train[-{max(1, len(images) // 10)}:]', and train on the others."
+        )
     images, labels = images[part], None if labels is None else labels[part]
     if not len(images):
         raise ValueError(f"The split {split!r} of {source} is empty.")
@@ -211,7 +219,7 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
 
 
 def _parse_split(split):
-    match = re.fullmatch(r"(train|test)(?:\[(-?\d*):(-?\d*)\])?", "train[-10000:]" if split == "validation" else split)
+    match = re.fullmatch(r"(train|test)(?:\[(-?\d*):(-?\d*)\])?", f"train[-{VALIDATION}:]" if split == "validation" else split)
     if not match:
         raise ValueError(
             f"Unknown split: {split!r}. Expected 'train', 'test', 'validation' or a slice such as 'train[:50000]'."
@@ -326,7 +334,7 @@ def _read_image_folder(folder, side, image_size, channels):
         folder = folder / side
     elif side == "test":
         raise ValueError(f"{folder} has no subfolder 'test', so it has no test images.")
-    classes = any(path.is_dir() for path in folder.iterdir())
+    classes = _class_names(folder)
     with files.reading(f"{folder} cannot be read as a folder of images", "Leave nothing but whole images in it."):
         for path in folder.rglob("*"):
             if not path.is_dir():
@@ -334,6 +342,7 @@ def _read_image_folder(folder, side, image_size, channels):
         dataset = keras.utils.image_dataset_from_directory(
             folder,
             labels="inferred" if classes else None,
+            class_names=classes or None,
             color_mode={1: "grayscale", 3: "rgb"}[channels],
             image_size=image_size,
             batch_size=None,
@@ -344,5 +353,18 @@ def _read_image_folder(folder, side, image_size, channels):
     # Listed class by class; a slice such as "validation" must not be a single one.
     pairs = [pairs[k] for k in np.random.default_rng(0).permutation(len(pairs))]
     images = np.stack([pair[0] if classes else pair for pair in pairs])
-    labels = np.array([pair[1] for pair in pairs]) if classes else None
+    if not classes:
+        return np.rint(images).astype("uint8"), None
+    # A class has its number in "train" in the other split too, which may lack some.
+    numbered = _class_names(folder.parent / "train") if side == "test" and (folder.parent / "train").is_dir() else classes
+    unknown = sorted(set(classes) - set(numbered))
+    if unknown:
+        raise ValueError(
+            f"{folder} has classes that the folder 'train' beside it has not: {', '.join(unknown)}. Give both the same subfolders."
+        )
+    labels = np.array([numbered.index(classes[pair[1]]) for pair in pairs], "int32")
     return np.rint(images).astype("uint8"), labels
+
+
+def _class_names(folder):
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())

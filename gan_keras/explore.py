@@ -134,7 +134,7 @@ def invert(model, images, labels=None, weights=None, starts=4, steps=200, learni
         labels: Of a conditional model: an integer for all, n integers, or `None` where they are not known: all are tried.
         weights: Of the pixels, as in `metrics.recover_latents`.
         starts, steps, learning_rate: Searches for each image, and Adam's steps and rate.
-        candidates: Latents of the prior among which the searches begin at the nearest; no fewer than starts are drawn.
+        candidates: How many random latents are tried first; the searches begin at the nearest of them. At least `starts`.
         seed: Of the candidates.
 
     Returns:
@@ -196,6 +196,8 @@ def inpaint(model, images, visible, labels=None, **search):
             f"{visible.dtype} of shape {visible.shape}."
         )
     visible = np.broadcast_to(visible[..., np.newaxis], images.shape)
+    if not visible.any(axis=(1, 2, 3)).all():
+        raise ValueError("visible must be True for one pixel or more of every image. Received: an image with none.")
     blank = 0 if images.dtype == np.uint8 else model.value_range[0]
     known, *_ = _floats(model, np.where(visible, images, images.dtype.type(blank)))
     found = invert(model, known, labels, weights=visible, **search)
@@ -256,10 +258,12 @@ def neighbours(queries, references, k=10):
         ValueError: Other shapes, NaN, k out of range.
     """
     queries, references = (np.asarray(x, "float32").reshape(len(x), -1) for x in (queries, references))
-    if queries.shape[1] != references.shape[1] or not (np.isfinite(queries).all() and np.isfinite(references).all()):
+    if queries.shape[1] != references.shape[1]:
         raise ValueError(
-            f"Both must be finite arrays of one width. Received: {queries.shape[1]} and {references.shape[1]} numbers in a row."
+            f"Queries and references must have as many numbers each. Received: {queries.shape[1]} and {references.shape[1]}."
         )
+    if not (np.isfinite(queries).all() and np.isfinite(references).all()):
+        raise ValueError("Queries and references must be finite. Received: NaN or infinity.")
     if not 1 <= k <= len(references):
         raise ValueError(f"k must be from 1 to {len(references)}, the number of references. Received: k={k}")
     queries, references = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (queries, references))

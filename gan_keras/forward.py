@@ -124,6 +124,7 @@ class ForwardPass:
         if one_in == 1:
             return self
         part = ForwardPass(self._gan, self._batch.part(one_in), self._moving, self._training)
+        part._scopes = self._scopes  # draws of its own there too
         part.latents = {name: latent[::one_in] for name, latent in self.latents.items()}
         part.fake = self.fake[::one_in]
         return part

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import importlib.util
+import numbers
 import pathlib
 import sys
 
@@ -18,9 +19,9 @@ def unknown(kind, name, known):
 
 def count(name, value, least=1):
     """`value`, if it is an integer of `least` or more; else the ValueError that says so of the argument `name`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be an integer of {least} or more. Received: {name}={value!r}")
-    return value
+    return int(value)
 
 
 def get(kind, base, table, identifier):

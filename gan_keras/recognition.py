@@ -7,6 +7,7 @@ import numpy as np
 from gan_keras import inputs, priors
 from gan_keras.gan import GAN
 from gan_keras.metrics import matched_errors
+from gan_keras.regularizers import MutualInformation
 from gan_keras.vae import VAE
 
 
@@ -15,7 +16,8 @@ def recognition_metrics(model, images, labels=None):
 
     - "test_errors": images whose class the head "label" gets wrong (AC-GAN, semi-supervised learning);
     - "code_errors": those that the head of a categorical code puts elsewhere than its digit's class, for the best pairing of codes
-      and classes (InfoGAN), as "code_errors" for the code named "code", else "NAME_errors";
+      and classes (InfoGAN), as "code_errors" for the code named "code", else "NAME_errors"; of a code with as many values as
+      there are classes;
     - "reconstruction", "bound": of a VAE, see `reconstruction_and_bound`.
 
     Args:
@@ -31,9 +33,12 @@ def recognition_metrics(model, images, labels=None):
     found = {}
     if "label" in read:
         found["test_errors"] = float(np.sum(read["label"].argmax(axis=1) != labels))
+    terms = getattr(model, "game_regularizers", ())  # of a GAN that is compiled
+    heads = {term.code: term.head for term in terms if isinstance(term, MutualInformation)}
     for name, part in model.prior.parts.items():
-        if isinstance(part, priors.Categorical) and name in read and part.size == len(np.unique(labels)):
-            found[f"{name}_errors"] = float(matched_errors(read[name].argmax(axis=1), labels))
+        head = heads.get(name, name)
+        if isinstance(part, priors.Categorical) and head in read and part.size == len(np.unique(labels)):
+            found[f"{name}_errors"] = float(matched_errors(read[head].argmax(axis=1), labels))
     return found
 
 

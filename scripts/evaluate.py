@@ -41,6 +41,8 @@ def parse(argv):
     args = parser.parse_args(argv)
     if args.samples and (args.num, args.seed) != (None, None):
         raise ValueError("--samples measures all samples of the folder. Leave --num and --seed out.")
+    if args.samples and "recognition" in (args.metrics or ()):
+        raise ValueError("--metrics recognition looks at the model itself, not at --samples. Leave one of them out.")
     if not args.samples:
         args.num, args.seed = 10_000 if args.num is None else args.num, 1 if args.seed is None else args.seed
     return args
@@ -161,7 +163,7 @@ def evaluate_stacked(gan, run, args):
     digits, _ = run.data(f"test[:{args.num}]")
     plots.grid(images[:100]).save(run.report_picture)
     made, real = (evaluation.stacked_metrics(x, classifier) for x in (images, digits))
-    return {"classifier": classifier.identity, "metrics": table(made, real)}
+    return {"classifier": classifier.identity, "real_samples": len(digits), "metrics": table(made, real)}
 
 
 def table(made, real):

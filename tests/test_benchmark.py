@@ -121,8 +121,32 @@ def test_a_peer_whose_process_dies_is_left_out(answers, tmp_path, monkeypatch, c
     assert list(results) == ["step"] and results["step"]["rounds"] == [2.0] * 4
     assert capsys.readouterr().out.count("torch: left out. Its process ended with exit code -9.") == 1
     args.peers = ["torch"]
-    with pytest.raises(ValueError, match="None of the peers can be measured"):
-        benchmark.measure(Peers(), args)
+    assert benchmark.measure(Peers(), args) == {}
+
+
+def test_networks_without_a_peer_are_left_out_of_the_chart(tmp_path, monkeypatch, capsys):
+    class Networks:
+        def __init__(self, name, jit):
+            self.name = name
+
+        def settings(self):
+            return {"batch": 8, "jit_compile": False, "steps_per_execution": 1}
+
+        def guide(self):
+            if self.name == "default":
+                raise benchmark.Missing("there is none")
+            return lambda steps: 2.0
+
+    monkeypatch.setattr(benchmark, "Networks", Networks)
+    out = ["--builds", "1", "--rounds", "1", "--peers", "guide", "--out", str(tmp_path / "speed.json")]
+    assert benchmark.main(["--networks", "dcgan", "default", *out]) == 0
+    assert (tmp_path / "speed.png").exists() and "default: batch 8" in capsys.readouterr().out
+    (tmp_path / "speed.json").unlink()
+    assert benchmark.main(["--networks", "default", *out]) == 2
+    assert "speed.png exists" in capsys.readouterr().err
+    (tmp_path / "speed.png").unlink()
+    assert benchmark.main(["--networks", "default", *out]) == 2
+    assert "None of the peers can be measured" in capsys.readouterr().err
 
 
 def test_the_benchmark_says_how_to_get_torch(monkeypatch):

@@ -101,6 +101,27 @@ def test_image_folder_with_classes(tmp_path):
         data.load(tmp_path, "test")
 
 
+def test_a_class_of_an_image_folder_has_one_number_in_both_splits(tmp_path):
+    images, _ = arrays(3, side=28)
+    for side, names in (("train", "abc"), ("test", "bc")):
+        for name, image in zip(names, images):
+            (tmp_path / side / name).mkdir(parents=True)
+            keras.utils.save_img(tmp_path / side / name / "0.png", image, scale=False)
+    assert sorted(data.load(tmp_path, "train")[1]) == [0, 1, 2]
+    assert sorted(data.load(tmp_path, "test")[1]) == [1, 2]
+    (tmp_path / "train" / "c").rename(tmp_path / "train" / "d")
+    with pytest.raises(ValueError, match="has classes that the folder 'train' beside it has not: c. Give both"):
+        data.load(tmp_path, "test")
+
+
+def test_validation_is_never_all_there_is_to_train_on(tmp_path):
+    images, labels = arrays(60)
+    np.savez(tmp_path / "small.npz", x_train=images, y_train=labels)
+    with pytest.raises(ValueError, match=r"last 10,000 training images, and .*small.npz has 60. .* 'train\[-6:\]'"):
+        data.load(tmp_path / "small.npz", "validation")
+    assert len(data.load(tmp_path / "small.npz", "train[-6:]")[0]) == 6
+
+
 def test_image_folder_without_classes(tmp_path):
     images, _ = arrays(3, side=28)
     for k, image in enumerate(images):

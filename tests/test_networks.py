@@ -110,6 +110,14 @@ def test_batch_norm_is_synchronized_and_absent_where_penalties_go():
         assert not normalizations(model)
 
 
+@pytest.mark.parametrize("build", [networks.dcgan_discriminator, networks.dcgan_generator, networks.default_discriminator])
+def test_every_layer_begins_with_values_of_its_own(build):
+    first = [layer.kernel.numpy().ravel()[:100] for layer in build().layers if hasattr(layer, "kernel")]
+    assert len(first) > 2
+    for k, values in enumerate(first):
+        assert all(abs(np.corrcoef(values, other)[0, 1]) < 0.5 for other in first[:k])
+
+
 def largest_slope(discriminator):
     images = tf.constant(np.random.default_rng(0).normal(size=(20, 28, 28, 1)), tf.float32)
     with tf.GradientTape() as tape:
@@ -178,6 +186,8 @@ def test_augmentation_is_of_training_alone():
     [
         (lambda: networks.dcgan_generator(latent_dim=0), "latent_dim=0"),
         (lambda: networks.dcgan_discriminator(normalization="layer"), "'layer'"),
+        (lambda: networks.stacked_discriminator(packing=0), "packing must be an integer of 1 or more. Received: packing=0"),
+        (lambda: networks.default_generator(mapping=-1), "mapping must be an integer of 0 or more"),
     ],
 )
 def test_nonsense_is_refused(make, message):

@@ -46,6 +46,12 @@ def test_errors_of_a_class_and_of_a_code():
     assert recognition_metrics(model, IMAGES, CLASSES) == {"test_errors": 9.0, "code_errors": 0.0}
 
 
+def test_a_code_is_read_off_the_head_that_its_term_names():
+    model = gan(told=(2, 0, 1))
+    model.compile("adam", "adam", regularizers=gan_keras.regularizers.MutualInformation(head="told"))
+    assert recognition_metrics(model, IMAGES, CLASSES) == {"code_errors": 0.0}
+
+
 def test_the_average_of_the_discriminator_recognises():
     d = brightness(label=(0, 1, 2))
     model = gan_keras.GAN(tiny_generator(), d, num_classes=3, ema=0.9, averaged=["discriminator"])

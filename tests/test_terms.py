@@ -215,7 +215,7 @@ def test_historical_averaging_damps_players_that_circle_each_other():
     "term, heads, given, message",
     [
         (regularizers.FeatureMatching(), [], {}, "reads the output 'features' of the discriminator. Received: score"),
-        (regularizers.MutualInformation(), ["code"], {}, "of a part of the latents. Received: code='code', where the parts are z"),
+        (regularizers.MutualInformation(), ["code"], {}, "needs a named part of the latents. Received: code='code', where the parts are z"),
         (regularizers.MutualInformation(), ["label"], {}, "reads the output 'code'"),
         (regularizers.Classification(), ["label"], {}, "on real images needs labels.*num_classes=None"),
         (regularizers.Classification(on="generated"), ["label"], {"num_classes": 3}, "on generated images.*of 1 inputs"),
@@ -223,6 +223,12 @@ def test_historical_averaging_damps_players_that_circle_each_other():
         (regularizers.Consistency(), [], {}, "no layer that is random in training. Give it one"),
         (regularizers.Consistency(average=True), ["noisy"], {"ema": 0.9}, "moving average of the discriminator. Give the GAN one"),
         (regularizers.Classification(), ["label"], {"num_classes": 4}, "each of the num_classes=4. Received: 3"),
+        (
+            regularizers.MutualInformation(),
+            ["code"],
+            {"prior": priors.Joint(z=priors.Normal(4), code=priors.Categorical(4))},
+            "The output 'code' does not fit the code 'code'. .* as many values as the code, 4 ",
+        ),
     ],
 )
 def test_a_term_without_what_it_reads_is_refused_when_it_is_compiled(term, heads, given, message):
@@ -275,7 +281,8 @@ def test_a_generator_with_nothing_to_minimise_is_refused():
 @pytest.mark.parametrize("moving", ["generator", "discriminator"])
 def test_each_call_of_a_move_has_random_draws_of_its_own(moving):
     images = keras.Input((8, 8, 1))
-    noisy = keras.Model(images, layers.Dense(1)(layers.Flatten()(layers.GaussianNoise(1.0)(images))))
+    noise = layers.GaussianNoise(1.0)(layers.Rescaling(0.0)(images))
+    noisy = keras.Model(images, layers.Dense(1)(layers.Flatten()(noise)))
     seen = []
 
     class Twice(regularizers.Term):
@@ -284,12 +291,14 @@ def test_each_call_of_a_move_has_random_draws_of_its_own(moving):
         def term(self, forward):
             seen.extend([forward.on_real["score"], forward.on_fake["score"], forward.outputs(forward.images)["score"]])
             seen.append(forward.outputs(forward.fake)["score"])
+            part = forward.subset(2)
+            seen.extend([part.on_fake["score"], part.on_real["score"]])
             return tf.constant(0.0)
 
     gan = tiny_gan(discriminator=noisy, regularizers=Twice(), run_eagerly=True)
     gan.train_on_batch(tiny_images(8))
-    real, fake, real_again, fake_again = (x.numpy() for x in seen)
-    assert (real != real_again).all() and (fake != fake_again).all()
+    draws = [x.numpy()[:4] for x in seen]
+    assert len(draws) == 6 and all((draws[k] != other).all() for k in range(6) for other in draws[:k])
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class DiffAugment(keras.layers.Layer):
       grey images as they are; contrast, `mean + (x - mean) U[0.5, 1.5]` with the mean of the image.
     - "translation": by a whole number of pixels along each axis, up to one eighth of the side, rounded.
     - "cutout": a rectangle of half of each side, rounded, anywhere; a part of it may be outside of the image.
-    - "affine": rotation by U[-15, 15] degrees, each side stretched by U[0.8, 1.2], shear U[-0.35, 0.35], about the middle, with
+    - "affine": rotation by U[-15, 15] degrees, each side scaled by 1 / U[0.8, 1.2], shear U[-0.35, 0.35], about the middle, with
       bilinear interpolation. Not of Zhao et al.; among the changes of Karras et al. 2020, "Training Generative Adversarial
       Networks with Limited Data", in ranges chosen here, in which digits stay digits.
 

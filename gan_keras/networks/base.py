@@ -6,6 +6,8 @@ import math
 import keras
 from keras import layers
 
+from gan_keras import identifiers
+
 MNIST = (28, 28, 1)
 STACKED = (28, 28, 3)
 LABEL_DIM = 50  # size of a label's embedding in generators; BigGAN's shared embeddings have 128 for 1,000 classes
@@ -23,8 +25,7 @@ def precision(policy):
 
 
 def generator_inputs(latent_dim, num_classes):
-    if not isinstance(latent_dim, int) or latent_dim < 1:
-        raise ValueError(f"latent_dim must be an integer of 1 or more. Received: latent_dim={latent_dim!r}")
+    latent_dim = identifiers.count("latent_dim", latent_dim)
     z = keras.Input((latent_dim,), name="z")
     if num_classes is None:
         return z, z
@@ -93,7 +94,7 @@ def check_fixed(shape, wanted, name):
 
 
 def check_packing(packing, num_classes):
-    if packing > 1 and num_classes is not None:
+    if identifiers.count("packing", packing) > 1 and num_classes is not None:
         raise ValueError(
             f"A pack has several labels, so packing={packing} and num_classes={num_classes} exclude each other."
         )

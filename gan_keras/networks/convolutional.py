@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from gan_keras import identifiers
 from gan_keras.layers import DiffAugment, Packing, SpectralNormalization
 from gan_keras.networks.base import (
     MNIST,
@@ -71,9 +72,10 @@ def dcgan_discriminator(width=64, normalization="batch", num_classes=None, shape
         return SpectralNormalization(layer) if normalization == "spectral" else layer
 
     inputs, x, label = discriminator_inputs(num_classes, shape)
-    # 0.02 is made for BatchNorm, which undoes the scale; without it signals would die out.
-    initializer = initializer_of("dcgan" if normalization == "batch" else None)
     for k in range(halvings(shape, 7)):
+        # 0.02 is made for BatchNorm, which undoes the scale; without it signals would die out. One for each layer: an initializer
+        # makes the same values whenever it is used.
+        initializer = initializer_of("dcgan" if normalization == "batch" else None)
         x = normalized(layers.Conv2D(width * 2**k, 5, strides=2, padding="same", kernel_initializer=initializer))(x)
         if normalization == "batch" and k:
             x = batch_norm()(x)
@@ -105,13 +107,11 @@ def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST):
     Args:
         latent_dim: Size of a latent.
         num_classes: Number of labels, or `None`.
-        mapping: Dense layers before the convolutions. With fewer samples become varied sooner, with more, clear.
+        mapping: Dense layers before the convolutions. Fewer give varied samples sooner, more give clearer ones.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
     """
-    if not isinstance(mapping, int) or mapping < 0:
-        raise ValueError(f"mapping, a number of layers, must be an integer of 0 or more. Received: mapping={mapping!r}")
     inputs, x = generator_inputs(latent_dim, num_classes)
-    for _ in range(mapping):
+    for _ in range(identifiers.count("mapping", mapping, least=0)):
         x = layers.ReLU()(batch_norm()(layers.Dense(256, use_bias=False)(x)))
     return keras.Model(inputs, upsampled(x, shape, width=32, kernel=4), name="generator")
 

@@ -109,9 +109,9 @@ def semi_supervised_generator(latent_dim=100, num_classes=None, shape=MNIST):
 def semi_supervised_discriminator(num_classes=10, shape=MNIST, noise=(0.2, 0.3)):
     """Dense 1000, 500, 250, 250, 250 relu, noise at the input and after each > a logit for each class. For images in [0, 1].
 
-    In training the images are turned, stretched and sheared before. Outputs: "label", the logits; "score", their logsumexp: with a
-    class of its own for generated images, whose logit is 0, that is the logit of "real"; "features", the last hidden layer,
-    without the noise after it. Salimans et al. 2016, section 5 and the authors' MNIST code; without weight normalization.
+    In training, images are randomly turned, stretched and sheared first. Outputs: "label", the class logits; "score", their
+    logsumexp, which is the logit of "real" where generated images are a further class of logit 0; "features", the last hidden
+    layer before its noise. Salimans et al. 2016, section 5 and the authors' MNIST code; without weight normalization.
 
     Args:
         num_classes: Of the labels that `regularizers.Classification` reads; the network takes none.

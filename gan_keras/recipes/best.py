@@ -15,7 +15,7 @@ def default():
     R1 of Mescheder et al. 2018 on convolutional networks, with a moving average of the generator.
     """
     return Recipe(
-        generator=networks.default_generator,  # DCGAN at half its width, behind StyleGAN's mapping network at half its width
+        generator=networks.default_generator,  # DCGAN's, a quarter as wide, behind half of StyleGAN's mapping network
         discriminator=networks.default_discriminator,  # WGAN-GP's critic at half its width, 4x4 kernels, for speed
         latent_dim=16,  # chosen here, docs/default_recipe.md
         d_optimizer=adam(1e-3, 0.0, 0.99),  # rate and betas of Karras et al. 2018, appendix A.1

@@ -40,8 +40,8 @@ class Term(Regularizer):
 
     Args:
         weight: Non-negative coefficient, or a `keras.optimizers.schedules.LearningRateSchedule` of the training step.
-        one_in: The term is evaluated on one in so many examples of the batch: an unbiased estimate of it for a fraction of its
-            time. Karras et al. 2020, StyleGAN2, section 3.1, save the time by leaving out steps instead.
+        one_in: Evaluate the term on every n-th example of the batch only. Of a gradient penalty, a mean over examples, that is an
+            unbiased estimate for a fraction of its time. Karras et al. 2020, StyleGAN2, section 3.1, skip steps instead.
 
     Attributes:
         name: The key under which the term is logged.

@@ -14,7 +14,9 @@ class HeadTerm(Term):
     """Base of the terms that read one head of the discriminator.
 
     Args:
-        weight, one_in: As in `Term`.
+        weight: As in `Term`.
+        one_in: As in `Term`. The discriminator sees the chosen examples once more, so of these terms it saves no time where the
+            loss needs the scores of all anyway.
         head: The name of the discriminator's output.
     """
 
@@ -85,10 +87,15 @@ class MutualInformation(HeadTerm):
         super().prepare(gan)
         if self.code not in gan.prior.parts:
             raise ValueError(
-                f"MutualInformation is of a part of the latents. Received: code={self.code!r}, where the parts are "
+                f"MutualInformation needs a named part of the latents. Received: code={self.code!r}, where the parts are "
                 f"{', '.join(gan.prior.parts)}. Name it in the prior: GAN(prior=priors.Joint(z=..., {self.code}=...))."
             )
         _check_single(self, gan)
+        part, width = gan.prior.parts[self.code], _heads(gan)[self.head].shape[-1]
+        try:
+            part.cross_entropy(tf.zeros((1, part.size)), tf.zeros((1, width)))
+        except ValueError as error:
+            raise ValueError(f"The output {self.head!r} does not fit the code {self.code!r}. {error}") from None
 
     def term(self, forward):
         prior = forward.prior.parts[self.code]
@@ -168,8 +175,8 @@ class Consistency(HeadTerm):
         one_in: As in `Term`.
         head: The name of the discriminator's output. The term is logged as consistency_HEAD.
         activation: Keras' name of it, such as "softmax"; by default the head's values are compared.
-        average: `True` for a second answer that is trained by nothing: that of the moving average of the discriminator, to the
-            image as it is.
+        average: `True` compares with the moving average of the discriminator, which sees the unchanged image and gets no
+            gradient.
     """
 
     def __init__(self, weight=10.0, one_in=1, head="score", activation=None, average=False):

@@ -58,8 +58,9 @@ def parse(argv):
     out = {"type": json_file, "default": "benchmark.json", "metavar": "FILE"}
     parser.add_argument("--out", **out, help=f"results; a chart is drawn beside it; {default}")
     args = parser.parse_args(argv)
-    if args.out.exists():
-        raise ValueError(f"{args.out} exists. Choose another --out.")
+    for path in (args.out, args.out.with_suffix(".png")):
+        if path.exists():
+            raise ValueError(f"{path} exists. Choose another --out.")
     return args
 
 
@@ -278,8 +279,6 @@ def measure(networks, args):
                 except Missing as error:
                     leave_out(peer, error)
                     del runs[peer]
-    if not left:
-        raise ValueError("None of the peers can be measured; name others with --peers.")
     return results
 
 
@@ -335,9 +334,12 @@ def main(argv=None):
         report["networks"][name] = {**networks.settings(), "peers": measure(networks, args)}
         print(table(name, report["networks"][name]), flush=True)
         args.out.write_text(json.dumps(report, indent=1) + "\n")
+    if not any(part["peers"] for part in report["networks"].values()):
+        raise ValueError("None of the peers can be measured; name others with --peers.")
     medians = {
         name: {peer: 1e3 * np.median(result["rounds"]) for peer, result in part["peers"].items()}
         for name, part in report["networks"].items()
+        if part["peers"]
     }
     draw_bars(medians, args.out.with_suffix(".png"))
     print(f"\nResults {args.out}\nChart   {args.out.with_suffix('.png')}")

@@ -181,7 +181,9 @@ def check_plain(gan):
     other = [
         type(r).__name__
         for r in gan.game_regularizers
-        if type(r).__name__ not in ("R1", "GradientPenalty") or getattr(r, "one_sided", False)
+        if type(r).__name__ not in ("R1", "GradientPenalty")
+        or callable(r.weight)
+        or type(r).__name__ == "GradientPenalty" and (r.one_sided or r.one_in != 1)
     ]
     if loss not in ("NonSaturating", "Wasserstein") or schedule != "Alternating" or other or gan.conditional:
         raise ValueError(

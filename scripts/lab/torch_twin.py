@@ -213,7 +213,7 @@ def serve(asked, told):
     except EOFError:  # nothing more is asked
         pass
     except (ValueError, RuntimeError) as error:  # torch.compile's are RuntimeError
-        tell(told, f"PyTorch says: {str(error).strip().splitlines()[0]}")
+        tell(told, f"PyTorch says: {type(error).__name__} {str(error).strip()}".splitlines()[0])
 
 
 def tell(told, answer):

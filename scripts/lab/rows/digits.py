@@ -9,7 +9,7 @@ from rows.base import SAMPLES, Row, digits_evaluator, mean, picture, quality, re
 def score_ratio(seed):
     gan, seconds = trained(recipes.get("default"), seed)
     evaluator = digits_evaluator()
-    samples = evaluator.sample(gan, 10_000, seed)
+    samples = evaluator.sample(gan, SAMPLES, seed)
     real = evaluator.reference.probabilities
     scores = {
         batch: [metrics.classifier_score(p, batch) for p in (samples.probabilities, real)] for batch in (32, None)

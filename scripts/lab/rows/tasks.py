@@ -9,6 +9,7 @@ import numpy as np
 from gan_keras import classifier, data, plots, recipes
 from rows.base import Row, digits_evaluator, mean, quality, recognised, trained
 
+
 def infogan(seed):
     gan, seconds = trained(recipes.get("infogan"), seed)
     error = recognised(gan)["code_errors"] / len(data.load("mnist", "test")[0])
