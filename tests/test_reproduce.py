@@ -213,7 +213,7 @@ def test_a_recipe_is_trained_for_its_steps_or_as_long_as_it_may(miniature):
     assert int(base.trained(recipe, 0)[0].step.numpy()) == 50
     assert int(base.trained(recipe, 0, seconds=1e-9)[0].step.numpy()) < 50
     (cases,) = every.recipe_figures("default")(0).values()
-    assert cases["steps"] == 50 and cases["frechet_distance"] > 0
+    assert cases["steps"] == 50 and cases["frechet_distance"] > 0 and not cases["diverged"]
 
 
 def test_few_labels_are_those_of_the_seed(miniature, monkeypatch):
