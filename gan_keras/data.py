@@ -61,7 +61,8 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
         labels: int32 array (n,), or `None` where there are none.
 
     Raises:
-        ValueError: The file is damaged, of another layout, or not what the original distribution's checksums say.
+        ValueError: The file is damaged, of another layout, or not what the original distribution's checksums say; "validation"
+            would be all training images.
         FileNotFoundError: There is nothing at the path.
     """
     side, part = _parse_split(split)
@@ -360,7 +361,7 @@ def _read_image_folder(folder, side, image_size, channels):
     unknown = sorted(set(classes) - set(numbered))
     if unknown:
         raise ValueError(
-            f"{folder} has classes that the folder 'train' beside it has not: {', '.join(unknown)}. Give both the same subfolders."
+            f"{folder} has subfolders that 'train' lacks: {', '.join(unknown)}. Give both splits the same classes."
         )
     labels = np.array([numbered.index(classes[pair[1]]) for pair in pairs], "int32")
     return np.rint(images).astype("uint8"), labels

@@ -110,7 +110,7 @@ def test_a_class_of_an_image_folder_has_one_number_in_both_splits(tmp_path):
     assert sorted(data.load(tmp_path, "train")[1]) == [0, 1, 2]
     assert sorted(data.load(tmp_path, "test")[1]) == [1, 2]
     (tmp_path / "train" / "c").rename(tmp_path / "train" / "d")
-    with pytest.raises(ValueError, match="has classes that the folder 'train' beside it has not: c. Give both"):
+    with pytest.raises(ValueError, match="has subfolders that 'train' lacks: c. Give both splits"):
         data.load(tmp_path, "test")
 
 

@@ -192,8 +192,15 @@ def test_the_step_of_the_library_is_the_plain_step(loss, penalty, discriminator,
 def test_the_plain_step_refuses_other_games():
     with pytest.raises(ValueError, match="plain step is Alternating.*Received: Hinge"):
         peers.plain_step(tiny_gan(loss="hinge"))
-    with pytest.raises(ValueError, match="two-sided GradientPenalty.*Received: Wasserstein"):
-        peers.plain_step(tiny_gan(loss="wasserstein", regularizers=gan_keras.regularizers.GradientPenalty(one_sided=True)))
+    for penalty in (
+        gan_keras.regularizers.GradientPenalty(one_sided=True),
+        gan_keras.regularizers.GradientPenalty(one_in=4),
+        gan_keras.regularizers.GradientPenalty(keras.optimizers.schedules.CosineDecay(1.0, 10)),
+    ):
+        with pytest.raises(ValueError, match="two-sided GradientPenalty.*Received: Wasserstein.*'GradientPenalty'"):
+            peers.plain_step(tiny_gan(loss="wasserstein", regularizers=penalty))
+    with pytest.raises(ValueError, match="label_smoothing"):
+        peers.plain_step(tiny_gan(loss=gan_keras.losses.NonSaturating(label_smoothing=0.1)))
 
 
 @pytest.mark.parametrize("kind", [peers.GuideGAN, peers.GuideWGAN, peers.TutorialGAN])

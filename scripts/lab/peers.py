@@ -185,10 +185,12 @@ def check_plain(gan):
         or callable(r.weight)
         or type(r).__name__ == "GradientPenalty" and (r.one_sided or r.one_in != 1)
     ]
+    if loss == "NonSaturating" and gan.adversarial_loss.label_smoothing:
+        other.append("label_smoothing")
     if loss not in ("NonSaturating", "Wasserstein") or schedule != "Alternating" or other or gan.conditional:
         raise ValueError(
             "The plain step is Alternating, NonSaturating or Wasserstein, with R1 or the two-sided GradientPenalty, without "
-            f"labels. Received: {loss}, {schedule}, {other or 'no other regularizer'}, num_classes={gan.num_classes}."
+            f"labels. Received: {loss}, {schedule}, {other or 'no other part'}, num_classes={gan.num_classes}."
         )
 
 
