@@ -17,12 +17,12 @@ def adam(learning_rate, beta_1, beta_2=0.999):
     return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2}}
 
 
-def cosine_decay(learning_rate, steps):
-    """The saved form of a rate that falls from `learning_rate` to 0 along a cosine in `steps` steps, for `adam`."""
+def cosine_decay(learning_rate, steps, alpha=0.0):
+    """The saved form of a rate that falls from `learning_rate` to `alpha` of it along a cosine in `steps` steps, for `adam`."""
     return {
         "module": "keras.optimizers.schedules",
         "class_name": "CosineDecay",
-        "config": {"initial_learning_rate": learning_rate, "decay_steps": steps},
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": steps, **({"alpha": alpha} if alpha else {})},
         "registered_name": None,
     }
 

@@ -3,6 +3,7 @@
 import json
 
 import benchmark
+import floor
 import keras
 import peers
 import pytest
@@ -14,7 +15,7 @@ from gan_keras import recipes
 
 @pytest.mark.slow
 def test_measures_and_draws(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "LARGE", 256)
+    monkeypatch.setattr(floor, "LARGE", 256)
     arguments = "--networks tutorial_mlp --peers fit step guide loop floor --jit off --builds 1 --rounds 2 --seconds 0.05"
     assert benchmark.main([*arguments.split(), "--out", str(tmp_path / "speed.json")]) == 0
     report = json.loads((tmp_path / "speed.json").read_text())
@@ -203,18 +204,47 @@ def test_the_table_tells_medians_and_ratios_of_rounds():
     assert lines[3].split() == "loop 300.0 200.0 - 400.0 1.00 (1.00 - 3.00) 1.0".split()
 
 
+def operations(gan, n):
+    products, _ = floor.work(peers.plain_step(gan), tf.zeros((n, 28, 28, 1)))
+    return sum(flops for flops, _ in products)
+
+
 def test_floating_point_operations_are_counted():
     # One pass of the generator and two of the discriminator, and back to its weights; then one of each and back to the
     # generator's weights. Back to the weights of a first layer, and not to the images or latents before it.
     n, g, d = 128, [100 * 256, 256 * 784], [784 * 256, 256]
     expected = 2 * n * (sum(g) + 2 * (2 * sum(d) + d[1]) + sum(g) + sum(d) + sum(d) + sum(g) + g[1])
-    gan = recipes.get("tutorial_mlp").build()
-    assert benchmark.flops_of(peers.plain_step(gan), tf.zeros((n, 28, 28, 1))) == pytest.approx(expected, rel=0.01)
+    assert operations(recipes.get("tutorial_mlp").build(), n) == pytest.approx(expected, rel=0.01)
     n, g = 128, [100 * 6272, 49 * 25 * 128 * 64, 196 * 25 * 64]
     d = [196 * 25 * 64, 49 * 25 * 64 * 128, 6272]
     expected = 2 * n * (sum(g) + 2 * (2 * sum(d) + sum(d[1:])) + sum(g) + sum(d) + sum(d) + sum(g) + sum(g[1:]))
-    gan = recipes.get("dcgan").build()
-    assert benchmark.flops_of(peers.plain_step(gan), tf.zeros((n, 28, 28, 1))) == pytest.approx(expected, rel=0.02)
+    assert operations(recipes.get("dcgan").build(), n) == pytest.approx(expected, rel=0.02)
+
+
+def test_bytes_are_counted_once_for_each_kernel_between_products():
+    kernel, other = tf.Variable(tf.ones((8, 16))), tf.Variable(tf.ones((16, 4)))
+
+    @tf.function(autograph=False)
+    def step(x):
+        hidden = tf.reshape(tf.nn.relu(tf.nn.tanh(tf.matmul(x, kernel)) + 1.0), (-1, 16))
+        kernel.assign(0.5 * kernel)
+        tf.exp(x)  # nothing asks for it
+        return tf.matmul(hidden, other)
+
+    products, between = floor.work(step, tf.zeros((32, 8)))
+    number = 4  # bytes of one
+    first = (2 * 32 * 8 * 16, number * (32 * 8 + 8 * 16 + 32 * 16))
+    second = (2 * 32 * 16 * 4, number * (32 * 16 + 16 * 4 + 32 * 4))
+    assert sorted(products) == sorted([first, second])
+    # What the first product made is read and what the second takes is written; both variables are read, one is assigned.
+    assert between == number * (2 * 32 * 16 + 8 * 16 + 16 * 4 + 8 * 16)
+
+
+def test_the_floor_is_the_slower_of_arithmetic_and_memory(monkeypatch):
+    monkeypatch.setattr(floor, "work", lambda step, images: ([(100, 30), (10, 40)], 7))
+    monkeypatch.setattr(floor, "rate_of_products", lambda: 10.0)
+    monkeypatch.setattr(floor, "rate_of_memory", lambda: 5.0)
+    assert floor.of(None, None)(1) == pytest.approx(10 + 8 + 7 / 5)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def wgan_gp_critic(width=64, num_classes=None, shape=MNIST):
     return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
 
 
-def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST):
+def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST, width=32):
     """Dense 256 four times > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), tanh. In [-1, 1].
 
     BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2):
@@ -109,14 +109,15 @@ def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST):
         num_classes: Number of labels, or `None`.
         mapping: Dense layers before the convolutions. Fewer give varied samples sooner, more give clearer ones.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
+        width: Channels of the last hidden layer, at 14x14; twice as many at 7x7.
     """
     inputs, x = generator_inputs(latent_dim, num_classes)
     for _ in range(identifiers.count("mapping", mapping, least=0)):
         x = layers.ReLU()(batch_norm()(layers.Dense(256, use_bias=False)(x)))
-    return keras.Model(inputs, upsampled(x, shape, width=32, kernel=4), name="generator")
+    return keras.Model(inputs, upsampled(x, shape, width, kernel=4), name="generator")
 
 
-def default_discriminator(num_classes=None, shape=MNIST, augmentation=()):
+def default_discriminator(num_classes=None, shape=MNIST, augmentation=(), width=32):
     """Convolutions 14x14x32, 7x7x64, 4x4x128 (4x4, stride 2, LeakyReLU .2) > Dense 1, without BatchNorm.
 
     WGAN-GP's critic at half its width and with smaller kernels, for two CPU cores.
@@ -126,10 +127,11 @@ def default_discriminator(num_classes=None, shape=MNIST, augmentation=()):
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
         augmentation: Changes that `layers.DiffAugment` makes to the images in training, such as ("color", "translation"). It
             fills with -1, the background of MNIST.
+        width: Channels at 14x14; doubled at each of the next layers.
     """
     inputs, x, label = discriminator_inputs(num_classes, shape)
     x = DiffAugment(augmentation, fill_value=-1.0)(x) if augmentation else x
-    x = downsampled(x, shape, width=32, kernel=4)
+    x = downsampled(x, shape, width, kernel=4)
     return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
 
 

@@ -7,7 +7,7 @@ from keras.optimizers.schedules import PolynomialDecay
 
 from gan_keras import losses, networks, priors, regularizers
 from gan_keras.recipe import Recipe, VAERecipe, adam, cosine_decay
-from gan_keras.recipes.best import default
+from gan_keras.recipes.best import cgan, default
 
 
 def infogan():
@@ -39,14 +39,13 @@ def infogan():
 def acgan():
     """Digits on demand, by a discriminator that also tells the digit.
 
-    Odena, Olah, Shlens 2017, AC-GAN; otherwise the default recipe.
+    Odena, Olah, Shlens 2017, AC-GAN; otherwise the recipe cgan.
     """
     return replace(
-        default(),
+        cgan(),
         discriminator=networks.acgan_discriminator,  # Odena et al. 2017, section 4
-        num_classes=10,  # the ten digits
         regularizers=(
-            regularizers.R1(2.0, one_in=4),  # as default
+            regularizers.R1(2.0, one_in=4),  # as cgan
             regularizers.Classification(on="real"),  # Odena et al. 2017, equation 3
             regularizers.Classification(on="generated"),  # Odena et al. 2017, equation 3
         ),

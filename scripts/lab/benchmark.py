@@ -13,6 +13,7 @@ import weakref
 
 from lab import common, json_file  # first: it sets the environment up
 
+import floor
 import keras
 import numpy as np
 import peers
@@ -29,9 +30,6 @@ NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "default")
 # Of a peer in a round, however slow the network.
 LEAST_STEPS = 5
 
-# Rows of the matrices whose product tells the machine's rate.
-LARGE = 2048
-
 PEERS = {
     "fit": "fit of gan_keras",
     "bfloat16": "the same with --mixed-precision bfloat16",
@@ -40,7 +38,7 @@ PEERS = {
     "loop": "a bare tf.function in a loop",
     "torch": "PyTorch, eager",
     "torch_compiled": "PyTorch, torch.compile",
-    "floor": "the step's arithmetic at this machine's matrix rate",
+    "floor": "the least time of the step at this machine's rates of arithmetic and of memory",
 }
 
 
@@ -190,8 +188,7 @@ class Networks:
         return self.torch(compiled=True)
 
     def floor(self):
-        flops = flops_of(peers.plain_step(self.recipe.build()), self.batch)
-        return lambda steps: flops / matrix_rate()
+        return floor.of(peers.plain_step(self.recipe.build()), self.batch)
 
     def settings(self):
         """What the speed depends on, for the report."""
@@ -204,44 +201,6 @@ class Networks:
 
 class Missing(Exception):
     """A peer that these networks do not have, and why."""
-
-
-def matrix_rate():
-    """Floating-point operations a second of a matrix product that is large enough: float32, square."""
-    a = tf.random.normal((LARGE, LARGE))
-    seconds = []
-    for _ in range(8):
-        begin = time.perf_counter()
-        tf.matmul(a, a).numpy()
-        seconds.append(time.perf_counter() - begin)
-    return 2 * LARGE**3 / np.median(seconds)
-
-
-def flops_of(step, images):
-    """Floating-point operations of a step: those of the matrix products and convolutions that something asks for."""
-    graph = step.get_concrete_function(images).graph
-    ops, found = [*(output.op for output in graph.outputs), *graph.control_outputs], set()
-    while ops:
-        op = ops.pop()
-        if op not in found:
-            found.add(op)
-            ops += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
-    return sum(2 * multiplications(op) for op in found)
-
-
-def multiplications(op):
-    """Multiplications of a matrix product, a convolution, or a convolution's gradient; 0 for anything else."""
-    if op.type == "MatMul":
-        return np.prod(op.outputs[0].shape) * op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
-    if op.type == "Conv2D":
-        made, kernel = op.outputs[0], op.inputs[1]
-    elif op.type == "Conv2DBackpropInput":
-        made, kernel = op.inputs[2], op.inputs[1]
-    elif op.type == "Conv2DBackpropFilter":
-        made, kernel = op.inputs[2], op.outputs[0]
-    else:
-        return 0
-    return np.prod(made.shape) * np.prod(kernel.shape[:3])
 
 
 def measure(networks, args):

@@ -1,0 +1,139 @@
+"""Search the settings of a recipe on training digits alone: candidates that train for equal time, judged by held-out ones."""
+
+import sys
+import time
+
+from lab import common  # first: it sets the environment up
+
+import keras
+import numpy as np
+import optuna
+import tensorflow as tf
+
+from gan_keras import callbacks, data, evaluation
+from rows.base import DOCS, values
+from spaces import SPACES
+
+SAMPLES, SEEDS = 5000, (0, 1, 2)
+# A candidate's first steps compile; the next tell how many fit into its time.
+WARM_UP, TIMED = 20, 100
+COLUMNS = ("frechet_distance", "coverage", "recall", "precision", "classifier_score")
+
+
+class Candidate:
+    """What is minimised: the Frechet distance of a recipe from held-out digits, trained for so many seconds of processor time."""
+
+    def __init__(self, space, seconds):
+        self.space, self.seconds = space, seconds
+        self.images, self.labels = data.load("mnist", "train[:50000]")
+        self.evaluator = evaluation.Evaluator(self.images, data.load("mnist", "validation")[0])
+
+    def __call__(self, trial):
+        seed = trial.user_attrs.get("seed", SEEDS[0])
+        _, seconds = self.trained(trial, WARM_UP + TIMED, seed)
+        steps = max(1, round(self.seconds / seconds * TIMED))
+        try:
+            gan, seconds = self.trained(trial, WARM_UP + steps, seed)
+        except FloatingPointError as error:
+            raise optuna.TrialPruned(str(error)) from error
+        figures = values(self.evaluator.of_gan(gan, SAMPLES, ("frechet", "score", "manifold"), seed=seed))
+        for name, value in {"steps": steps, "seconds": seconds, "figures": figures}.items():
+            trial.set_user_attr(name, value)
+        return figures["frechet_distance"]
+
+    def trained(self, trial, steps, seed):
+        """A GAN, and the processor seconds from the end of its warm-up."""
+        keras.backend.clear_session()
+        recipe, clock = self.space.recipe(trial, steps), Clock()
+        gan = recipe.build(seed=seed)
+        stream = recipe.stream(gan, self.images, self.labels, seed)
+        gan.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=[callbacks.NonFiniteGuard(), clock])
+        return gan, clock.seconds
+
+
+class Clock(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch < WARM_UP:
+            self.started = time.process_time()
+        self.seconds = time.process_time() - self.started
+
+
+def begun(space, file):
+    """The study in a file, which several processes may work on; a new one begins with today's recipe and the leads."""
+    file.parent.mkdir(exist_ok=True)
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(file)))
+    study = optuna.create_study(study_name=file.stem, storage=storage, load_if_exists=True)
+    if not study.trials:
+        for lead in ({}, *space.leads):
+            study.enqueue_trial({**space.today, **lead})
+    return study
+
+
+def ranking(study):
+    """The trials of each setting, from the lowest mean distance up."""
+    settings = {}
+    for trial in study.get_trials(states=[optuna.trial.TrialState.COMPLETE]):
+        settings.setdefault(tuple(sorted(trial.params.items())), []).append(trial)
+    return sorted(settings.values(), key=lambda trials: np.mean([trial.value for trial in trials]))
+
+
+def enqueue_finalists(study, number):
+    """The best settings again, with the seeds that they were not trained with."""
+    for trials in ranking(study)[:number]:
+        done = [trial.user_attrs.get("seed", SEEDS[0]) for trial in trials]
+        for seed in SEEDS:
+            if seed not in done:
+                study.enqueue_trial(trials[0].params, user_attrs={"seed": seed})
+
+
+def table(study, space, most=20):
+    """The best settings in Markdown: what differs from today's recipe, and means over their seeds."""
+    titles = [evaluation.METRICS[name].title for name in COLUMNS]
+    lines = [f"| change | seeds | steps | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
+    for trials in ranking(study)[:most]:
+        changed = {name: value for name, value in trials[0].params.items() if value != space.today[name]}
+        change = ", ".join(f"{name} {value:.3g}" for name, value in changed.items()) or "none"
+        steps = np.mean([trial.user_attrs["steps"] for trial in trials])
+        means = [np.mean([trial.user_attrs["figures"][name] for trial in trials]) for name in COLUMNS]
+        lines.append(f"| {change} | {len(trials)} | {steps:,.0f} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    return "\n".join(lines)
+
+
+def parse(argv):
+    default = "default: %(default)s"
+    parser = common.Parser(description=__doc__)
+    parser.add_argument("space", choices=SPACES, help="the recipe, of scripts/lab/spaces.py")
+    seconds = common.between(0.1, 100_000, float)
+    parser.add_argument("--seconds", type=seconds, default=400.0, metavar="S", help=f"of processor time, for each candidate; {default}")
+    trials = common.between(0, 10_000)
+    parser.add_argument("--trials", type=trials, default=10, metavar="N", help=f"candidates to train now; {default}")
+    finalists = common.between(0, 100)
+    parser.add_argument("--finalists", type=finalists, default=0, metavar="K", help=f"train the best K with three seeds, first; {default}")
+    threads = common.between(0, 1000)
+    parser.add_argument("--threads", type=threads, default=1, metavar="N", help=f"of TensorFlow; 0 leaves it the choice; {default}")
+    return parser.parse_args(argv)
+
+
+@common.command
+def main(argv=None):
+    args = parse(argv)
+    if args.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space, file = SPACES[args.space], DOCS / "search" / f"{args.space}_{args.seconds:g}s.jsonl"
+    study = begun(space, file)
+    enqueue_finalists(study, args.finalists)
+    print(f"{args.trials} candidates, {args.seconds:g} seconds of one core each; results go to {file}", flush=True)
+
+    def told(study, trial):
+        print(f"candidate {trial.number}: Frechet distance {trial.value}, {trial.params}", flush=True)
+
+    study.optimize(Candidate(space, args.seconds), args.trials, callbacks=[told])
+    file.with_suffix(".md").write_text(table(study, space) + "\n")
+    print(f"Table {file.with_suffix('.md')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

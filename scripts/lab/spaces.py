@@ -1,0 +1,109 @@
+"""What scripts/lab/search.py searches: the settings of a recipe that may vary, the recipe that they make, and where to begin."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from keras.optimizers.schedules import CosineDecay
+
+from gan_keras import losses, networks, recipes, regularizers
+from gan_keras.recipe import adam, cosine_decay
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The recipes of a search.
+
+    Attributes:
+        recipe: Function of an Optuna trial and a number of steps to a recipe; rates and weights that fall do so over all steps.
+        today: {setting: value}, those of the recipe as it is.
+        leads: Changes of it, that are tried next.
+    """
+
+    recipe: Callable
+    today: dict
+    leads: tuple
+
+
+def _choose(trial, name, *values):
+    return trial.suggest_categorical(name, values)
+
+
+def _falling(trial, name, low, high, cosine):
+    """A number that stays, or falls along a cosine to a part of it."""
+    start, end = trial.suggest_float(name, low, high, log=True), _choose(trial, f"{name}_end", 1.0, 0.1, 0.01)
+    return start if end == 1.0 else cosine(start, alpha=end)
+
+
+def _game(trial, steps):
+    """What any pair of networks is trained by."""
+    rate = _falling(trial, "rate", 2e-4, 4e-3, functools.partial(cosine_decay, steps=steps))
+    weight = _falling(trial, "r1", 0.1, 10.0, functools.partial(CosineDecay, decay_steps=steps))
+    one_in = _choose(trial, "one_in", 1, 2, 4, 8)
+    penalties = (regularizers.R1, regularizers.R2) if _choose(trial, "r2", False, True) else (regularizers.R1,)
+    return {
+        "d_optimizer": adam(rate, 0.0, 0.99),
+        "g_optimizer": adam(rate, 0.0, 0.99),
+        "loss": losses.Relativistic() if _choose(trial, "paired", False, True) else losses.NonSaturating(),
+        "regularizers": tuple(penalty(weight, one_in=one_in) for penalty in penalties),
+        "ema": _choose(trial, "ema", 0.998, 0.999, 0.9995),
+        "batch_size": _choose(trial, "batch", 16, 32, 64),
+        "latent_dim": _choose(trial, "latents", 10, 16, 32, 64),
+        "steps": steps,
+    }
+
+
+def _default(base):
+    def recipe(trial, steps):
+        sizes = {"mapping": _choose(trial, "mapping", 0, 2, 4), "width": _choose(trial, "generator_width", 32, 48, 64)}
+        return dataclasses.replace(
+            recipes.get(base),
+            generator=functools.partial(networks.default_generator, **sizes),
+            discriminator=functools.partial(
+                networks.default_discriminator, width=_choose(trial, "discriminator_width", 32, 48, 64)
+            ),
+            **_game(trial, steps),
+        )
+
+    return recipe
+
+
+def _r3gan(trial, steps):
+    sizes = {"width": _choose(trial, "width", 8, 16, 24, 32), "blocks": _choose(trial, "blocks", 1, 2)}
+    return dataclasses.replace(
+        recipes.get("r3gan"),
+        generator=functools.partial(networks.r3gan_generator, **sizes),
+        discriminator=functools.partial(networks.r3gan_discriminator, **sizes),
+        **_game(trial, steps),
+    )
+
+
+_GAME = {
+    "rate": 1e-3,
+    "rate_end": 1.0,
+    "r1": 2.0,
+    "r1_end": 1.0,
+    "one_in": 4,
+    "r2": False,
+    "paired": False,
+    "ema": 0.999,
+    "batch": 32,
+    "latents": 16,
+}
+_DEFAULT = {**_GAME, "mapping": 4, "generator_width": 32, "discriminator_width": 32}
+_CGAN = {**_DEFAULT, "mapping": 0, "latents": 64}
+_R3GAN = {**_GAME, "rate": 5e-4, "r1": 1.0, "r1_end": 0.1, "r2": True, "paired": True, "latents": 64, "width": 16, "blocks": 1}
+
+_LEADS = (
+    {"rate_end": 0.01},
+    {"r1_end": 0.1},
+    {"paired": True},
+    {"paired": True, "r2": True},
+    {"discriminator_width": 48},
+    {"generator_width": 48},
+)
+SPACES = {
+    "default": Space(_default("default"), _DEFAULT, (*_LEADS, {"latents": 64, "mapping": 0}, {"latents": 64, "mapping": 2})),
+    "cgan": Space(_default("cgan"), _CGAN, _LEADS),
+    "r3gan": Space(_r3gan, _R3GAN, ({"rate": 1e-3}, {"rate": 2e-3, "rate_end": 0.01}, {"width": 24}, {"r1": 0.3})),
+}
