@@ -17,7 +17,7 @@ import warnings
 import filelock
 import keras
 
-from gan_keras import callbacks, data, files, identifiers, networks, plots, recipes, replicas, settings
+from gan_keras import callbacks, data, files, identifiers, networks, plots, recipes, replicas, settings, weights
 
 # How settings are written in config.json.
 _WRITTEN = {"recipe": settings.recipe_name, "data": settings.data_name, "shape": list}
@@ -34,6 +34,7 @@ class Run:
         settings: What config.json holds: recipe, seed, batch_size, latent_dim, num_classes, data, split, shape, jit, precision,
             steps or minutes, the recipe's values, versions.
         model: The finished GAN, model.keras.
+        weights: weights.npz, what there is instead in a model that comes with the package.
         checkpoints, samples, tensorboard: Folders of the checkpoints, of the sample grids, of the event files.
         history, curves, animation, manifold: history.csv and the pictures of the whole run.
         report, report_picture: What an evaluation writes.
@@ -48,6 +49,7 @@ class Run:
         self.checkpoints, self.samples, self.tensorboard = folder / "checkpoints", folder / "samples", folder / "tensorboard"
         self.animation, self.manifold = folder / "samples.gif", folder / "manifold.png"
         self.report, self.report_picture = folder / "report.json", folder / "report.png"
+        self.weights = folder / "weights.npz"
         self._config, self._is_new = folder / "config.json", _settings is not None
         self._lock = filelock.FileLock(folder / ".lock")
         self.settings = _settings or self._read()
@@ -157,9 +159,16 @@ class Run:
     def load(self):
         """The trained GAN: the finished model, or the newest complete checkpoint of a run that is still training.
 
+        Of a model that comes with the package, its weights.
+
         Raises:
             ValueError: There is neither, or the file is damaged.
         """
+        if self.weights.is_file():
+            self._check_recipe()
+            gan = self.build()
+            weights.read(gan, self.weights)
+            return gan
         if not self.model.is_file():
             if not self._checkpoint().steps():
                 raise ValueError(f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")

@@ -6,7 +6,7 @@ import sys
 import common  # first: it sets the environment up
 
 from gan_keras import evaluation, files, identity, serving, settings, toys
-from gan_keras.runs import Run
+from gan_keras.pretrained import opened
 
 LICENCES = {
     "mnist": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0 (https://creativecommons.org/licenses/by-sa/3.0/)",
@@ -17,7 +17,7 @@ LICENCES["stacked_mnist"] = LICENCES["mnist"]
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
+    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it; or pretrained:NAME")
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="FOLDER/1 is written, or the next version; its name becomes the model's"
     )
@@ -28,16 +28,21 @@ def parse(argv):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    run = Run(args.run)
-    serving.check(args.format, args.out)
-    gan = run.load()
-    version = serving.export(gan, args.out, args.format, card(gan, run))
-    print(f"Step {int(gan.step.numpy()):,} of {args.run}, as {args.format}: {version}")
+    step, version = write(args.run, args.out, args.format)
+    print(f"Step {step:,} of {args.run}, as {args.format}: {version}")
     for path in sorted(version.iterdir()):
         print(f"  {path.name}")
     if args.format == "savedmodel":
         print(f"Serve it: python scripts/serve.py {args.out}")
     return 0
+
+
+def write(name, out, format):
+    """Export a run or a pretrained model with its card. Returns the training step and the folder of the version."""
+    run = opened(name)
+    serving.check(format, out)
+    gan = run.load()
+    return int(gan.step.numpy()), serving.export(gan, out, format, card(gan, run))
 
 
 def card(gan, run):

@@ -10,14 +10,14 @@ import common  # first: it sets the environment up
 import numpy as np
 
 from gan_keras import files, plots, shards
-from gan_keras.runs import Run
+from gan_keras.pretrained import opened
 
 _MAX_PICTURE = 10_000
 
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
+    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it; or pretrained:NAME")
     parser.add_argument(
         "--num", type=common.between(1, common.SAMPLES), required=True, metavar="N", help="number of samples"
     )
@@ -67,7 +67,7 @@ def parse(argv):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    run = Run(args.run)
+    run = opened(args.run)
     gan = run.load()
     parts = {} if args.code is None else {"code": args.code}
     if args.shards:

@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -87,6 +88,15 @@ class Endpoints:
             rows = [dict(zip(outputs, row)) for row in zip(*outputs.values())]
             return {"predictions": rows if len(outputs) > 1 else next(iter(outputs.values()))}
         return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
+
+
+def packaged_endpoints(text):
+    """The endpoints of a model that comes with the package, "pretrained:NAME"."""
+    import export  # and with it gan_keras, which the server of an exported folder does without
+
+    with tempfile.TemporaryDirectory() as folder:
+        export.write(text, folder, "savedmodel")
+        return Endpoints(folder)
 
 
 def inputs_of(function):
@@ -197,12 +207,16 @@ def listening(host, port):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", metavar="FOLDER", help="what scripts/export.py wrote")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="what scripts/export.py wrote; or pretrained:NAME, a model that comes with the package"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this machine alone")
     parser.add_argument("--port", type=int, default=8501, help="HTTP port, 0 for a free one; default: %(default)s")
     parser.add_argument("--name", help="the model's name in addresses; default: the folder's")
     args = parser.parse_args(argv)
-    name = pathlib.Path(args.folder).resolve().name if args.name is None else args.name
+    packaged = args.folder.startswith("pretrained:")
+    own = args.folder.partition(":")[2] if packaged else pathlib.Path(args.folder).resolve().name
+    name = own if args.name is None else args.name
     try:
         if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
             raise ValueError(
@@ -211,7 +225,7 @@ def main(argv=None):
             )
         if missing := [package for package in ("starlette", "uvicorn") if importlib.util.find_spec(package) is None]:
             raise ValueError(f"The server needs {' and '.join(missing)}; not installed: pip install -e '.[serve]'")
-        endpoints = Endpoints(args.folder)
+        endpoints = packaged_endpoints(args.folder) if packaged else Endpoints(args.folder)
         listener = listening(args.host, args.port)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -221,7 +235,7 @@ def main(argv=None):
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     app = application(endpoints, name)
-    print(f"Model     {endpoints.path}\nEndpoints {', '.join(sorted(endpoints.functions))}\nListens   {address}")
+    print(f"Model     {args.folder if packaged else endpoints.path}\nEndpoints {', '.join(sorted(endpoints.functions))}\nListens   {address}")
     print(*(f"Serves    {address}{route.path}" for route in app.routes), sep="\n", flush=True)
     # h11 limits the size of headers; a client that never finishes its request delays the end by 5 seconds.
     config = uvicorn.Config(

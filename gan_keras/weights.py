@@ -1,0 +1,45 @@
+"""The weights of a trained GAN as one small file: those of the networks that sample and evaluate, in 16 bits."""
+
+import numpy as np
+
+from gan_keras import files
+
+
+def write(gan, path):
+    """Write the weights of a GAN to an .npz file. Optimizers and what averages are made of are left out.
+
+    Raises:
+        ValueError: A weight is out of the range of float16.
+    """
+    weights = {name: np.asarray(weight) for name, weight in _named(gan.sampler, gan.judge)}
+    wrong = [name for name, weight in weights.items() if not np.abs(weight).max() <= np.finfo("float16").max]
+    if wrong:
+        raise ValueError(f"These weights are not finite in float16: {', '.join(wrong)}. Save the model: gan.save(...).")
+    arrays = {name: weight.astype("float16") for name, weight in weights.items()}
+    np.savez_compressed(path, step=np.int64(gan.step.numpy()), **arrays)
+
+
+def read(gan, path):
+    """Put the weights of a file that `write` has written into an untrained GAN of the same networks.
+
+    The moving averages begin with them too. Trained on, the GAN begins with new optimizers.
+
+    Raises:
+        ValueError: The file is damaged, or of other networks.
+    """
+    with files.reading(f"{path} cannot be read", "Install gan_keras again, or write the file again."):
+        wanted = {name: weight.shape for name, weight in _named(gan.generator, gan.discriminator)}
+        arrays = files.read_npz(path, ["step", *wanted])
+        for name, shape in wanted.items():
+            if arrays[name].shape != tuple(shape):
+                raise ValueError(f"{name} has the shape {arrays[name].shape}, not {tuple(shape)}")
+        for name, weight in [*_named(gan.generator, gan.discriminator), *_named(gan.sampler, gan.judge)]:
+            weight.assign(arrays[name].astype("float32"))
+        gan.step.assign(arrays["step"])
+
+
+def _named(generator, discriminator):
+    """(name, variable) of all weights, by their places: names that Keras makes depend on what was built before."""
+    for role, network in {"generator": generator, "discriminator": discriminator}.items():
+        for number, weight in enumerate(network.weights):
+            yield f"{role}_{number}", weight

@@ -1,0 +1,102 @@
+"""gan_keras.pretrained: models that come with the package, as small files of their weights."""
+
+import json
+import shutil
+
+import export
+import numpy as np
+import pretrain
+import pytest
+import sample
+import serve
+from helpers import tiny_gan, tiny_images
+
+from gan_keras import pretrained, recipes, weights
+from gan_keras.runs import Run
+
+
+@pytest.fixture
+def stored(cgan_run, tmp_path, monkeypatch):
+    """A package of one model: a run of two steps, stored as pretrain.py does it."""
+    shutil.copytree(cgan_run, tmp_path / "run")
+    figures = {"frechet_distance": {"value": 12.345, "error": None, "real": 0.5, "better": "lower"}}
+    (tmp_path / "run" / "report.json").write_text(json.dumps({"step": 2, "samples": 500, "metrics": figures}))
+    folder = tmp_path / "pretrained"
+    monkeypatch.setattr(pretrain, "FOLDER", folder)
+    monkeypatch.setattr(pretrained, "_FOLDER", folder)
+    assert pretrain.store("mine", Run(tmp_path / "run")) <= 1
+    return folder / "mine"
+
+
+def test_a_stored_model_samples_as_the_run_it_was_made_of(stored, cgan_run):
+    assert pretrained.names() == ["mine"]
+    gan, trained = pretrained.load("mine"), Run(cgan_run).load()
+    images, expected = (model.sample(20, seed=3, labels=7) for model in (gan, trained))
+    assert np.abs(images - expected).max() < 2 / 255 and images.std() > 0.01
+    assert int(gan.step.numpy()) == 2 and gan.conditional
+    real = tiny_images(4).repeat(4, axis=1)[:, :28, :7].repeat(4, axis=2)
+    scores = [model.judge.predict([real, np.arange(4)], verbose=0) for model in (gan, trained)]
+    assert scores[0] == pytest.approx(scores[1], rel=0.02, abs=0.002)
+    (average, network) = (gan.ema_generator.get_weights(), gan.generator.get_weights())
+    assert all((one == other).all() for one, other in zip(average, network)), "an average begins where the network does"
+
+
+def test_a_stored_model_is_small_and_has_a_card(stored):
+    assert sorted(path.name for path in stored.iterdir()) == ["card.md", "config.json", "report.json", "weights.npz"]
+    gan = pretrained.load("mine")
+    numbers = gan.generator.count_params() + gan.discriminator.count_params()
+    assert (stored / "weights.npz").stat().st_size < 2.1 * numbers
+    card = (stored / "card.md").read_text()
+    for told in ("cgan, step 2", "python scripts/lab/pretrain.py mine --seed 0", "| Frechet distance | 12.3", "Limits"):
+        assert told in card, told
+
+
+def test_the_scripts_take_it_by_name(stored, tmp_path):
+    assert sample.main(["pretrained:mine", "--num", "3", "--label", "7", "--out", str(tmp_path / "sevens.npz")]) == 0
+    with np.load(tmp_path / "sevens.npz") as made:
+        assert made["images"].shape == (3, 28, 28, 1) and (made["labels"] == 7).all()
+    assert export.main(["pretrained:mine", "--out", str(tmp_path / "served")]) == 0
+    assert "cgan, step 2" in (tmp_path / "served" / "1" / "model_card.md").read_text()
+
+
+def test_it_is_served_without_a_training(stored):
+    endpoints = serve.packaged_endpoints("pretrained:mine")
+    request = {"signature_name": "generate", "inputs": {"seed": 3, "n": 2, "label": 7}}
+    made = np.array(endpoints.answer(request)["outputs"])
+    assert made == pytest.approx(pretrained.load("mine").sample(2, seed=3, labels=7), abs=1e-6)
+    assert serve.main(["pretrained:mina", "--port", "0"]) == 2
+
+
+@pytest.mark.parametrize("script, more", [(sample, ["--num", "3", "--out", "x.npz"]), (export, ["--out", "served"])])
+def test_an_unknown_name_is_refused(stored, script, more, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert script.main(["pretrained:mina", *more]) == 2
+    assert "'mina'" in (told := capsys.readouterr().err) and "mine" in told
+
+
+def test_damaged_and_foreign_weights_are_refused(stored, tmp_path):
+    path = tmp_path / "weights.npz"
+    weights.write(tiny_gan(num_classes=3), path)
+    again = tiny_gan(num_classes=3, seed=1)
+    weights.read(again, path)
+    with pytest.raises(ValueError, match=r"cannot be read: generator_\d has the shape \(3, 4\), not \(4, 4\)"):
+        weights.read(tiny_gan(num_classes=4), path)
+    with pytest.raises(ValueError, match="cannot be read: it has no array 'generator_9'"):
+        weights.read(pretrained.load("mine"), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="cannot be read"):
+        weights.read(again, path)
+    gan = tiny_gan()
+    gan.generator.weights[0].assign(1e6 * np.ones(gan.generator.weights[0].shape))
+    with pytest.raises(ValueError, match="not finite in float16: generator_0"):
+        weights.write(gan, path)
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_the_command_in_the_card_is_the_one_that_made_it(name):
+    run = pretrained.run(name)
+    assert run.settings["steps"] == recipes.get(name).steps and run.settings["recipe"] == name
+    assert recipes.get(name).differs_from(run.settings["values"]) == []
+    gan = run.load()
+    assert int(gan.step.numpy()) == run.settings["steps"]
+    assert (run.folder / "card.md").read_text() == pretrain.card(name, gan, run)
