@@ -53,6 +53,8 @@ def test_a_study_goes_on_and_sees_no_test_digits(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "TIMED", 5)
     space = dataclasses.replace(SPACES["default"], leads=({"rate_end": 0.01},))
     monkeypatch.setitem(search.SPACES, "default", space)
+    page = tmp_path / "default_recipe.md"
+    page.write_text("Before\n\n<!-- search default_0.3s -->\nold\n<!-- end -->\n\nAfter\n")
     splits, load = [], data.load
     monkeypatch.setattr(data, "load", lambda source, split: splits.append(split) or load(source, split))
 
@@ -68,7 +70,16 @@ def test_a_study_goes_on_and_sees_no_test_digits(tmp_path, monkeypatch):
     trials = run("--trials", "3", "--finalists", "1")
     assert trials[1].params == {**first.params, "rate_end": 0.01}  # the lead was queued before the finalist
     assert [t.user_attrs.get("seed") for t in trials if t.params == first.params] == [None, 1, 2]
-    table = (tmp_path / "search" / "default_0.3s.md").read_text().splitlines()
-    assert len(table) == 4
-    assert any(row.startswith("| none | 3 |") for row in table) and any(row.startswith("| rate_end 0.01 | 1 |") for row in table)
+    text = page.read_text()
+    assert text.startswith("Before\n\n<!-- search default_0.3s -->\n| change |") and text.endswith("|\n<!-- end -->\n\nAfter\n")
+    rows = text.splitlines()[5:-3]
+    assert sorted(row.split("|")[1:3] for row in rows) == [[" none ", " 3 "], [" rate_end 0.01 ", " 1 "]]
     assert all(json.loads(line) for line in (tmp_path / "search" / "default_0.3s.jsonl").read_text().splitlines())
+
+
+@pytest.mark.parametrize("file", sorted((search.DOCS / "search").glob("*.jsonl")), ids=lambda file: file.stem)
+def test_the_published_tables_are_those_of_the_studies(file):
+    space = SPACES[file.stem.rpartition("_")[0]]
+    assert f"<!-- search {file.stem} -->\n{search.table(search.begun(space, file), space)}\n<!-- end -->" in (
+        search.DOCS / "default_recipe.md"
+    ).read_text()

@@ -37,8 +37,9 @@ def cgan():
     return replace(
         default(),
         num_classes=10,  # the ten digits; embedded in the generator, projected in the discriminator
-        generator=functools.partial(networks.default_generator, mapping=0),  # labels part the digits: no mapping network needed
-        latent_dim=64,  # chosen here, on held-out training digits
+        # Labels part the digits, without a mapping network: docs/default_recipe.md
+        generator=functools.partial(networks.default_generator, mapping=0),
+        latent_dim=64,  # chosen here, docs/default_recipe.md
     )
 
 

@@ -4,7 +4,7 @@
     python scripts/lab/bits.py compare         # after it: says which recipes differ; exit code 1 if one does
 
 Bytes differ between processors and between versions of TensorFlow: the file says which it was recorded with, and `compare`
-refuses others. `--recipes NAME ...` takes some alone.
+refuses others. `--recipes NAME ...` takes some alone; what is recorded of the others stays.
 """
 
 import argparse
@@ -46,15 +46,16 @@ def conditions():
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("record", "compare"))
-    parser.add_argument("--recipes", nargs="+", default=list(recipes.RECIPES), metavar="NAME")
+    parser.add_argument("--recipes", nargs="+", metavar="NAME")
     args = parser.parse_args(argv)
-    recorded = json.loads(FILE.read_text()) if args.action == "compare" else {"conditions": conditions(), "digests": {}}
+    anew = args.action == "record" and not args.recipes
+    recorded = {"conditions": conditions(), "digests": {}} if anew else json.loads(FILE.read_text())
     if recorded["conditions"] != conditions():
         raise ValueError(f"{FILE} was recorded with {recorded['conditions']}. Received: {conditions()}; record it here first.")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     changed = []
-    for name in args.recipes:
+    for name in args.recipes or recipes.RECIPES:
         keras.backend.clear_session()
         found = digest(recipes.get(name))
         if args.action == "record":

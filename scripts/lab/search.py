@@ -21,7 +21,7 @@ COLUMNS = ("frechet_distance", "coverage", "recall", "precision", "classifier_sc
 
 
 class Candidate:
-    """What is minimised: the Frechet distance of a recipe from held-out digits, trained for so many seconds of processor time."""
+    """What is minimised: a recipe's Frechet distance from held-out digits, trained for so many seconds of processor time."""
 
     def __init__(self, space, seconds):
         self.space, self.seconds = space, seconds
@@ -60,12 +60,13 @@ class Clock(keras.callbacks.Callback):
 
 def begun(space, file):
     """The study in a file, which several processes may work on; a new one begins with today's recipe and the leads."""
-    file.parent.mkdir(exist_ok=True)
+    begin = not file.exists()
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(file)))
-    study = optuna.create_study(study_name=file.stem, storage=storage, load_if_exists=True)
-    if not study.trials:
-        for lead in ({}, *space.leads):
-            study.enqueue_trial({**space.today, **lead})
+    if not begin:
+        return optuna.load_study(study_name=file.stem, storage=storage)
+    study = optuna.create_study(study_name=file.stem, storage=storage)
+    for lead in ({}, *space.leads):
+        study.enqueue_trial({**space.today, **lead})
     return study
 
 
@@ -92,25 +93,32 @@ def table(study, space, most=20):
     lines = [f"| change | seeds | steps | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
     for trials in ranking(study)[:most]:
         changed = {name: value for name, value in trials[0].params.items() if value != space.today[name]}
-        change = ", ".join(f"{name} {value:.3g}" for name, value in changed.items()) or "none"
+        change = ", ".join(name if value is True else f"{name} {value:.3g}" for name, value in changed.items()) or "none"
         steps = np.mean([trial.user_attrs["steps"] for trial in trials])
         means = [np.mean([trial.user_attrs["figures"][name] for trial in trials]) for name in COLUMNS]
         lines.append(f"| {change} | {len(trials)} | {steps:,.0f} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
     return "\n".join(lines)
 
 
+def put(table, name, page):
+    """Write the table of a study between its two marks in a page, where it has them."""
+    text, begin, end = page.read_text(), f"<!-- search {name} -->\n", "<!-- end -->\n"
+    if begin in text:
+        before, _, rest = text.partition(begin)
+        page.write_text(before + begin + table + "\n" + end + rest.partition(end)[2])
+
+
 def parse(argv):
-    default = "default: %(default)s"
     parser = common.Parser(description=__doc__)
     parser.add_argument("space", choices=SPACES, help="the recipe, of scripts/lab/spaces.py")
-    seconds = common.between(0.1, 100_000, float)
-    parser.add_argument("--seconds", type=seconds, default=400.0, metavar="S", help=f"of processor time, for each candidate; {default}")
-    trials = common.between(0, 10_000)
-    parser.add_argument("--trials", type=trials, default=10, metavar="N", help=f"candidates to train now; {default}")
-    finalists = common.between(0, 100)
-    parser.add_argument("--finalists", type=finalists, default=0, metavar="K", help=f"train the best K with three seeds, first; {default}")
-    threads = common.between(0, 1000)
-    parser.add_argument("--threads", type=threads, default=1, metavar="N", help=f"of TensorFlow; 0 leaves it the choice; {default}")
+    for name, kind, default, metavar, told in (
+        ("seconds", common.between(0.1, 100_000, float), 400.0, "S", "of processor time, for each candidate"),
+        ("trials", common.between(0, 10_000), 10, "N", "candidates to train now"),
+        ("finalists", common.between(0, 100), 0, "K", "queue the best K again, until each is trained with three seeds"),
+        ("threads", common.between(0, 1000), 1, "N", "of TensorFlow; 0 leaves it the choice"),
+    ):
+        told = f"{told}; default: %(default)s"
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar=metavar, help=told)
     return parser.parse_args(argv)
 
 
@@ -122,6 +130,7 @@ def main(argv=None):
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space, file = SPACES[args.space], DOCS / "search" / f"{args.space}_{args.seconds:g}s.jsonl"
+    file.parent.mkdir(exist_ok=True)
     study = begun(space, file)
     enqueue_finalists(study, args.finalists)
     print(f"{args.trials} candidates, {args.seconds:g} seconds of one core each; results go to {file}", flush=True)
@@ -130,8 +139,8 @@ def main(argv=None):
         print(f"candidate {trial.number}: Frechet distance {trial.value}, {trial.params}", flush=True)
 
     study.optimize(Candidate(space, args.seconds), args.trials, callbacks=[told])
-    file.with_suffix(".md").write_text(table(study, space) + "\n")
-    print(f"Table {file.with_suffix('.md')}")
+    put(table(study, space), file.stem, DOCS / "default_recipe.md")
+    print(table(study, space))
     return 0
 
 
