@@ -12,6 +12,8 @@ from gan_keras import identity, losses, recipes, regularizers
 
 
 EARLIER = json.loads((pathlib.Path(__file__).parent / "earlier_recipes.json").read_text())
+# What is no longer as it was then, on purpose.
+CHANGED = {"cgan": ["generator", "latent_dim", "discriminator", "regularizers"]}
 
 
 def test_every_recipe_is_itself_by_its_description_and_by_those_of_earlier_versions():
@@ -21,7 +23,8 @@ def test_every_recipe_is_itself_by_its_description_and_by_those_of_earlier_versi
     for name in EARLIER["texts"]:
         recipe = recipes.get(name)
         # What runs and the ledger hold: texts at first, then structured values; builders of points took their dimensions.
-        assert recipe.differs_from(EARLIER["texts"][name]) == recipe.differs_from(EARLIER["values"][name]) == [], name
+        changed = CHANGED.get(name, [])
+        assert recipe.differs_from(EARLIER["texts"][name]) == recipe.differs_from(EARLIER["values"][name]) == changed, name
 
 
 def test_every_recipe_is_no_other():

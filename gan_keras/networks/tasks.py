@@ -30,14 +30,22 @@ def infogan_discriminator(num_classes=None, shape=MNIST, width=32, hidden=512, c
     return keras.Model(inputs, {"score": score_of(shared), **heads}, name="discriminator")
 
 
-def acgan_discriminator(num_classes=10, shape=MNIST):
+def acgan_discriminator(num_classes=10, shape=MNIST, projection=False):
     """The trunk of `default_discriminator` > Dense 1, and Dense of as many logits as classes, "label".
 
     Odena, Olah, Shlens 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs", section 4.
+
+    Args:
+        num_classes: Of the labels.
+        shape: (height, width, channels) of the images, sides of 8 pixels or more.
+        projection: Whether the label is an input as well, on which the score is projected. Miyato and Koyama 2018.
     """
-    inputs, x, _ = discriminator_inputs(None, shape)
+    inputs, x, label = discriminator_inputs(num_classes if projection else None, shape)
     features = downsampled(x, shape, width=32, kernel=4)
-    outputs = {"score": score_of(features), "label": layers.Dense(num_classes, dtype="float32")(features)}
+    outputs = {
+        "score": score_of(features, label, num_classes),
+        "label": layers.Dense(num_classes, dtype="float32")(features),
+    }
     return keras.Model(inputs, outputs, name="discriminator")
 
 

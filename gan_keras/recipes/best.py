@@ -32,11 +32,19 @@ def default():
 def cgan():
     """Digits on demand: the default recipe with labels.
 
-    Mirza and Osindero 2014; projection of Miyato and Koyama 2018.
+    Mirza and Osindero 2014; projection of Miyato and Koyama 2018, and the classifier of Odena et al. 2017, AC-GAN.
     """
     return replace(
         default(),
-        num_classes=10,  # the ten digits; embedded in the generator, projected in the discriminator
+        num_classes=10,  # the ten digits
+        # Miyato and Koyama 2018, section 3, and Odena et al. 2017, section 4, on one trunk
+        discriminator=functools.partial(networks.acgan_discriminator, projection=True),
+        regularizers=(
+            regularizers.R1(2.0, one_in=4),  # as default
+            # Odena et al. 2017, equation 3; weights chosen here, docs/default_recipe.md
+            regularizers.Classification(0.5, on="real"),
+            regularizers.Classification(0.2, on="generated"),
+        ),
         # Labels part the digits, without a mapping network: docs/default_recipe.md
         generator=functools.partial(networks.default_generator, mapping=0),
         latent_dim=64,  # chosen here, docs/default_recipe.md

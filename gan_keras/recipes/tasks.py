@@ -45,7 +45,7 @@ def acgan():
         cgan(),
         discriminator=networks.acgan_discriminator,  # Odena et al. 2017, section 4
         regularizers=(
-            regularizers.R1(2.0, one_in=4),  # as cgan
+            regularizers.R1(2.0, one_in=4),  # as default
             regularizers.Classification(on="real"),  # Odena et al. 2017, equation 3
             regularizers.Classification(on="generated"),  # Odena et al. 2017, equation 3
         ),

@@ -53,19 +53,16 @@ def _game(trial, steps):
     }
 
 
-def _default(base):
-    def recipe(trial, steps):
-        sizes = {"mapping": _choose(trial, "mapping", 0, 2, 4), "width": _choose(trial, "generator_width", 32, 48, 64)}
-        return dataclasses.replace(
-            recipes.get(base),
-            generator=functools.partial(networks.default_generator, **sizes),
-            discriminator=functools.partial(
-                networks.default_discriminator, width=_choose(trial, "discriminator_width", 32, 48, 64)
-            ),
-            **_game(trial, steps),
-        )
-
-    return recipe
+def _default(trial, steps):
+    sizes = {"mapping": _choose(trial, "mapping", 0, 2, 4), "width": _choose(trial, "generator_width", 32, 48, 64)}
+    return dataclasses.replace(
+        recipes.get("default"),
+        generator=functools.partial(networks.default_generator, **sizes),
+        discriminator=functools.partial(
+            networks.default_discriminator, width=_choose(trial, "discriminator_width", 32, 48, 64)
+        ),
+        **_game(trial, steps),
+    )
 
 
 def _r3gan(trial, steps):
@@ -91,7 +88,6 @@ _GAME = {
     "latents": 16,
 }
 _DEFAULT = {**_GAME, "mapping": 4, "generator_width": 32, "discriminator_width": 32}
-_CGAN = {**_DEFAULT, "mapping": 0, "latents": 64}
 _R3GAN = {**_GAME, "rate": 5e-4, "r1": 1.0, "r1_end": 0.1, "r2": True, "paired": True, "latents": 64, "width": 16, "blocks": 1}
 
 _LEADS = (
@@ -101,9 +97,10 @@ _LEADS = (
     {"paired": True, "r2": True},
     {"discriminator_width": 48},
     {"generator_width": 48},
+    {"latents": 64, "mapping": 0},
+    {"latents": 64, "mapping": 2},
 )
 SPACES = {
-    "default": Space(_default("default"), _DEFAULT, (*_LEADS, {"latents": 64, "mapping": 0}, {"latents": 64, "mapping": 2})),
-    "cgan": Space(_default("cgan"), _CGAN, _LEADS),
+    "default": Space(_default, _DEFAULT, _LEADS),
     "r3gan": Space(_r3gan, _R3GAN, ({"rate": 1e-3}, {"rate": 2e-3, "rate_end": 0.01}, {"width": 24}, {"r1": 0.3})),
 }
