@@ -22,7 +22,7 @@ def cosine_decay(learning_rate, steps, alpha=0.0):
     return {
         "module": "keras.optimizers.schedules",
         "class_name": "CosineDecay",
-        "config": {"initial_learning_rate": learning_rate, "decay_steps": steps, **({"alpha": alpha} if alpha else {})},
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": steps, "alpha": alpha},
         "registered_name": None,
     }
 

@@ -6,7 +6,7 @@ from gan_keras import files
 
 
 def write(gan, path):
-    """Write the weights of a GAN to an .npz file. Optimizers and what averages are made of are left out.
+    """Write the weights of a GAN to an .npz file. Optimizers, and the weights that an average follows, are left out.
 
     Raises:
         ValueError: A weight is out of the range of float16.

@@ -22,6 +22,7 @@ def stored(cgan_run, tmp_path, monkeypatch):
     figures = {"frechet_distance": {"value": 12.345, "error": None, "real": 0.5, "better": "lower"}}
     (tmp_path / "run" / "report.json").write_text(json.dumps({"step": 2, "samples": 500, "metrics": figures}))
     folder = tmp_path / "pretrained"
+    folder.mkdir()
     monkeypatch.setattr(pretrain, "FOLDER", folder)
     monkeypatch.setattr(pretrained, "_FOLDER", folder)
     assert pretrain.store("mine", Run(tmp_path / "run")) <= 1

@@ -13,7 +13,7 @@ import json
 import pathlib
 import sys
 
-from lab import common  # first: it sets the environment up
+from lab import common, use_threads  # first: it sets the environment up
 
 import keras
 import tensorflow as tf
@@ -52,8 +52,7 @@ def main(argv=None):
     recorded = {"conditions": conditions(), "digests": {}} if anew else json.loads(FILE.read_text())
     if recorded["conditions"] != conditions():
         raise ValueError(f"{FILE} was recorded with {recorded['conditions']}. Received: {conditions()}; record it here first.")
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    use_threads(1)
     changed = []
     for name in args.recipes or recipes.RECIPES:
         keras.backend.clear_session()

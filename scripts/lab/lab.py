@@ -1,4 +1,4 @@
-"""What the programs of this folder share: scripts/common.py, and a path to write a report to."""
+"""What the programs of this folder share: scripts/common.py, a path to write a report to, TensorFlow's threads."""
 
 import argparse
 import os
@@ -8,6 +8,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import common
+
+import tensorflow as tf
 
 
 def json_file(text):
@@ -21,3 +23,10 @@ def json_file(text):
     if path.is_dir() or not os.access(folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"cannot write to {text}. Choose another")
     return path
+
+
+def use_threads(number):
+    """Let TensorFlow compute with so many threads; 0 leaves it the choice. Before it computes anything."""
+    if number:
+        tf.config.threading.set_intra_op_parallelism_threads(number)
+        tf.config.threading.set_inter_op_parallelism_threads(number)

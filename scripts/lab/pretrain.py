@@ -35,7 +35,6 @@ def store(name, run):
         ValueError: Samples of the stored weights differ by more than a grey level.
     """
     gan = run.load()
-    FOLDER.mkdir(exist_ok=True)
     with files.replacing(FOLDER / name) as folder:
         folder.mkdir()
         for path in (run.folder / "config.json", run.report):

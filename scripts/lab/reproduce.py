@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from lab import common  # first: it sets the environment up
+from lab import common, use_threads  # first: it sets the environment up
 
 import keras
 import numpy as np
@@ -44,9 +44,7 @@ def parse(argv):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    if args.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(args.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    use_threads(args.threads)
     (base.DOCS / "results").mkdir(exist_ok=True)
     chosen = [row for row in ROWS if not args.only or {row.name, row.table} & set(args.only)]
     asked = [(row, seed) for row in chosen for seed in range(args.seeds or row.seeds)]

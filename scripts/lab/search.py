@@ -3,12 +3,11 @@
 import sys
 import time
 
-from lab import common  # first: it sets the environment up
+from lab import common, use_threads  # first: it sets the environment up
 
 import keras
 import numpy as np
 import optuna
-import tensorflow as tf
 
 from gan_keras import callbacks, data, evaluation
 from rows.base import DOCS, values
@@ -125,9 +124,7 @@ def parse(argv):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    if args.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(args.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    use_threads(args.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space, file = SPACES[args.space], DOCS / "search" / f"{args.space}_{args.seconds:g}s.jsonl"
     file.parent.mkdir(exist_ok=True)
