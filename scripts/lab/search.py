@@ -7,7 +7,12 @@ from lab import common, use_threads  # first: it sets the environment up
 
 import keras
 import numpy as np
-import optuna
+
+try:
+    import optuna
+except ImportError:
+    print("error: The search needs Optuna; not installed: pip install -e '.[lab]'", file=sys.stderr)
+    sys.exit(2)
 
 from gan_keras import callbacks, data, evaluation
 from rows.base import DOCS, values
