@@ -107,9 +107,9 @@ ROWS = [
                 "14.04, 22.40 with it"
             ),
             differs=(
-                "the recipe few, the default recipe with DiffAugment, for as many steps from each number of digits. In these few "
-                "minutes the augmentation keeps the generator from copying, and to few kinds of digits: from 1,000 digits its recall "
-                "is below .02, that without it .35. Another generator or more steps are needed"
+                "the recipe few, with its augmentation and without, for as many steps from each number of digits. The augmentation "
+                "is affine, of Karras et al. 2020: the three changes of Zhao et al. 2020 leave few kinds of digits "
+                "(docs/default_recipe.md)"
             ),
             run=few(number),
             figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "memorisation_ratio": "{:.3f}"},
