@@ -12,7 +12,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from gan_keras import files, losses
+from gan_keras import files, identity, losses
 from gan_keras.forward import named
 from gan_keras.gan import GAN
 from gan_keras.generative import BLOCK
@@ -70,6 +70,7 @@ def export(gan, folder, format="savedmodel", card=None):
             described = {
                 "num_classes": gan.num_classes,
                 "value_range": gan.value_range,
+                "latents": {name: identity.describe(part) for name, part in gan.prior.parts.items()},
                 "endpoints": _write_saved_model(gan, building),
             }
             (building / "signatures.json").write_text(json.dumps(described, indent=2) + "\n")

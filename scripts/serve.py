@@ -70,16 +70,19 @@ class Endpoints:
         columns = columns_of(request["instances"], specs) if by_rows else request["inputs"]
         if len(specs) == 1 and not isinstance(columns, dict):
             columns = {next(iter(specs)): columns}
-        if not isinstance(columns, dict) or columns.keys() != specs.keys():
+        # Parts of a latent are drawn where they are left out: NaN, to the SavedModel.
+        parts = {key: np.full(spec.shape, np.nan, "float32") for key, spec in specs.items() if is_part(spec)}
+        if not isinstance(columns, dict) or not specs.keys() - parts <= columns.keys() <= specs.keys():
             given = sorted(columns) if isinstance(columns, dict) else type(columns).__name__
-            raise Refused(f"The endpoint {name!r} takes {', '.join(sorted(specs))}. Received: {given}.")
-        tensors = {key: tensor(key, columns[key], spec) for key, spec in specs.items()}
-        if len({len(t) for t in tensors.values() if t.ndim}) > 1:
+            may = f", and may take {', '.join(parts)}" if parts else ""
+            raise Refused(f"The endpoint {name!r} takes {', '.join(k for k in specs if k not in parts)}{may}. Received: {given}.")
+        tensors = {key: tensor(key, columns[key], spec) for key, spec in specs.items() if key in columns}
+        if len({len(t) for key, t in tensors.items() if has_rows(specs[key])}) > 1:
             raise Refused(
                 f"There must be as many rows of each input. Received: { {k: t.shape for k, t in tensors.items()} }."
             )
         try:
-            outputs = self.functions[name](**{key: tf.constant(value) for key, value in tensors.items()})
+            outputs = self.functions[name](**{key: tf.constant(value) for key, value in (parts | tensors).items()})
         except tf.errors.InvalidArgumentError as error:
             failed = re.search(r"assertion failed: \[(.*?)\]", error.message)
             raise Refused((failed[1] if failed else error.message.splitlines()[0]).rstrip(" .") + ".") from error
@@ -103,11 +106,20 @@ def inputs_of(function):
     return dict(sorted(function.structured_input_signature[1].items()))  # TensorFlow's order is another each time
 
 
+def has_rows(spec):
+    return spec.shape.rank > 0 and spec.shape[0] is None
+
+
+def is_part(spec):
+    """Whether an input is a part of the latent, the same for all images: float32 (size,)."""
+    return spec.shape.rank == 1 and not has_rows(spec)
+
+
 def columns_of(rows, specs):
     """Rows, as values or objects, turned into one column for each input."""
     if not isinstance(rows, list) or not rows:
         raise Refused('"instances" must be a list of one row or more.')
-    if any(not spec.shape.rank for spec in specs.values()):
+    if not all(map(has_rows, specs.values())):
         raise Refused(f'This endpoint takes no rows: send {", ".join(sorted(specs))} as "inputs".')
     if not isinstance(rows[0], dict):
         return rows
@@ -127,7 +139,7 @@ def tensor(name, value, spec):
         raise Refused(f"{expected}. Received: {', '.join(sorted(kinds))}.")
     if not spec.shape.is_compatible_with(array.shape):
         raise Refused(f"{expected}. Received: shape {list(array.shape)}.")
-    if array.ndim and not 1 <= len(array) <= MAX_ROWS:
+    if has_rows(spec) and not 1 <= len(array) <= MAX_ROWS:
         raise Refused(f"A request has 1 to {MAX_ROWS:,} rows. Received: {len(array):,} of {name}.")
     low, high = np.array([spec.dtype.min, spec.dtype.max], spec.dtype.as_numpy_dtype).tolist()
     if not all(low <= x <= high for x in array.ravel()):

@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "runs": {"callbacks", "data", "files", "identifiers", "networks", "plots", "recipes", "replicas", "settings", "weights"},
     "pretrained": {"identifiers", "runs"},
     "callbacks": {"files", "identifiers", "plots", "replicas"},
-    "serving": {"files", "forward", "gan", "generative", "identifiers", "losses"},
+    "serving": {"files", "forward", "gan", "generative", "identifiers", "identity", "losses"},
     "shards": {"files", "generative", "identifiers", "plots"},
     "_version": set(),
 }

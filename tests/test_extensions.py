@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import serve
 import tensorflow as tf
 from helpers import (
     LATENT_DIM,
@@ -392,6 +393,13 @@ def test_a_code_and_a_head_are_served(tmp_path):
     path = gan_keras.serving.export(gan, tmp_path / "infogan")
     described = json.loads((path / "signatures.json").read_text())["endpoints"]
     assert set(described["generate"]["inputs"]) == {"seed", "n", "z", "code", "style"}
+    endpoints = serve.Endpoints(path.parent)
+    call = {"seed": 3, "n": 5, "code": [0.0, 1.0, 0.0]}
+    answer = endpoints.answer({"signature_name": "generate", "inputs": call})
+    np.testing.assert_allclose(answer["outputs"], gan.sample(5, seed=3, code=1), atol=1e-6)
+    for wrong, message in (({"code": [0.0, 1.0]}, "float32 of shape"), ({"cod": [0.0] * 3}, "may take code, style, z")):
+        with pytest.raises(serve.Refused, match=message):
+            endpoints.answer({"signature_name": "generate", "inputs": {"seed": 3, "n": 5, **wrong}})
     model = tf.saved_model.load(str(path))
     drawn = {"z": tf.fill((4,), np.nan), "code": tf.fill((3,), np.nan), "style": tf.fill((1,), np.nan)}
     call = {"seed": tf.constant(3, tf.int64), "n": tf.constant(5)}

@@ -35,6 +35,7 @@ def test_the_folder_is_what_servers_expect(plain):
     assert {"saved_model.pb", "variables", "signatures.json", "model_card.md"} <= {p.name for p in path.iterdir()}
     described = json.loads((path / "signatures.json").read_text())
     assert described["value_range"] == [-1.0, 1.0] and described["num_classes"] is None
+    assert described["latents"] == {"z": {"call": "Normal", "size": 8, "stddev": 1.0}}
     assert described["endpoints"]["serving_default"] == {
         "inputs": {"z": {"dtype": "float32", "shape": [None, 8]}},
         "outputs": {"images": {"dtype": "float32", "shape": [None, 8, 8, 1]}},
