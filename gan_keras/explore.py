@@ -69,7 +69,7 @@ def interpolate(model, first, last, steps=11, labels=None):
 
 
 def code_sheet(model, name, dimension=0, noise=10, values=10, seed=0, labels=None):
-    """What one part of the latents changes: its values against different noise in all other parts.
+    """What one part of the latents changes: its values against different noise in all other parts. A latent traversal.
 
     A code has a meaning where the same value makes the same change whatever the noise. Chen et al. 2016, "InfoGAN", figure 2.
 
@@ -95,7 +95,7 @@ def code_sheet(model, name, dimension=0, noise=10, values=10, seed=0, labels=Non
     if name not in parts:
         raise identifiers.unknown("part of the latents", name, parts)
     part, first = parts[name], sum(parts[other].size for other in list(parts)[: list(parts).index(name)])
-    if not 0 <= dimension < part.size:
+    if not identifiers.count("dimension", dimension, 0) < part.size:
         raise ValueError(f"dimension must be from 0 to {part.size - 1}. Received: dimension={dimension}")
     identifiers.count("noise", noise)
     identifiers.count("values", values)
@@ -146,6 +146,8 @@ def invert(model, images, labels=None, weights=None, starts=4, steps=200, learni
     Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1; Creswell and Bharath 2018, "Inverting the
     Generator of a Generative Adversarial Network".
     """
+    for name, value in {"starts": starts, "steps": steps, "candidates": candidates}.items():
+        identifiers.count(name, value)
     goals, low, high = _floats(model, images)
     goals = (goals - low) / (high - low)
     classes = model.num_classes if model.conditional else None
@@ -257,14 +259,17 @@ def neighbours(queries, references, k=10):
     Raises:
         ValueError: Other shapes, NaN, k out of range.
     """
-    queries, references = (np.asarray(x, "float32").reshape(len(x), -1) for x in (queries, references))
+    queries, references = np.asarray(queries, "float32"), np.asarray(references, "float32")
+    if not (queries.size and references.size):
+        raise ValueError(f"Queries and references must not be empty. Received: shapes {queries.shape} and {references.shape}.")
+    queries, references = (x.reshape(len(x), -1) for x in (queries, references))
     if queries.shape[1] != references.shape[1]:
         raise ValueError(
             f"Queries and references must have as many numbers each. Received: {queries.shape[1]} and {references.shape[1]}."
         )
     if not (np.isfinite(queries).all() and np.isfinite(references).all()):
         raise ValueError("Queries and references must be finite. Received: NaN or infinity.")
-    if not 1 <= k <= len(references):
+    if not identifiers.count("k", k) <= len(references):
         raise ValueError(f"k must be from 1 to {len(references)}, the number of references. Received: k={k}")
     queries, references = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (queries, references))
     cosines = queries @ references.T

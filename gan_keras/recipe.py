@@ -190,7 +190,7 @@ class VAERecipe(ModelRecipe):
 
     def model(self, shape, seed):
         return VAE(
-            self.generator(latent_dim=self.latent_dim, shape=shape),
+            self.generator(latent_dim=self.latent_dim, num_classes=self.num_classes, shape=shape),
             self.encoder(latent_dim=self.latent_dim, shape=shape),
             deviation=self.deviation,
             ema=self.ema,

@@ -159,7 +159,8 @@ class Run:
     def load(self):
         """The trained GAN: the finished model, or the newest complete checkpoint of a run that is still training.
 
-        Of a model that comes with the package, its weights.
+        Of a model that comes with the package, its weights. Of both but the finished model, the GAN is built anew, which sets Keras'
+        global random seed.
 
         Raises:
             ValueError: There is neither, or the file is damaged.

@@ -6,6 +6,7 @@ import sys
 import common  # first: it sets the environment up
 
 from gan_keras import evaluation, files, identity, serving, settings, toys
+from gan_keras.gan import GAN
 from gan_keras.pretrained import opened
 
 LICENCES = {
@@ -48,11 +49,17 @@ def write(name, out, format):
 def card(gan, run):
     """The model card: what was trained on what, how good it is, under which licence, and what it is not for."""
     config = run.settings
+    values = {**config["values"], "latent_dim": config["latent_dim"], "num_classes": config.get("num_classes")}
+    kind = "generative adversarial network" if isinstance(gan, GAN) else "variational autoencoder"
     known = LICENCES.get(config["data"], "not known to gan_keras; ask where the data came from")
+    images = ["- It makes pictures like its training data and nothing else; some are malformed, and none is of a person's hand."]
+    discriminator = [
+        "- The discriminator tells this generator's samples from its training data. It is no detector of other forgeries."
+    ]
     lines = [
         f"# {pathlib.PurePath(config['recipe']).name}, step {int(gan.step.numpy()):,}",
         "",
-        f"A generative adversarial network trained by gan_keras {config['versions']['gan_keras']}.",
+        f"A {kind} trained by gan_keras {config['versions']['gan_keras']}.",
         "",
         f"- data: {config['data']}, {config['split']}. Licence of the data: {known}",
         f"- seed {config['seed']}, {config['batch_size']} examples for each update, {config['precision']}",
@@ -63,7 +70,7 @@ def card(gan, run):
         "",
         "## Recipe",
         "",
-        *(f"- {name}: {identity.text(value)}" for name, value in {**config["values"], "latent_dim": config["latent_dim"]}.items()),
+        *(f"- {name}: {identity.text(value)}" for name, value in values.items() if value not in (None, [])),
         "",
         "## Metrics",
         "",
@@ -71,10 +78,10 @@ def card(gan, run):
         "",
         "## Limits",
         "",
-        "- It makes pictures like its training data and nothing else; some are malformed, and none is of a person's hand.",
+        *(images if gan.makes_images else ()),
         "- Its samples hold what its data hold, their gaps included. Do not train or test a classifier of real images on them",
         "  without measuring what that does.",
-        "- The discriminator tells this generator's samples from its training data. It is no detector of other forgeries.",
+        *(discriminator if isinstance(gan, GAN) else ()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -111,7 +111,7 @@ def write_npz(path, num, gan, batches):
                 file.write(images.tobytes())
                 labels.append(batch_labels)
         if gan.conditional:
-            with archive.open("labels.npy", "w") as file:
+            with archive.open("labels.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.concatenate(labels))
 
 

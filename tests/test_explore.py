@@ -270,6 +270,10 @@ def nested():
         (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 4)), 1), "as many numbers each. Received: 3 and 4"),
         (lambda: explore.neighbours(np.zeros((2, 3)), np.full((2, 3), np.nan), 1), "must be finite"),
         (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 3)), 3), "from 1 to 2"),
+        (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 3)), 1.5), "k must be an integer of 1 or more"),
+        (lambda: explore.neighbours(np.zeros((0, 3)), np.zeros((2, 3)), 1), r"not be empty. Received: shapes \(0, 3\)"),
+        (lambda: explore.invert(tiny_gan(), tiny_images(2), starts=2.5), "starts must be an integer"),
+        (lambda: explore.code_sheet(with_codes(), "style", dimension=0.5), "dimension must be an integer of 0 or more"),
     ],
 )
 def test_what_cannot_work_is_refused(act, message):

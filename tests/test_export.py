@@ -5,7 +5,10 @@ import shutil
 
 import export
 import keras
+import pytest
 import tensorflow as tf
+
+from gan_keras.runs import Run
 
 
 def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys):
@@ -19,8 +22,18 @@ def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys)
     card = (version / "model_card.md").read_text()
     for told in ("cgan, step 2", "not known to gan_keras", "Adam", "tensorflow", "Not measured", "Limits"):
         assert told in card, told
+    assert "- num_classes: 10" in card and ": none" not in card
     assert export.main([str(cgan_run), "--out", str(tmp_path / "digits")]) == 0
     assert str(tmp_path / "digits" / "2") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "recipe, kind, not_told", [("vae", "A variational autoencoder", "discriminator tells"), ("ring", "adversarial", "pictures")]
+)
+def test_the_card_says_what_kind_of_model_it_is(recipe, kind, not_told, tmp_path):
+    run = Run.new(tmp_path / "run", recipe=recipe, steps=1, batch_size=2)
+    card = export.card(run.build(), run)
+    assert kind in card and not_told not in card and "Its samples hold what its data hold" in card
 
 
 def test_the_card_holds_the_figures(mlp_run, tmp_path):

@@ -43,6 +43,11 @@ def test_a_stored_model_samples_as_the_run_it_was_made_of(stored, cgan_run):
     assert all((one == other).all() for one, other in zip(average, network)), "an average begins where the network does"
 
 
+def test_what_a_killed_process_has_left_is_no_model(stored):
+    shutil.copytree(stored, stored.with_name(".new.12345678.other"))
+    assert pretrained.names() == ["mine"]
+
+
 def test_a_stored_model_is_small_and_has_a_card(stored):
     assert sorted(path.name for path in stored.iterdir()) == ["card.md", "config.json", "report.json", "weights.npz"]
     gan = pretrained.load("mine")

@@ -302,7 +302,10 @@ def test_a_penalty_of_a_users_own_is_saved_and_loaded():
     [
         (lambda: regularizers.get("gradient_penality"), "Did you mean 'gradient_penalty'"),
         (lambda: regularizers.R1(-1.0), "weight=-1"),
+        (lambda: regularizers.R1("2"), "weight='2'"),
+        (lambda: regularizers.R1(float("inf")), "weight=inf"),
         (lambda: regularizers.WeightClipping(0.0), "limit=0.0"),
+        (lambda: regularizers.WeightClipping(None), "limit=None"),
         (lambda: regularizers.DRAGAN(scale=0.0), "scale=0.0"),
         (lambda: regularizers.R1(one_in=0), "one_in must be an integer of 1 or more. Received: one_in="),
         (lambda: regularizers.R1(one_in=True), "one_in must be an integer of 1 or more. Received: one_in="),

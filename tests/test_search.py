@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from gan_keras import data, recipes
@@ -43,6 +44,69 @@ def test_weights_and_rates_fall_over_all_steps():
         assert rate["class_name"] == "CosineDecay"
         assert rate["config"] == {"initial_learning_rate": 1e-3, "decay_steps": 500, "alpha": 0.1}
     assert float(weight(0)) == pytest.approx(2.0) and float(weight(500)) == pytest.approx(0.02)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study of the default recipe alone, no leads."""
+    return search.begun(dataclasses.replace(SPACES["default"], leads=()), tmp_path / "default_1s.jsonl")
+
+
+def finish(study, value):
+    """Let the next candidate have this distance. Returns its settings and its seed."""
+    trial = study.ask()
+    settings = {name: trial.suggest_categorical(name, [v]) for name, v in trial.user_attrs["settings"].items()}
+    study.tell(trial, value)
+    return settings, search.seed_of(trial)
+
+
+def test_finalists_are_trained_with_each_seed_once(study):
+    settings, seed = finish(study, 1.0)
+    assert (settings, seed) == (SPACES["default"].today, 0)
+    for _ in range(2):  # as of two processes
+        search.enqueue_finalists(study, 3)
+    assert len(study.get_trials(states=[optuna.trial.TrialState.WAITING])) == 2
+    assert sorted(finish(study, value)[1] for value in (2.0, 3.0)) == [1, 2]
+    ((first, *others),) = search.ranking(study)
+    assert len(others) == 2 and first.params == SPACES["default"].today
+    search.enqueue_finalists(study, 3)
+    assert not study.get_trials(states=[optuna.trial.TrialState.WAITING])
+
+
+def test_a_candidate_whose_process_has_ended_is_trained_again_once(study):
+    study.ask()
+    search.enqueue_interrupted(study, longest=3600)
+    assert len(study.trials) == 1, "it may still be trained"
+    for _ in range(2):
+        search.enqueue_interrupted(study, longest=-1)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
+    assert finish(study, 1.0) == (SPACES["default"].today, 0)
+    search.enqueue_interrupted(study, longest=-1)
+    assert len(study.trials) == 2
+
+
+def test_a_candidate_that_diverges_while_it_is_timed_is_left_out(monkeypatch):
+    def diverged(*_):
+        raise FloatingPointError("d_loss is nan")
+
+    monkeypatch.setattr(search.data, "load", lambda *_: (np.zeros((2, 28, 28, 1), "uint8"), np.zeros(2, "int32")))
+    monkeypatch.setattr(search.evaluation, "Evaluator", lambda *_: None)
+    monkeypatch.setattr(search.Candidate, "trained", diverged)
+    with pytest.raises(optuna.TrialPruned, match="d_loss is nan"):
+        search.Candidate(SPACES["default"], 1.0)(optuna.trial.FixedTrial(SPACES["default"].today))
+
+
+def test_a_change_in_words():
+    changes = {"ema": 0.9995, "r2": False, "paired": True, "rate": 0.002}
+    assert [search.words(*change) for change in changes.items()] == ["ema 0.9995", "no r2", "paired", "rate 0.002"]
+
+
+def test_a_table_without_an_end_leaves_the_page_alone(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text := "<!-- search a -->\nthe rest\n")
+    with pytest.raises(ValueError, match="lacks '<!-- end -->'"):
+        search.put("table", "a", page)
+    assert page.read_text() == text
 
 
 @pytest.mark.slow

@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from helpers import LATENT_DIM, assert_same_bits, tiny_generator, tiny_images
 from keras import layers
 
 import gan_keras
-from gan_keras import callbacks
+from gan_keras import callbacks, recipes
 
 
 def encoder(size=2 * LATENT_DIM, dropout=0.0):
@@ -98,3 +100,11 @@ def test_it_learns():
 def test_what_cannot_work_is_refused(act, message):
     with pytest.raises(ValueError, match=message):
         act()
+
+
+def test_a_generator_of_a_recipe_is_built_as_documented():
+    def generator(latent_dim, num_classes, shape):
+        return tiny_generator(num_classes)
+
+    recipe = dataclasses.replace(recipes.get("vae"), generator=generator, encoder=lambda latent_dim, shape: encoder(2 * latent_dim))
+    assert isinstance(dataclasses.replace(recipe, latent_dim=LATENT_DIM).build(shape=(8, 8, 1)), gan_keras.VAE)

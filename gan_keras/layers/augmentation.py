@@ -107,8 +107,8 @@ class DiffAugment(keras.layers.Layer):
 
     Args:
         policy: Names of the changes, in their order. The authors use the first three for few data.
-        fill_value: The value of the cutout, and of pixels that a translation moves in from outside. 0, the middle of the
-            range, in the authors' code; -1 is the background of MNIST.
+        fill_value: The value of the cutout, and of pixels that a translation or an affine change moves in from outside. 0, the
+            middle of the range, in the authors' code; -1 is the background of MNIST.
         seed: Integer that the draws begin with. In training a GAN gives the layer a seed for each of its moves instead.
 
     Raises:

@@ -15,7 +15,7 @@ PREFIX = "pretrained:"
 
 def names():
     """The models there are."""
-    return sorted(path.parent.name for path in _FOLDER.glob("*/config.json"))
+    return sorted(path.parent.name for path in _FOLDER.glob("[!.]*/config.json"))
 
 
 def run(name):
@@ -31,6 +31,8 @@ def run(name):
 
 def load(name):
     """A trained GAN: sample it, explore it, export it, train it on.
+
+    It sets Keras' global random seed, as every model does that is built from a recipe.
 
     Args:
         name: One of `names()`.

@@ -45,7 +45,7 @@ def cgan():
             regularizers.Classification(0.5, on="real"),
             regularizers.Classification(0.2, on="generated"),
         ),
-        # Labels part the digits, without a mapping network: docs/default_recipe.md
+        # No mapping network: the labels separate the digits, docs/default_recipe.md
         generator=functools.partial(networks.default_generator, mapping=0),
         latent_dim=64,  # chosen here, docs/default_recipe.md
     )
@@ -70,7 +70,7 @@ def few():
     return replace(
         default(),
         split="train[:1000]",  # chosen here
-        # Chosen here, docs/default_recipe.md: the three changes of Zhao et al. 2020 leave few kinds of digits
+        # Chosen here, docs/default_recipe.md: the three changes of Zhao et al. 2020 lose modes
         discriminator=functools.partial(networks.default_discriminator, augmentation=("affine",)),
         generator=functools.partial(networks.default_generator, mapping=2),  # a quarter of the depth of StyleGAN's mapping
         latent_dim=64,  # chosen here, docs/default_recipe.md

@@ -2,6 +2,8 @@
 
 import abc
 import inspect
+import math
+import numbers
 
 import keras
 
@@ -64,8 +66,12 @@ class Term(Regularizer):
     def __init__(self, weight=1.0, one_in=1):
         if isinstance(weight, dict):
             weight = keras.saving.deserialize_keras_object(weight)
-        if not isinstance(weight, keras.optimizers.schedules.LearningRateSchedule) and not weight >= 0:
-            raise ValueError(f"The weight of {type(self).__name__} must be 0 or more. Received: weight={weight}")
+        schedule = isinstance(weight, keras.optimizers.schedules.LearningRateSchedule)
+        if not schedule and not (isinstance(weight, numbers.Real) and 0 <= weight < math.inf):
+            raise ValueError(
+                f"The weight of {type(self).__name__} must be a number of 0 or more, or a schedule of "
+                f"keras.optimizers.schedules. Received: weight={weight!r}"
+            )
         self.weight = weight
         self.one_in = identifiers.count("one_in", one_in)
 

@@ -1,5 +1,8 @@
 """Regularizers of the players' weights."""
 
+import math
+import numbers
+
 import keras
 import tensorflow as tf
 
@@ -18,8 +21,8 @@ class WeightClipping(Projection):
     """
 
     def __init__(self, limit=0.01):
-        if not limit > 0:
-            raise ValueError(f"The limit of WeightClipping must be above 0. Received: limit={limit}")
+        if not (isinstance(limit, numbers.Real) and 0 < limit < math.inf):
+            raise ValueError(f"The limit of WeightClipping must be a number above 0. Received: limit={limit!r}")
         self.limit = limit
 
     def project(self, variables):

@@ -1,9 +1,9 @@
-"""The least time of a step on this machine: a roofline of its graph. Williams, Waterman, Patterson 2009.
+"""An estimate of the least time of a step on this machine: a roofline of its graph. Williams, Waterman, Patterson 2009.
 
 A matrix product or a convolution takes as long as its operations at the rate of a large matrix product, or as moving its
 operands, whichever is longer. Everything between them (activations, normalization, the optimizers) is taken to be one perfect
 kernel each time, that reads what a product made and writes what the next one takes: the time of these bytes, and of those of
-the variables that are read and assigned.
+the variables that are read and assigned. Products with the zeros at the edges of images are counted, which a kernel may leave out.
 """
 
 import time

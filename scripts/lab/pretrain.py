@@ -7,7 +7,6 @@ import argparse
 import pathlib
 import shutil
 import sys
-import tempfile
 
 from lab import common  # first: it sets the environment up
 
@@ -58,12 +57,12 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if (FOLDER / args.name).exists():
         raise ValueError(f"{FOLDER / args.name} exists. Delete it to make it again.")
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run.new(pathlib.Path(folder) / args.name, recipe=args.name, seed=args.seed)
-        print(f"Training {args.name} for {run.settings['steps']:,} steps.", flush=True)
-        run.train()
-        evaluate.main([str(run.folder)])
-        most = store(args.name, Run(run.folder))
+    run = Run.new(pathlib.Path("runs", f"pretrained-{args.name}"), recipe=args.name, seed=args.seed)
+    print(f"Training {args.name} for {run.settings['steps']:,} steps, in {run.folder}.", flush=True)
+    run.train()
+    if code := evaluate.main([str(run.folder)]):
+        return code
+    most = store(args.name, Run(run.folder))
     print(f"Model {FOLDER / args.name}; its samples differ from those in 32 bits by at most {most} grey level.")
     return 0
 

@@ -1,5 +1,6 @@
 """Search the settings of a recipe on training digits alone: candidates that train for equal time, judged by held-out ones."""
 
+import datetime
 import sys
 import time
 
@@ -10,6 +11,7 @@ import numpy as np
 
 try:
     import optuna
+    from optuna.trial import TrialState
 except ImportError:
     print("error: The search needs Optuna; not installed: pip install -e '.[lab]'", file=sys.stderr)
     sys.exit(2)
@@ -33,10 +35,10 @@ class Candidate:
         self.evaluator = evaluation.Evaluator(self.images, data.load("mnist", "validation")[0])
 
     def __call__(self, trial):
-        seed = trial.user_attrs.get("seed", SEEDS[0])
-        _, seconds = self.trained(trial, WARM_UP + TIMED, seed)
-        steps = max(1, round(self.seconds / seconds * TIMED))
+        seed = seed_of(trial)
         try:
+            _, seconds = self.trained(trial, WARM_UP + TIMED, seed)
+            steps = max(1, round(self.seconds / seconds * TIMED))
             gan, seconds = self.trained(trial, WARM_UP + steps, seed)
         except FloatingPointError as error:
             raise optuna.TrialPruned(str(error)) from error
@@ -64,31 +66,54 @@ class Clock(keras.callbacks.Callback):
 
 def begun(space, file):
     """The study in a file, which several processes may work on; a new one begins with today's recipe and the leads."""
-    begin = not file.exists()
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(file)))
-    if not begin:
-        return optuna.load_study(study_name=file.stem, storage=storage)
-    study = optuna.create_study(study_name=file.stem, storage=storage)
-    for lead in ({}, *space.leads):
-        study.enqueue_trial({**space.today, **lead})
+    study = optuna.create_study(study_name=file.stem, storage=storage, load_if_exists=True)
+    if not study.trials:
+        for lead in ({}, *space.leads):
+            enqueue(study, {**space.today, **lead})
     return study
 
 
+def enqueue(study, settings, seed=SEEDS[0]):
+    study.enqueue_trial(settings, user_attrs={"seed": seed, "settings": settings})
+
+
+def seed_of(trial):
+    return trial.user_attrs.get("seed", SEEDS[0])
+
+
+def settings_of(trial):
+    """All settings of a trial, which has no parameters yet while it waits."""
+    return trial.user_attrs.get("settings", trial.params)
+
+
+def enqueue_interrupted(study, longest):
+    """The candidates whose process ended before they did, once more: those that have been trained for more than `longest` seconds."""
+    before = datetime.datetime.now() - datetime.timedelta(seconds=longest)
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        if trial.datetime_start < before:
+            study.tell(trial.number, state=TrialState.FAIL)
+    for trial in study.get_trials(states=[TrialState.FAIL]):
+        others = [other for other in study.trials if other.number > trial.number and seed_of(other) == seed_of(trial)]
+        if settings_of(trial) not in map(settings_of, others):
+            enqueue(study, settings_of(trial), seed_of(trial))
+
+
 def ranking(study):
-    """The trials of each setting, from the lowest mean distance up."""
+    """The trials of each setting, one of each seed, from the lowest mean distance up."""
     settings = {}
-    for trial in study.get_trials(states=[optuna.trial.TrialState.COMPLETE]):
-        settings.setdefault(tuple(sorted(trial.params.items())), []).append(trial)
-    return sorted(settings.values(), key=lambda trials: np.mean([trial.value for trial in trials]))
+    for trial in study.get_trials(states=[TrialState.COMPLETE]):
+        settings.setdefault(tuple(sorted(trial.params.items())), {})[seed_of(trial)] = trial
+    return sorted((list(seeds.values()) for seeds in settings.values()), key=lambda trials: np.mean([t.value for t in trials]))
 
 
 def enqueue_finalists(study, number):
-    """The best settings again, with the seeds that they were not trained with."""
+    """The best settings again, with the seeds that they have not been trained with, and are not to be."""
+    known = study.get_trials(states=[TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING])
     for trials in ranking(study)[:number]:
-        done = [trial.user_attrs.get("seed", SEEDS[0]) for trial in trials]
-        for seed in SEEDS:
-            if seed not in done:
-                study.enqueue_trial(trials[0].params, user_attrs={"seed": seed})
+        settings = trials[0].params
+        for seed in set(SEEDS) - {seed_of(trial) for trial in known if settings_of(trial) == settings}:
+            enqueue(study, settings, seed)
 
 
 def table(study, space, most=20):
@@ -97,11 +122,17 @@ def table(study, space, most=20):
     lines = [f"| change | seeds | steps | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
     for trials in ranking(study)[:most]:
         changed = {name: value for name, value in trials[0].params.items() if value != space.today[name]}
-        change = ", ".join(name if value is True else f"{name} {value:.3g}" for name, value in changed.items()) or "none"
+        change = ", ".join(words(name, value) for name, value in changed.items()) or "none"
         steps = np.mean([trial.user_attrs["steps"] for trial in trials])
         means = [np.mean([trial.user_attrs["figures"][name] for trial in trials]) for name in COLUMNS]
         lines.append(f"| {change} | {len(trials)} | {steps:,.0f} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
     return "\n".join(lines)
+
+
+def words(name, value):
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    return f"{name} {value:.4g}"
 
 
 def put(table, name, page):
@@ -109,6 +140,8 @@ def put(table, name, page):
     text, begin, end = page.read_text(), f"<!-- search {name} -->\n", "<!-- end -->\n"
     if begin in text:
         before, _, rest = text.partition(begin)
+        if end not in rest:
+            raise ValueError(f"{page} lacks {end.strip()!r} after {begin.strip()!r}: where the table ends. Add it.")
         page.write_text(before + begin + table + "\n" + end + rest.partition(end)[2])
 
 
@@ -134,6 +167,7 @@ def main(argv=None):
     space, file = SPACES[args.space], DOCS / "search" / f"{args.space}_{args.seconds:g}s.jsonl"
     file.parent.mkdir(exist_ok=True)
     study = begun(space, file)
+    enqueue_interrupted(study, 3600 + 5 * args.seconds)
     enqueue_finalists(study, args.finalists)
     print(f"{args.trials} candidates, {args.seconds:g} seconds of one core each; results go to {file}", flush=True)
 

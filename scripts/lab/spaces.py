@@ -15,8 +15,8 @@ class Space:
     """The recipes of a search.
 
     Attributes:
-        recipe: Function of an Optuna trial and a number of steps to a recipe; rates and weights that fall do so over all steps.
-        today: {setting: value}, those of the recipe as it is.
+        recipe: Function of an Optuna trial and a number of steps to a recipe; decaying rates and weights decay over all steps.
+        today: {setting: value}, those of the recipe as it is, but for the steps over which a weight decays.
         leads: Changes of it, that are tried next.
     """
 

@@ -108,7 +108,7 @@ ROWS = [
             ),
             differs=(
                 "the recipe few, with its augmentation and without, for as many steps from each number of digits. The augmentation "
-                "is affine, of Karras et al. 2020: the three changes of Zhao et al. 2020 leave few kinds of digits "
+                "is affine, of Karras et al. 2020: the three changes of Zhao et al. 2020 lose modes "
                 "(docs/default_recipe.md)"
             ),
             run=few(number),

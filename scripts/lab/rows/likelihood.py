@@ -62,6 +62,7 @@ ROWS = [
         figures={"log_likelihood": "{:.1f}", "bandwidth": "{:.3f}"},
         goal=("ours", "log_likelihood", "225 or better, mean", lambda runs: mean(runs, "log_likelihood") >= 225),
         uses=("parzen",),
+        constants={"narrow": NARROW},
         pictures=("parzen",),
     ),
 ]

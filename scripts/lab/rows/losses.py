@@ -7,7 +7,7 @@ import time
 import keras
 
 import gan_keras
-from gan_keras import data, losses, metrics, networks, recipes, regularizers, schedules
+from gan_keras import data, identity, losses, metrics, networks, recipes, regularizers, schedules
 from gan_keras.toys import TOYS
 from rows.base import Row, digits_evaluator, quality, trained
 
@@ -21,7 +21,7 @@ LOSSES = {
     "DRAGAN": dict(loss=losses.NonSaturating(), regularizers=(regularizers.DRAGAN(10.0),)),
     "non-saturating with R1": dict(loss=losses.NonSaturating(), regularizers=(regularizers.R1(1.0),)),
 }
-LOSS_UPDATES = 1000
+LOSS_UPDATES, BATCH = 1000, 64
 CRITIC_UPDATES = 3000
 
 
@@ -31,7 +31,7 @@ def order_of_losses(seed):
         recipe = dataclasses.replace(
             recipes.get("default"),
             **{"regularizers": (), **parts},
-            batch_size=64,
+            batch_size=BATCH,
         )
         gan, seconds = trained(recipe, seed, steps=LOSS_UPDATES)
         cases[case] = {**quality(gan, evaluator, seed), "seconds": seconds}
@@ -92,7 +92,7 @@ ROWS = [
         run=order_of_losses,
         figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "precision": "{:.3f}", "recall": "{:.3f}"},
         uses=("default",),
-        constants={"updates": LOSS_UPDATES},
+        constants={"updates": LOSS_UPDATES, "batch": BATCH, "cases": identity.describe(LOSSES)},
     ),
     Row(
         name="critic",

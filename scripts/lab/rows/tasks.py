@@ -25,7 +25,7 @@ def semi_supervised(seed):
 # A folder of Fashion-MNIST, where there is one.
 FASHION = os.environ.get("FASHION_MNIST")
 # Less than the digit classifier's 12 epochs with augmentation: about five minutes on one core for each of a run's two.
-EPOCHS, BATCH = 5, 128
+EPOCHS, BATCH, RATE = 5, 128, 2e-3  # the rate is the digit classifier's
 
 
 def synthetic(seed):
@@ -49,7 +49,7 @@ def accuracy(images, labels, test_images, test_labels, seed):
     model = keras.Model(network.inputs[0], network.outputs[1])
     steps = len(images) // BATCH
     model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, EPOCHS * steps)),  # as the digit classifier
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * steps)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     stream = data.batches(images, labels, BATCH, value_range=(0.0, 1.0), seed=seed)
@@ -113,6 +113,6 @@ ROWS = [
         figures={"accuracy": "{:.2%}", "gap": "{:.2f}"},
         goal=("generated digits", "gap", "1 point or less on MNIST, mean", lambda runs: mean(runs, "gap") <= 1.0),
         uses=("cgan",),
-        constants={"epochs": EPOCHS, "batch": BATCH},
+        constants={"epochs": EPOCHS, "batch": BATCH, "rate": RATE},
     ),
 ]
