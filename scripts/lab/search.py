@@ -67,10 +67,11 @@ class Clock(keras.callbacks.Callback):
 def begun(space, file):
     """The study in a file, which several processes may work on; a new one begins with today's recipe and the leads."""
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(file)))
-    study = optuna.create_study(study_name=file.stem, storage=storage, load_if_exists=True)
-    if not study.trials:
-        for lead in ({}, *space.leads):
-            enqueue(study, {**space.today, **lead})
+    if file.stem in optuna.get_all_study_names(storage):
+        return optuna.load_study(study_name=file.stem, storage=storage)
+    study = optuna.create_study(study_name=file.stem, storage=storage, load_if_exists=True)  # another process may be as fast
+    for lead in ({}, *space.leads):
+        enqueue(study, {**space.today, **lead})
     return study
 
 
