@@ -6,7 +6,7 @@ from dataclasses import replace
 from keras.optimizers.schedules import CosineDecay
 
 from gan_keras import losses, networks, regularizers
-from gan_keras.recipe import Recipe, adam
+from gan_keras.recipe import Recipe, adam, cosine_decay
 
 
 def default():
@@ -86,16 +86,17 @@ def r3gan():
         generator=networks.r3gan_generator,  # Huang et al. 2024, section 3; a network of our size
         discriminator=networks.r3gan_discriminator,  # Huang et al. 2024, section 3; a network of our size
         value_range=(-1.0, 1.0),  # of the data; no tanh at the end, as in Huang et al. 2024
-        latent_dim=64,  # Huang et al. 2024, authors' configurations
-        d_optimizer=adam(5e-4, 0.0, 0.99),  # betas of Huang et al. 2024; rate chosen here, 2e-4 there
+        latent_dim=16,  # chosen here, docs/default_recipe.md; 64 in Huang et al. 2024, authors' configurations
+        # Betas of Huang et al. 2024; rate chosen here, docs/default_recipe.md, 2e-4 there
+        d_optimizer=adam(cosine_decay(2e-3, 8000, 0.01), 0.0, 0.99),
         g_optimizer=adam(5e-4, 0.0, 0.99),  # as d_optimizer
         loss=losses.Relativistic(),  # Huang et al. 2024, equation 2
         # Huang et al. 2024: both, with a weight that falls along a cosine from 1 to a tenth; part of the batch chosen here
         regularizers=(
-            regularizers.R1(CosineDecay(1.0, 2000, alpha=0.1), one_in=4),
-            regularizers.R2(CosineDecay(1.0, 2000, alpha=0.1), one_in=4),
+            regularizers.R1(CosineDecay(1.0, 8000, alpha=0.1), one_in=4),
+            regularizers.R2(CosineDecay(1.0, 8000, alpha=0.1), one_in=4),
         ),
         ema=0.999,  # Karras et al. 2018
         batch_size=32,  # as default
-        steps=6000,  # chosen here
+        steps=8000,  # as default
     )

@@ -16,7 +16,7 @@ class Space:
 
     Attributes:
         recipe: Function of an Optuna trial and a number of steps to a recipe; decaying rates and weights decay over all steps.
-        today: {setting: value}, those of the recipe as it is, but for the steps over which a weight decays.
+        today: {setting: value}, those of the recipe when its search began.
         leads: Changes of it, that are tried next.
     """
 
