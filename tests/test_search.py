@@ -132,7 +132,7 @@ def test_a_study_goes_on_and_sees_no_test_digits(tmp_path, monkeypatch):
     assert set(splits) == {"train[:50000]", "validation"}
     trials = run("--trials", "3", "--finalists", "1")
     assert trials[1].params == {**first.params, "rate_end": 0.01}  # the lead was queued before the finalist
-    assert [t.user_attrs.get("seed") for t in trials if t.params == first.params] == [None, 1, 2]
+    assert [t.user_attrs.get("seed") for t in trials if t.params == first.params] == [0, 1, 2]
     text = page.read_text()
     assert text.startswith("Before\n\n<!-- search default_0.3s -->\n| change |") and text.endswith("|\n<!-- end -->\n\nAfter\n")
     rows = text.splitlines()[5:-3]
