@@ -75,7 +75,8 @@ class Endpoints:
         if not isinstance(columns, dict) or not specs.keys() - parts <= columns.keys() <= specs.keys():
             given = sorted(columns) if isinstance(columns, dict) else type(columns).__name__
             may = f", and may take {', '.join(parts)}" if parts else ""
-            raise Refused(f"The endpoint {name!r} takes {', '.join(k for k in specs if k not in parts)}{may}. Received: {given}.")
+            must = ", ".join(key for key in specs if key not in parts)
+            raise Refused(f"The endpoint {name!r} takes {must}{may}. Received: {given}.")
         tensors = {key: tensor(key, columns[key], spec) for key, spec in specs.items() if key in columns}
         if len({len(t) for key, t in tensors.items() if has_rows(specs[key])}) > 1:
             raise Refused(

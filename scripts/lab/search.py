@@ -89,7 +89,7 @@ def settings_of(trial):
 
 
 def enqueue_interrupted(study, longest):
-    """The candidates whose process ended before they did, once more: those that have been trained for more than `longest` seconds."""
+    """Queue again the candidates whose process has ended: those that failed, or began over `longest` seconds ago."""
     before = datetime.datetime.now() - datetime.timedelta(seconds=longest)
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         if trial.datetime_start < before:
@@ -118,7 +118,7 @@ def enqueue_finalists(study, number):
 
 
 def table(study, space, most=20):
-    """The best settings in Markdown: what differs from today's recipe, and means over their seeds."""
+    """The best settings in Markdown: what differs from the recipe when the search began, and means over their seeds."""
     titles = [evaluation.METRICS[name].title for name in COLUMNS]
     lines = [f"| change | seeds | steps | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
     for trials in ranking(study)[:most]:

@@ -1,9 +1,6 @@
 """The rows of the ledger, in its order, a file for each subject. `base` has what they share."""
 
 from rows import digits, every, likelihood, losses, penalties, stacked, tasks, techniques, toys
-from rows.base import Row
-
-__all__ = ["ROWS", "Row"]
 
 ROWS = [
     row
