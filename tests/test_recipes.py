@@ -75,6 +75,13 @@ def test_every_value_names_its_source(name):
     for field in dataclasses.fields(recipe):
         if field.name not in sources:
             assert getattr(recipe, field.name) == field.default, "what the lines do not say is as for every recipe"
+    values = recipe.values()
+    for field, source in sources.items():  # "as d_optimizer", "as default"
+        as_what = source.removeprefix("as ")
+        if as_what in values:
+            assert values[field] == values[as_what], f"{field} is not {source}"
+        if as_what in NAMES:
+            assert values[field] == recipes.get(as_what).values()[field], f"{field} is not {source}"
     required = {f.name for f in dataclasses.fields(recipe) if f.default is dataclasses.MISSING}
     assert required | {"latent_dim", "batch_size"} <= set(sources)
     first = functions[0]

@@ -89,7 +89,7 @@ def r3gan():
         latent_dim=16,  # chosen here, docs/default_recipe.md; 64 in Huang et al. 2024, authors' configurations
         # Betas of Huang et al. 2024; rate chosen here, docs/default_recipe.md, 2e-4 there
         d_optimizer=adam(cosine_decay(2e-3, 8000, 0.01), 0.0, 0.99),
-        g_optimizer=adam(5e-4, 0.0, 0.99),  # as d_optimizer
+        g_optimizer=adam(cosine_decay(2e-3, 8000, 0.01), 0.0, 0.99),  # as d_optimizer
         loss=losses.Relativistic(),  # Huang et al. 2024, equation 2
         # Huang et al. 2024: both, with a weight that falls along a cosine from 1 to a tenth; part of the batch chosen here
         regularizers=(
