@@ -15,6 +15,7 @@ from gan_keras.forward import float32
 from gan_keras.gan import GAN
 from gan_keras.generative import BLOCK
 from gan_keras.inputs import scaled
+from gan_keras.inside import heads
 from gan_keras.layers import MinibatchDiscrimination, MinibatchStandardDeviation, Packing, inside
 from gan_keras.priors import Categorical, Normal, Uniform
 from gan_keras.vae import VAE
@@ -279,10 +280,10 @@ def neighbours(queries, references, k=10):
 
 def _until_features(discriminator):
     """The discriminator up to its features, as a `keras.Model`."""
-    output = discriminator.output
-    if isinstance(output, dict) and "features" in output:
-        return keras.Model(discriminator.input, output["features"])
-    tensor = output["score"] if isinstance(output, dict) else output
+    outputs = heads(discriminator.output)
+    if "features" in outputs:
+        return keras.Model(discriminator.input, outputs["features"])
+    tensor = outputs["score"]
     while len(tensor.shape) < 2 or tensor.shape[-1] == 1:  # the score itself, and what it is a sum of
         layer = next((layer for layer in discriminator.layers if _makes(layer, tensor)), None)
         if layer is None:

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from gan_keras import sizes
+from gan_keras.inside import heads
 from gan_keras.priors import join
 from gan_keras.random import Random
 
@@ -139,7 +140,7 @@ class ForwardPass:
 
 def named(made):
     """What a discriminator returns, as {name: float32 tensor}."""
-    return float32(made if isinstance(made, dict) else {"score": made})
+    return float32(heads(made))
 
 
 def float32(structure):

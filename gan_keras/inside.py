@@ -1,4 +1,4 @@
-"""A look inside layers that hold others."""
+"""A look inside networks: the layers that layers hold, and the heads of a discriminator."""
 
 import keras
 
@@ -23,3 +23,8 @@ def inside(network, kind=keras.layers.Layer):
         elif isinstance(value, (list, tuple, set)):
             waiting.extend(value)
     return found
+
+
+def heads(made):
+    """What a discriminator makes, as {name: output}; one output alone is the "score"."""
+    return made if isinstance(made, dict) else {"score": made}

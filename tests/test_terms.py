@@ -305,6 +305,7 @@ def test_each_call_of_a_move_has_random_draws_of_its_own(moving):
     "make, message",
     [
         (lambda: regularizers.Classification(on="fake"), "'real' or 'generated' images. Received: on='fake'"),
+        (lambda: regularizers.Consistency(average="yes"), "True or False. Received: average='yes'"),
         (lambda: priors.Categorical(3).cross_entropy(np.eye(3, dtype="float32"), np.zeros((3, 4), "float32")), "code, 3"),
         (lambda: priors.Normal(3).cross_entropy(np.zeros((2, 3)), np.zeros((2, 4), "float32")), "code, 3 .or twice"),
     ],

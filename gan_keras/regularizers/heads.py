@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from gan_keras import replicas
-from gan_keras.inside import inside
+from gan_keras.inside import heads, inside
 from gan_keras.layers import Packing
 from gan_keras.random import seed_states
 from gan_keras.regularizers.base import Term
@@ -25,10 +25,10 @@ class HeadTerm(Term):
         self.head = head
 
     def prepare(self, gan):
-        heads = _heads(gan)
-        if self.head not in heads:
+        found = heads(gan.discriminator.output)
+        if self.head not in found:
             raise ValueError(
-                f"{type(self).__name__} reads the output {self.head!r} of the discriminator. Received: {', '.join(heads)}. Give "
+                f"{type(self).__name__} reads the output {self.head!r} of the discriminator. Received: {', '.join(found)}. Give "
                 f'the discriminator that output, keras.Model(images, {{"score": ..., "{self.head}": ...}}), or name another head.'
             )
 
@@ -91,7 +91,7 @@ class MutualInformation(HeadTerm):
                 f"{', '.join(gan.prior.parts)}. Name it in the prior: GAN(prior=priors.Joint(z=..., {self.code}=...))."
             )
         _check_single(self, gan)
-        part, width = gan.prior.parts[self.code], _heads(gan)[self.head].shape[-1]
+        part, width = gan.prior.parts[self.code], heads(gan.discriminator.output)[self.head].shape[-1]
         try:
             part.cross_entropy(tf.zeros((1, part.size)), tf.zeros((1, width)))
         except ValueError as error:
@@ -137,7 +137,7 @@ class Classification(HeadTerm):
                 f"{gan.num_classes}, a generator of {len(gan.generator.inputs)} inputs."
             )
         _check_single(self, gan)
-        classes = _heads(gan)[self.head].shape[-1]
+        classes = heads(gan.discriminator.output)[self.head].shape[-1]
         if classes != gan.num_classes:
             raise ValueError(
                 f"The head {self.head!r} must have a logit for each of the num_classes={gan.num_classes}. Received: {classes}"
@@ -181,6 +181,8 @@ class Consistency(HeadTerm):
 
     def __init__(self, weight=10.0, one_in=1, head="score", activation=None, average=False):
         super().__init__(weight, one_in, head)
+        if not isinstance(average, bool):
+            raise ValueError(f"average is True or False. Received: average={average!r}")
         self.average = average
         self.activation, self.name = keras.activations.get(activation), f"consistency_{head}"
 
@@ -207,12 +209,6 @@ class Consistency(HeadTerm):
     def get_config(self):
         activation = keras.activations.serialize(self.activation)
         return {**super().get_config(), "activation": activation, "average": self.average}
-
-
-def _heads(gan):
-    """{name: output} of the discriminator."""
-    output = gan.discriminator.output
-    return output if isinstance(output, dict) else {"score": output}
 
 
 def _check_single(term, gan):
