@@ -11,6 +11,7 @@ if keras.backend.backend() != "tensorflow":
 from gan_keras import (
     callbacks,
     classifier,
+    clusters,
     data,
     evaluation,
     explore,
@@ -43,6 +44,7 @@ __all__ = [
     "VAE",
     "callbacks",
     "classifier",
+    "clusters",
     "data",
     "evaluation",
     "explore",

@@ -77,7 +77,7 @@ def check_averaged(names, ema):
         )
 
 
-def check_players(generator, discriminator, num_classes, with_generator, with_discriminator):
+def check_players(generator, discriminator, num_classes, label_part, with_generator, with_discriminator):
     """Raise ValueError unless the networks fit together."""
     check_generator(generator, num_classes)
     _check_network(discriminator, "discriminator")
@@ -95,7 +95,7 @@ def check_players(generator, discriminator, num_classes, with_generator, with_di
             "Two networks share a layer, which would be trained twice in a step and not be saved as one. Make what they share another "
             'output of the discriminator: keras.Model(images, {"score": ..., "code": ...}).'
         )
-    if len(discriminator.inputs) > len(generator.inputs):
+    if label_part is None and len(discriminator.inputs) > len(generator.inputs):
         raise ValueError(
             "The generator must have two inputs, [latents, labels], because the discriminator takes labels. Received: "
             f"{len(generator.inputs)}. Give num_classes to both builders and to the GAN, or to none."
@@ -108,6 +108,20 @@ def check_players(generator, discriminator, num_classes, with_generator, with_di
         raise ValueError(
             f"The discriminator must end in one score, shape (batch, 1), or in a map of them, (batch, height, width, 1). Received: "
             f"an output of shape {scores}. End it in keras.layers.Dense(1), without an activation."
+        )
+
+
+def check_label_part(name, prior, num_classes, conditional):
+    """Raise ValueError unless a part of the prior can stand for the label."""
+    if name is None:
+        return
+    if name not in prior.parts:
+        raise identifiers.unknown("part of the latents", name, prior.parts)
+    part = prior.parts[name]
+    if conditional or not isinstance(part, priors.Categorical) or part.size != num_classes:
+        raise ValueError(
+            f"label_part={name!r} must be a priors.Categorical of size num_classes={num_classes}, and the generator must take "
+            f"latents alone. Received: {type(part).__name__} of size {part.size}, a generator of {1 + conditional} inputs."
         )
 
 

@@ -62,7 +62,7 @@ class ForwardPass:
     Attributes:
         images: Real images, (batch, ...).
         labels: Integers (batch,), -1 where unknown; or `None`.
-        asked: The labels that the generated images are made for; `None` for a generator without labels.
+        asked: The labels that the generated images are made for, those of the real ones; `None` for a GAN without labels.
         prior: `gan_keras.priors.Prior` that latents are drawn from.
         latents: {name: tensor} of what the generated images are made of; "z" where the prior has one part.
         fake: Generated images, as many.
@@ -75,14 +75,15 @@ class ForwardPass:
         self._gan, self._moving, self._training = gan, moving, training
         self._batch = batch
         self.images, self.labels, self.random = batch
-        self.asked, self.prior = self.labels if gan.conditional else None, gan.prior
+        self.asked, self.prior = self.labels if gan.needs_labels else None, gan.prior
         self.step = gan.step.value
         # Keep what a network assigns that plays, such as BatchNorm's statistics: the network stays as it is.
         self._scopes = {role: keras.StatelessScope() for role in ("generator", "discriminator")}
 
     @lazy
     def latents(self):
-        return self._gan.prior.draw_parts(self.random, tf.shape(self.images)[0])
+        parts, gan = self.prior.draw_parts(self.random, tf.shape(self.images)[0]), self._gan
+        return parts if gan.label_part is None else {**parts, gan.label_part: tf.one_hot(self.labels, gan.num_classes)}
 
     @lazy
     def fake(self):

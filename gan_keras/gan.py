@@ -26,6 +26,9 @@ class GAN(GenerativeModel):
         seed, ema, num_classes, prior, value_range: As in `GenerativeModel`.
         with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players, for
             the terms of a regularizer: `forward.network(name, inputs)`.
+        label_part: Name of the `priors.Categorical` in the prior that stands for the label, where the generator takes latents alone.
+            In training it is that of the real image, as for a conditional GAN; in sampling it is drawn. For labels that users do
+            not know, such as `clusters`.
         averaged: Names of networks that `evaluate` uses by a moving average too, as it does the generator: "discriminator", or
             networks beside the players; with `ema`. The attribute of this name is {name: moving average}.
 
@@ -60,14 +63,21 @@ class GAN(GenerativeModel):
         with_generator=None,
         with_discriminator=None,
         averaged=(),
+        label_part=None,
         **kwargs,
     ):
-        checks.check_players(generator, discriminator, num_classes, with_generator or {}, with_discriminator or {})
+        checks.check_players(generator, discriminator, num_classes, label_part, with_generator or {}, with_discriminator or {})
         super().__init__(generator, prior, seed, ema, num_classes, value_range, **kwargs)
+        checks.check_label_part(label_part, self.prior, num_classes, self.conditional)
+        self.label_part = label_part
         self.discriminator = discriminator
         self.with_generator, self.with_discriminator = dict(with_generator or {}), dict(with_discriminator or {})
         checks.check_averaged(averaged, ema)
         self.averaged = {name: frozen_copy(self.companion(name)[1], f"ema_{name}") for name in averaged}
+
+    @property
+    def needs_labels(self):
+        return self.conditional or self.label_part is not None
 
     # The game: compile, and the two steps that Keras calls.
 
@@ -272,7 +282,7 @@ class GAN(GenerativeModel):
     def get_config(self):
         networks = ("discriminator", "with_generator", "with_discriminator")
         networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in networks}
-        return {**super().get_config(), **networks, "averaged": list(self.averaged)}
+        return {**super().get_config(), **networks, "averaged": list(self.averaged), "label_part": self.label_part}
 
     def get_compile_config(self):
         if not self.compiled:

@@ -67,6 +67,11 @@ class GenerativeModel(keras.Model):
         return self.generator if self.ema_generator is None else self.ema_generator
 
     @property
+    def needs_labels(self):
+        """Whether training needs the label of every image."""
+        return self.conditional
+
+    @property
     def makes_images(self):
         """Whether samples are images (height, width, channels), and not points (dimensions,)."""
         return len(self.generator.outputs[0].shape) == 4
@@ -308,7 +313,7 @@ class GenerativeModel(keras.Model):
 
     def check_labels(self, labels):
         """Raise ValueError unless the array `labels` holds integers from 0 to num_classes - 1, or -1 where that means unknown."""
-        checks.check_labels(labels, self.num_classes, unlabelled=not self.conditional)
+        checks.check_labels(labels, self.num_classes, unlabelled=not self.needs_labels)
 
     def unpack(self, data):
         """(images, labels or `None`) of a batch; raises ValueError where shapes or types are wrong."""
@@ -322,7 +327,7 @@ class GenerativeModel(keras.Model):
         first, x = inputs.first_batch(x, None if self.num_classes is None else y)
         first = keras.tree.map_structure(np.asarray, first)
         images, labels = self.unpack(first)
-        inputs.check_values(images, labels, self.num_classes, self.value_range, unlabelled=not self.conditional)
+        inputs.check_values(images, labels, self.num_classes, self.value_range, unlabelled=not self.needs_labels)
         number = replicas.number(self.distribute_strategy)
         parts = parts or number
         if parts > 1:

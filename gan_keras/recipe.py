@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import keras
 
-from gan_keras import data, identity, losses, priors, replicas, schedules
+from gan_keras import clusters, data, identity, losses, priors, replicas, schedules
 from gan_keras.gan import GAN
 from gan_keras.vae import VAE
 
@@ -100,12 +100,16 @@ class ModelRecipe(abc.ABC):
         Args:
             model: As `build` returns it.
             images, labels: As `data.load` returns them; labels are left out where the model has none.
-            seed, start, shard: As in `data.batches`; the seed also chooses the images that have a label, if few have.
+            seed, start, shard: As in `data.batches`; the seed also chooses the images that have a label, if few have, and the
+                clusters.
         """
-        labels = None if model.num_classes is None else labels
+        labels = self._labels(model, images, labels, seed)
         if self.labelled is not None:
             images, labels = data.with_few_labels(images, labels, self.labelled, seed=seed)
         return data.batches(images, labels, self.batch_per_step, model.value_range, seed, start, shard)
+
+    def _labels(self, model, images, labels, seed):
+        return None if model.num_classes is None else labels
 
     def values(self):
         """{attribute: description} of each attribute that decides the result, as JSON; see `gan_keras.identity`."""
@@ -130,6 +134,8 @@ class Recipe(ModelRecipe):
     Attributes:
         discriminator: Builder, called with num_classes and shape.
         prior, averaged: As in `GAN`.
+        clusters: How many clusters of the images, as `clusters.balanced` finds them, both players are told instead of labels: a
+            part of the latents named "cluster", after `latent_dim` numbers of the prior. `None`: none.
         d_optimizer, g_optimizer: As `keras.optimizers.get` takes them; each build makes optimizers of its own.
         loss, regularizers, schedule: As in `GAN.compile`.
         batch_size: Examples for each update of the discriminator.
@@ -141,6 +147,7 @@ class Recipe(ModelRecipe):
     g_optimizer: dict
     prior: priors.Prior | None = None
     averaged: tuple = ()
+    clusters: int | None = None
     loss: losses.AdversarialLoss = losses.NonSaturating()
     regularizers: tuple = ()
     schedule: schedules.Schedule = schedules.Alternating()
@@ -151,12 +158,17 @@ class Recipe(ModelRecipe):
         return self.batch_size * schedules.get(self.schedule).batches_per_step
 
     def model(self, shape, seed):
+        prior, latent_dim, num_classes = self.prior, self.latent_dim, self.num_classes
+        if self.clusters is not None:
+            prior = priors.Joint(z=prior or priors.Normal(latent_dim), cluster=priors.Categorical(self.clusters))
+            latent_dim, num_classes = prior.size, self.clusters
         return GAN(
-            self.generator(latent_dim=self.latent_dim, num_classes=self.num_classes, shape=shape),
-            self.discriminator(num_classes=self.num_classes, shape=shape),
-            num_classes=self.num_classes,
+            self.generator(latent_dim=latent_dim, num_classes=self.num_classes, shape=shape),
+            self.discriminator(num_classes=num_classes, shape=shape),
+            num_classes=num_classes,
+            label_part=None if self.clusters is None else "cluster",
             ema=self.ema,
-            prior=self.prior,
+            prior=prior,
             value_range=self.value_range,
             averaged=self.averaged,
             seed=seed,
@@ -171,6 +183,11 @@ class Recipe(ModelRecipe):
             schedule=self.schedule,
             **execution,
         )
+
+    def _labels(self, model, images, labels, seed):
+        if self.clusters is not None:
+            return clusters.balanced(images, self.clusters, seed)
+        return super()._labels(model, images, labels, seed)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ def export(gan, folder, format="savedmodel", card=None):
             (`model.xml`, `model.bin`), which have the first endpoint alone.
         card: Text of `model_card.md`; `None`: none.
 
-    Endpoints of the SavedModel, all inputs and outputs named; those with `label` of conditional GANs only:
+    Endpoints of the SavedModel, all inputs and outputs named; `label` where the network takes it:
         serving_default: z (batch, latent_dim) float32, label (batch,) int32 > images (batch, height, width, channels) float32.
         generate: seed int64, n int32, label int32 > images, which are `gan.sample(n, seed, label)` byte for byte. seed from 0
             to 2^31 - 1, n from 1 to 256; label -1 stands for 0, 1, 2, ... in turn. Where the prior has several parts, each is
@@ -139,7 +139,7 @@ def _endpoints(gan):
     """(function, input specs) of each endpoint."""
     z = tf.TensorSpec((None, gan.latent_dim), tf.float32, name="z")
     images = tf.TensorSpec((None, *gan.generator.outputs[0].shape[1:]), tf.float32, name="images")
-    labels = [tf.TensorSpec((None,), tf.int32, name="label")] if gan.conditional else []
+    label = tf.TensorSpec((None,), tf.int32, name="label")
     scalars = {"seed": tf.int64, "n": tf.int32, **({"label": tf.int32} if gan.conditional else {})}
     draw = [tf.TensorSpec((), dtype, name=name) for name, dtype in scalars.items()]
     parts = gan.prior.parts if len(gan.prior.parts) > 1 else {}
@@ -163,12 +163,12 @@ def _endpoints(gan):
         return {"logits": logits, **({"probability": tf.sigmoid(logits)} if logistic else {}), **made}
 
     endpoints = {
-        "serving_default": (serving_default, [z, *labels]),
+        "serving_default": (serving_default, [z, label][: len(gan.generator.inputs)]),
         "generate": (generate, draw),
         "generate_png": (generate_png, draw),
     }
     if isinstance(gan, GAN):
-        endpoints["discriminate"] = (discriminate, [images, *labels[: len(gan.discriminator.inputs) - 1]])
+        endpoints["discriminate"] = (discriminate, [images, label][: len(gan.discriminator.inputs)])
     if not gan.makes_images or images.shape[-1] not in (1, 3) or gan.value_range is None:
         del endpoints["generate_png"]
     return endpoints

@@ -128,6 +128,15 @@ CASES = {
         {"regularizers": [Reconstruction(2.0)]},
     ),
     "schedule": lambda: ({"discriminator": tiny_discriminator(dropout=0.3)}, {"schedule": GeneratorFirst()}),
+    "label_part": lambda: (
+        {
+            "prior": priors.Joint(z=priors.Normal(5), kind=priors.Categorical(3)),
+            "discriminator": tiny_discriminator(3),
+            "num_classes": 3,
+            "label_part": "kind",
+        },
+        {"schedule": "simultaneous"},
+    ),
     "prior": lambda: ({"prior": Triangular(LATENT_DIM), "value_range": (-2.0, 2.0)}, {}),
     "subclass": lambda: ({"kind": Mirrored}, {}),
 }
@@ -147,7 +156,7 @@ LABELS = (np.arange(48) % 4 - 1).astype("int32")
 
 def train(gan, steps, *used):
     start = int(gan.step.numpy())
-    labels = np.maximum(LABELS, 0) if gan.conditional else LABELS
+    labels = np.maximum(LABELS, 0) if gan.needs_labels else LABELS
     stream = tf.data.Dataset.from_tensor_slices((tiny_images(), labels)).batch(16, drop_remainder=True).repeat().skip(start)
     return gan.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=list(used)).history
 

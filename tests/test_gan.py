@@ -20,7 +20,7 @@ from helpers import (
 from keras import layers
 
 import gan_keras
-from gan_keras import losses, regularizers, schedules
+from gan_keras import losses, priors, regularizers, schedules
 from gan_keras.random import TRAINING, Random
 
 # A step by hand, in NumPy-like TensorFlow without any of the library's machinery.
@@ -530,17 +530,71 @@ def test_two_replicas_are_one(kind, loss, regularizer, schedule):
 # Conditional.
 
 
-def test_conditional_gan_learns_what_a_label_means():
+def of_labels(**compiled):
+    """A GAN whose generator takes the label as a part of the latents."""
+    prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), kind=priors.Categorical(3))
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(3), num_classes=3, prior=prior, label_part="kind", ema=0.9)
+    gan.compile(keras.optimizers.Adam(5e-3, 0.5), keras.optimizers.Adam(5e-3, 0.5), **compiled)
+    return gan
+
+
+@pytest.mark.parametrize("name", ["labels", "kind"])
+def test_conditional_gan_learns_what_a_label_means(name):
     # Label k is an image of constant brightness; the generator must tell the labels apart.
     brightness = np.array([-0.8, 0.0, 0.8], "float32")
     y = labels(480 * 40)
     images = np.broadcast_to(brightness[y][:, None, None, None], (len(y), 8, 8, 1))
-    gan = tiny_gan(
-        keras.optimizers.Adam(5e-3, 0.5), keras.optimizers.Adam(5e-3, 0.5), num_classes=3, regularizers="r1", ema=0.9
-    )
+    keras.utils.set_random_seed(0)
+    if name == "labels":
+        adam = [keras.optimizers.Adam(5e-3, 0.5) for _ in range(2)]
+        gan = tiny_gan(*adam, num_classes=3, regularizers="r1", ema=0.9)
+    else:
+        gan = of_labels(regularizers="r1")
     gan.fit(images, y, batch_size=48, verbose=0)
-    means = [gan.sample(64, labels=k).mean() for k in range(3)]
+    means = [gan.sample(64, **{name: k}).mean() for k in range(3)]
     assert means == pytest.approx(brightness, abs=0.25)
+
+
+def test_a_part_that_stands_for_the_label_is_the_label_in_training_and_drawn_in_sampling():
+    seen = []
+
+    class Look(regularizers.Term):
+        name, players = "look", ("generator",)
+
+        def term(self, forward):
+            seen.append([forward.latents["kind"].numpy(), forward.asked.numpy(), forward.labels.numpy()])
+            return 0.0 * tf.reduce_sum(forward.fake)
+
+    gan = of_labels(regularizers=Look(), run_eagerly=True)
+    y = np.array([2, 0, 1, 1, 2, 0, 0, 0], "int32")
+    gan.train_on_batch(tiny_images(8), y)
+    kind, asked, given = seen[0]
+    assert (kind == np.eye(3)[y]).all() and (asked == y).all() and (given == y).all()
+    drawn = gan.latents(seed=1).numpy()[:, -3:].argmax(axis=1)
+    assert (np.bincount(drawn) > 256 / 3 - 35).all()
+    assert not gan.conditional and gan.predict(np.zeros((2, LATENT_DIM), "float32"), verbose=0).shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"label_part": "king"}, "Did you mean 'kind'"),
+        ({"label_part": "z"}, "must be a priors.Categorical of size num_classes=3.*Received: Normal of size 5"),
+        ({"num_classes": 4, "discriminator": tiny_discriminator(4)}, "size num_classes=4.*Received: Categorical of size 3"),
+        ({"num_classes": None, "discriminator": tiny_discriminator()}, "size num_classes=None"),
+        ({"generator": tiny_generator(3)}, "latents alone. Received: Categorical of size 3, a generator of 2 inputs"),
+    ],
+)
+def test_a_part_that_cannot_stand_for_the_label_is_refused(given, message):
+    prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), kind=priors.Categorical(3))
+    networks = {"generator": tiny_generator(), "discriminator": tiny_discriminator(3)}
+    with pytest.raises(ValueError, match=message):
+        gan_keras.GAN(**{**networks, "num_classes": 3, "prior": prior, "label_part": "kind", **given})
+
+
+def test_a_part_that_stands_for_the_label_needs_one_for_every_image():
+    with pytest.raises(ValueError, match="from 0 to 2. Received: int32 from -1"):
+        of_labels().fit(tiny_images(), labels() - 1, verbose=0)
 
 
 def test_conditional_round_trip_and_sampling(tmp_path):

@@ -98,7 +98,7 @@ def wgan_gp_critic(width=64, num_classes=None, shape=MNIST):
     return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
 
 
-def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST, width=32):
+def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST, width=32, embedding=None):
     """Dense 256 four times > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), tanh. In [-1, 1].
 
     BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2):
@@ -110,8 +110,10 @@ def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST, w
         mapping: Dense layers before the convolutions. Fewer give varied samples sooner, more give clearer ones.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
         width: Channels of the last hidden layer, at 14x14; twice as many at 7x7.
+        embedding: Units of a linear layer before all others: far fewer weights, where most of the latent is a one-hot code.
     """
     inputs, x = generator_inputs(latent_dim, num_classes)
+    x = x if embedding is None else layers.Dense(embedding, use_bias=False)(x)
     for _ in range(identifiers.count("mapping", mapping, least=0)):
         x = layers.ReLU()(batch_norm()(layers.Dense(256, use_bias=False)(x)))
     return keras.Model(inputs, upsampled(x, shape, width, kernel=4), name="generator")
