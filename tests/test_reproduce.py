@@ -236,7 +236,10 @@ def test_a_penalty_of_every_nth_step_is_the_plain_one_in_the_mean():
     assert loaded.get_config() == {"value": 0.5, "number": 8}
     # In training: the term is logged with its weight.
     gan = tiny_gan(regularizers=regularizers.R1(weight))
-    logged = [float(gan.train_on_batch(tiny_images(8), return_dict=True)["r1"]) for _ in range(9)]
+    logged = []
+    for _ in range(9):
+        gan.reset_metrics()  # the oldest Keras that is allowed takes a mean over calls
+        logged.append(float(gan.train_on_batch(tiny_images(8), return_dict=True)["r1"]))
     assert logged[0] > 0 and logged[8] > 0 and logged[1:8] == [0.0] * 7
 
 

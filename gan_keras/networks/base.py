@@ -100,11 +100,13 @@ def check_packing(packing, num_classes):
         )
 
 
-def score_of(features, label=None, num_classes=None, normalized=lambda layer: layer):
+def score_of(features, label=None, num_classes=None, normalized=lambda layer: layer, label_dim=None):
     """One logit for each example: linear in the features, plus their projection on the label's embedding."""
     score = normalized(layers.Dense(1, dtype="float32"))(features)
     if label is None:
         return score
+    if label_dim is not None:
+        features = normalized(layers.Dense(label_dim, use_bias=False, dtype="float32"))(features)
     embedding = normalized(layers.Embedding(num_classes, features.shape[-1], dtype="float32"))(label)
     return layers.Add(dtype="float32")([score, layers.Dot(axes=1, dtype="float32")([features, embedding])])
 

@@ -6,6 +6,7 @@ from keras import layers
 from gan_keras import identifiers
 from gan_keras.layers import DiffAugment, Packing, SpectralNormalization
 from gan_keras.networks.base import (
+    LABEL_DIM,
     MNIST,
     STACKED,
     batch_norm,
@@ -98,7 +99,7 @@ def wgan_gp_critic(width=64, num_classes=None, shape=MNIST):
     return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
 
 
-def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST, width=32, embedding=None):
+def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST, width=32, code=0):
     """Dense 256 four times > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), tanh. In [-1, 1].
 
     BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2):
@@ -110,16 +111,18 @@ def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST, w
         mapping: Dense layers before the convolutions. Fewer give varied samples sooner, more give clearer ones.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
         width: Channels of the last hidden layer, at 14x14; twice as many at 7x7.
-        embedding: Units of a linear layer before all others: far fewer weights, where most of the latent is a one-hot code.
+        code: How many numbers at the end of a latent are a one-hot code, which has an embedding as a label has.
     """
     inputs, x = generator_inputs(latent_dim, num_classes)
-    x = x if embedding is None else layers.Dense(embedding, use_bias=False)(x)
+    if code:
+        embedding = layers.Dense(LABEL_DIM, use_bias=False, kernel_initializer="uniform")
+        x = layers.Concatenate()([x[:, :-code], embedding(x[:, -code:])])
     for _ in range(identifiers.count("mapping", mapping, least=0)):
         x = layers.ReLU()(batch_norm()(layers.Dense(256, use_bias=False)(x)))
     return keras.Model(inputs, upsampled(x, shape, width, kernel=4), name="generator")
 
 
-def default_discriminator(num_classes=None, shape=MNIST, augmentation=(), width=32):
+def default_discriminator(num_classes=None, shape=MNIST, augmentation=(), width=32, label_dim=None):
     """Convolutions 14x14x32, 7x7x64, 4x4x128 (4x4, stride 2, LeakyReLU .2) > Dense 1, without BatchNorm.
 
     WGAN-GP's critic at half its width and with smaller kernels, for two CPU cores.
@@ -130,11 +133,12 @@ def default_discriminator(num_classes=None, shape=MNIST, augmentation=(), width=
         augmentation: Changes that `layers.DiffAugment` makes to the images in training, such as ("color", "translation"). It
             fills with -1, the background of MNIST.
         width: Channels at 14x14; doubled at each of the next layers.
+        label_dim: Size of a label's embedding; the features are brought to it linearly. `None`: that of the features.
     """
     inputs, x, label = discriminator_inputs(num_classes, shape)
     x = DiffAugment(augmentation, fill_value=-1.0)(x) if augmentation else x
     x = downsampled(x, shape, width, kernel=4)
-    return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
+    return keras.Model(inputs, score_of(x, label, num_classes, label_dim=label_dim), name="discriminator")
 
 
 def stacked_generator(latent_dim=64, num_classes=None, shape=STACKED):
