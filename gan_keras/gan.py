@@ -27,8 +27,8 @@ class GAN(GenerativeModel):
         with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players, for
             the terms of a regularizer: `forward.network(name, inputs)`.
         label_part: Name of the `priors.Categorical` in the prior that stands for the label, where the generator takes latents alone.
-            In training it is that of the real image, as for a conditional GAN; in sampling it is drawn. For labels that users do
-            not know, such as `clusters`.
+            In training it is that of the real image, as for a conditional GAN; in sampling it is drawn, each label as often as it
+            was seen in training. For labels that users do not know, such as `clusters`.
         averaged: Names of networks that `evaluate` uses by a moving average too, as it does the generator: "discriminator", or
             networks beside the players; with `ema`. The attribute of this name is {name: moving average}.
 
@@ -70,6 +70,14 @@ class GAN(GenerativeModel):
         super().__init__(generator, prior, seed, ema, num_classes, value_range, **kwargs)
         checks.check_label_part(label_part, self.prior, num_classes, self.conditional)
         self.label_part = label_part
+        if label_part is not None:
+            self.label_shares = self.add_weight(
+                shape=(num_classes,),
+                initializer=keras.initializers.Constant(1.0 / num_classes),
+                trainable=False,
+                aggregation="only_first_replica",
+                name="label_shares",
+            )
         self.discriminator = discriminator
         self.with_generator, self.with_discriminator = dict(with_generator or {}), dict(with_discriminator or {})
         checks.check_averaged(averaged, ema)
@@ -78,6 +86,19 @@ class GAN(GenerativeModel):
     @property
     def needs_labels(self):
         return self.conditional or self.label_part is not None
+
+    def _count(self, labels):
+        """Bring the share of each label, a mean over all steps, up to date."""
+        (seen,) = replicas.mean([tf.reduce_mean(tf.one_hot(labels, self.num_classes), axis=0)])
+        self.label_shares.assign_add((seen - self.label_shares) / (tf.cast(self.step.value, tf.float32) + 1.0))
+
+    def draw_latents(self, random, rows):
+        parts = super().draw_latents(random, rows)
+        if self.label_part is not None:
+            ends = tf.cumsum(self.label_shares.value)
+            drawn = tf.reduce_sum(tf.cast(random.uniform((rows, 1)) * ends[-1] >= ends[:-1], tf.int32), axis=1)
+            parts[self.label_part] = tf.one_hot(drawn, self.num_classes)
+        return parts
 
     # The game: compile, and the two steps that Keras calls.
 
@@ -157,6 +178,8 @@ class GAN(GenerativeModel):
         """One step of the schedule."""
         batch = self._batch(data, Random(self.seed, TRAINING, self.step.value))
         logs = self.schedule.step(self, batch)
+        if self.label_part is not None:
+            self._count(batch.labels)
         with _after((), logs):  # a step that is refused while it runs does not count
             self.finish_step()
         return self.report(logs, batch.images)

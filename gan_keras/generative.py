@@ -168,8 +168,12 @@ class GenerativeModel(keras.Model):
         """The latents of samples 256 block to 256 block + 255 of a seed: tensor (256, latent_dim)."""
         return self._latents(Random(seed, SAMPLING, block, shared=False))
 
+    def draw_latents(self, random, rows):
+        """{part: latents (rows, size)}, as samples are made of: those of the prior."""
+        return self.prior.draw_parts(random, rows)
+
     def _latents(self, random, fixed=None):
-        parts = self.prior.draw_parts(random, BLOCK)
+        parts = self.draw_latents(random, BLOCK)
         for name, value in (fixed or {}).items():
             parts[name] = tf.where(tf.math.is_nan(value), parts[name], value)
         return priors.join(parts)

@@ -134,7 +134,7 @@ class Recipe(ModelRecipe):
     Attributes:
         discriminator: Builder, called with num_classes and shape.
         prior, averaged: As in `GAN`.
-        clusters: How many clusters of the images, as `clusters.balanced` finds them, both players are told instead of labels: a
+        clusters: How many clusters of the images, as `clusters.kmeans` finds them, both players are told instead of labels: a
             part of the latents named "cluster", after `latent_dim` numbers of the prior. `None`: none.
         d_optimizer, g_optimizer: As `keras.optimizers.get` takes them; each build makes optimizers of its own.
         loss, regularizers, schedule: As in `GAN.compile`.
@@ -186,7 +186,7 @@ class Recipe(ModelRecipe):
 
     def _labels(self, model, images, labels, seed):
         if self.clusters is not None:
-            return clusters.balanced(images, self.clusters, seed)
+            return clusters.kmeans(images, self.clusters, seed)
         return super()._labels(model, images, labels, seed)
 
 

@@ -123,6 +123,8 @@ def _write_saved_model(gan, path):
     archive.track(gan.sampler)
     if isinstance(gan, GAN):
         archive.track(gan.discriminator)
+        if gan.label_part is not None:
+            archive.track(gan.label_shares.value)
     signatures = {}
     for name, (function, inputs) in _endpoints(gan).items():
         traced = archive.add_endpoint(name, function, input_signature=inputs)

@@ -11,7 +11,7 @@ def write(gan, path):
     Raises:
         ValueError: A weight is out of the range of float16.
     """
-    weights = {name: np.asarray(weight) for name, weight in _named(gan.sampler, gan.judge)}
+    weights = {name: np.asarray(weight) for name, weight in _named(gan, gan.sampler, gan.judge)}
     wrong = [name for name, weight in weights.items() if not np.abs(weight).max() <= np.finfo("float16").max]
     if wrong:
         raise ValueError(f"These weights are not finite in float16: {', '.join(wrong)}. Save the model: gan.save(...).")
@@ -28,18 +28,20 @@ def read(gan, path):
         ValueError: The file is damaged, or of other networks.
     """
     with files.reading(f"{path} cannot be read", "Install gan_keras again, or write the file again."):
-        wanted = {name: weight.shape for name, weight in _named(gan.generator, gan.discriminator)}
+        wanted = {name: weight.shape for name, weight in _named(gan, gan.generator, gan.discriminator)}
         arrays = files.read_npz(path, ["step", *wanted])
         for name, shape in wanted.items():
             if arrays[name].shape != tuple(shape):
                 raise ValueError(f"{name} has the shape {arrays[name].shape}, not {tuple(shape)}")
-        for name, weight in [*_named(gan.generator, gan.discriminator), *_named(gan.sampler, gan.judge)]:
+        for name, weight in [*_named(gan, gan.generator, gan.discriminator), *_named(gan, gan.sampler, gan.judge)]:
             weight.assign(arrays[name].astype("float32"))
         gan.step.assign(arrays["step"])
 
 
-def _named(generator, discriminator):
+def _named(gan, generator, discriminator):
     """(name, variable) of all weights, by their places: names that Keras makes depend on what was built before."""
+    if gan.label_part is not None:
+        yield "label_shares", gan.label_shares
     for role, network in {"generator": generator, "discriminator": discriminator}.items():
         for number, weight in enumerate(network.weights):
             yield f"{role}_{number}", weight

@@ -11,6 +11,7 @@ from gan_keras import data, losses, recipes, regularizers, toys
 
 NAMES = [
     "default",
+    "plain",
     "tutorial_mlp",
     "tutorial_conv",
     "jeffreys",
@@ -76,7 +77,7 @@ def test_every_value_names_its_source(name):
         if field.name not in sources:
             assert getattr(recipe, field.name) == field.default, "what the lines do not say is as for every recipe"
     values = recipe.values()
-    for field, source in sources.items():  # "as d_optimizer", "as default"
+    for field, source in sources.items():  # "as d_optimizer", "as plain"
         as_what = source.removeprefix("as ")
         if as_what in values:
             assert values[field] == values[as_what], f"{field} is not {source}"

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import serve
 import tensorflow as tf
-from helpers import environment, needs, tiny_gan, tiny_images
+from helpers import environment, needs, tiny_discriminator, tiny_gan, tiny_generator, tiny_images
 from PIL import Image
 
-from gan_keras import networks, plots, recipes, serving
+import gan_keras
+from gan_keras import networks, plots, priors, recipes, serving
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,22 @@ def test_png_files_are_the_images(plain):
     files = model.signatures["generate_png"](seed=tf.constant(2, tf.int64), n=tf.constant(5))["image_bytes"].numpy()
     shown = np.stack([np.asarray(Image.open(io.BytesIO(file)))[..., np.newaxis] for file in files])
     assert (shown == plots.to_uint8(gan.sample(5, seed=2), (-1, 1))).all() and shown.std() > 1
+
+
+def test_a_part_that_stands_for_the_label_is_drawn_as_often_as_it_was_seen(tmp_path):
+    prior = priors.Joint(z=priors.Normal(5), kind=priors.Categorical(3))
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(3), num_classes=3, prior=prior, label_part="kind")
+    gan.compile("adam", "adam")
+    gan.fit(tiny_images(), np.repeat([0, 2, 2, 2], 12), batch_size=24, verbose=0)
+    loaded = tf.saved_model.load(str(serving.export(gan, tmp_path / "kinds"))).signatures
+    seed, n, free = tf.constant(3, tf.int64), tf.constant(40), np.nan
+    for given, fixed in (({}, free), ({"kind": 1}, [0.0, 1.0, 0.0])):
+        parts = {"z": tf.fill((5,), np.float32(free)), "kind": tf.fill((3,), np.float32(free)) if fixed is free else tf.constant(fixed)}
+        made = loaded["generate"](seed=seed, n=n, **parts)["images"].numpy()
+        assert (made == gan.sample(40, seed=3, **given)).all()
+    images = gan.sample(4)
+    scores = loaded["discriminate"](images=images, label=tf.constant([0, 1, 2, 2]))["logits"].numpy()
+    assert scores == pytest.approx(gan.discriminator.predict([images, np.array([0, 1, 2, 2])], verbose=0)[:, 0], abs=1e-5)
 
 
 def test_labels_choose_the_class(conditional):

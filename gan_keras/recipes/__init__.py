@@ -16,7 +16,7 @@ import textwrap
 
 from gan_keras import identifiers
 from gan_keras.recipe import ModelRecipe, Recipe, VAERecipe, adam, cosine_decay, rmsprop
-from gan_keras.recipes.best import cgan, default, few, parzen, r3gan
+from gan_keras.recipes.best import cgan, default, few, parzen, plain, r3gan
 from gan_keras.recipes.classics import dcgan, dragan, lsgan, minimax, r1, sngan, wgan, wgan_gp
 from gan_keras.recipes.tasks import acgan, infogan, semi_supervised, vae
 from gan_keras.recipes.toys import gaussians, grid, ring, stacked_mnist, stacked_mnist_full, swiss_roll
@@ -25,7 +25,7 @@ from gan_keras.recipes.tutorials import jeffreys, tutorial_conv, tutorial_mlp
 RECIPES = {
     function.__name__: function
     for function in (
-        *(default, tutorial_mlp, tutorial_conv, jeffreys, minimax, dcgan, lsgan, sngan, wgan, wgan_gp, dragan, r1, cgan, parzen),
+        *(default, plain, tutorial_mlp, tutorial_conv, jeffreys, minimax, dcgan, lsgan, sngan, wgan, wgan_gp, dragan, r1, cgan, parzen),
         *(r3gan, infogan, acgan, semi_supervised, few, vae),
         *(ring, grid, swiss_roll, gaussians, stacked_mnist, stacked_mnist_full),
     )

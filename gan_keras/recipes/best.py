@@ -12,7 +12,17 @@ from gan_keras.recipe import Recipe, adam, cosine_decay
 def default():
     """The best digits in six minutes on two CPU cores.
 
-    R1 of Mescheder et al. 2018 on convolutional networks, with a moving average of the generator.
+    The networks and the game of the recipe plain.
+    """
+    return replace(
+        plain(),
+    )
+
+
+def plain():
+    """A small convolutional GAN with R1, a moving average and a mapping network: the default recipe without clusters.
+
+    Mescheder et al. 2018, R1; Karras et al. 2019, StyleGAN, for the mapping network.
     """
     return Recipe(
         generator=networks.default_generator,  # DCGAN's, a quarter as wide, behind half of StyleGAN's mapping network
@@ -30,17 +40,17 @@ def default():
 
 
 def cgan():
-    """Digits on demand: the default recipe with labels.
+    """Digits on demand.
 
     Mirza and Osindero 2014; projection of Miyato and Koyama 2018, and the classifier of Odena et al. 2017, AC-GAN.
     """
     return replace(
-        default(),
+        plain(),
         num_classes=10,  # the ten digits
         # Miyato and Koyama 2018, section 3, and Odena et al. 2017, section 4, on one trunk
         discriminator=functools.partial(networks.acgan_discriminator, projection=True),
         regularizers=(
-            regularizers.R1(2.0, one_in=4),  # as default
+            regularizers.R1(2.0, one_in=4),  # as plain
             # Odena et al. 2017, equation 3; weights chosen here, docs/default_recipe.md
             regularizers.Classification(0.5, on="real"),
             regularizers.Classification(0.2, on="generated"),
@@ -52,9 +62,9 @@ def cgan():
 
 
 def parzen():
-    """The default recipe, shallower and longer, for Goodfellow's log-likelihood."""
+    """The recipe plain, shallower and longer, for Goodfellow's log-likelihood."""
     return replace(
-        default(),
+        plain(),
         generator=functools.partial(networks.default_generator, mapping=2),  # a quarter of the depth of StyleGAN's mapping
         latent_dim=10,  # chosen here
         regularizers=(regularizers.R1(1.0),),  # Mescheder et al. 2018, equation 9; weight for small images chosen here
@@ -63,12 +73,12 @@ def parzen():
 
 
 def few():
-    """Digits from 1,000 images, or as few as 100: the default recipe with differentiable augmentation.
+    """Digits from 1,000 images, or as few as 100: the recipe plain with differentiable augmentation.
 
     Zhao et al. 2020, DiffAugment; Karras et al. 2020, limited data. Choose how many with --split "train[:100]".
     """
     return replace(
-        default(),
+        plain(),
         split="train[:1000]",  # chosen here
         # Chosen here, docs/default_recipe.md: the three changes of Zhao et al. 2020 lose modes
         discriminator=functools.partial(networks.default_discriminator, augmentation=("affine",)),
@@ -97,6 +107,6 @@ def r3gan():
             regularizers.R2(CosineDecay(1.0, 8000, alpha=0.1), one_in=4),
         ),
         ema=0.999,  # Karras et al. 2018
-        batch_size=32,  # as default
-        steps=8000,  # as default
+        batch_size=32,  # as plain
+        steps=8000,  # as plain
     )

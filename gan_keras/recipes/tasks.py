@@ -7,7 +7,7 @@ from keras.optimizers.schedules import PolynomialDecay
 
 from gan_keras import losses, networks, priors, regularizers
 from gan_keras.recipe import Recipe, VAERecipe, adam, cosine_decay
-from gan_keras.recipes.best import cgan, default
+from gan_keras.recipes.best import cgan, plain
 
 
 def infogan():
@@ -16,15 +16,15 @@ def infogan():
     Chen et al. 2016, InfoGAN.
     """
     return replace(
-        default(),
-        generator=functools.partial(networks.default_generator, mapping=0),  # as default, without the mapping network
+        plain(),
+        generator=functools.partial(networks.default_generator, mapping=0),  # as plain, without the mapping network
         # Chen et al. 2016, table 1; half as wide, with augmentation instead of BatchNorm
         discriminator=functools.partial(networks.infogan_discriminator, codes={"code": 10, "style": 2}),
         latent_dim=42,  # that of the prior
         # Codes of Chen et al. 2016, appendix C.1; narrow noise beside them as in Mukherjee et al. 2019, ClusterGAN
         prior=priors.Joint(z=priors.Normal(30, 0.2), code=priors.Categorical(10), style=priors.Uniform(2, -0.4, 0.4)),
         regularizers=(
-            regularizers.R1(1.0, one_in=4),  # as default; weight chosen here
+            regularizers.R1(1.0, one_in=4),  # as plain; weight chosen here
             # Chen et al. 2016, appendix C: lambda 1; chosen here that it rises, so that codes can still change places, and to 0.7
             regularizers.MutualInformation(PolynomialDecay(0.1, 10_000, 0.7)),
             regularizers.MutualInformation(0.6, code="style"),  # chosen here
@@ -45,7 +45,7 @@ def acgan():
         cgan(),
         discriminator=networks.acgan_discriminator,  # Odena et al. 2017, section 4
         regularizers=(
-            regularizers.R1(2.0, one_in=4),  # as default
+            regularizers.R1(2.0, one_in=4),  # as plain
             regularizers.Classification(on="real"),  # Odena et al. 2017, equation 3
             regularizers.Classification(on="generated"),  # Odena et al. 2017, equation 3
         ),
@@ -82,17 +82,17 @@ def semi_supervised():
 
 
 def vae():
-    """A variational autoencoder with the default recipe's generator, to compare with.
+    """A variational autoencoder with the generator of the recipe plain, to compare with.
 
     Kingma and Welling 2014.
     """
     return VAERecipe(
-        generator=networks.default_generator,  # as default
+        generator=networks.default_generator,  # as plain
         encoder=networks.default_encoder,  # the default discriminator's trunk
-        latent_dim=16,  # as default
+        latent_dim=16,  # as plain
         optimizer=adam(1e-3, 0.9),  # Kingma and Ba 2015
         deviation=0.5,  # chosen here
-        ema=0.999,  # as default
+        ema=0.999,  # as plain
         batch_size=64,  # Lucic et al. 2018
-        steps=8000,  # as default
+        steps=8000,  # as plain
     )

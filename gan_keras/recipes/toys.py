@@ -98,9 +98,9 @@ def stacked_mnist_full():
     """
     return Recipe(
         data="stacked_mnist",  # Srivastava et al. 2017, section 4; number of stacks
-        # The default recipe's; without the mapping network, chosen here
+        # Those of plain; without the mapping network, chosen here
         generator=functools.partial(networks.default_generator, mapping=0),
-        discriminator=networks.default_discriminator,  # the default recipe's
+        discriminator=networks.default_discriminator,  # that of plain
         latent_dim=64,  # Huang et al. 2024, authors' configuration
         # Betas of Karras et al. 2018; rate and decay chosen here
         d_optimizer=adam(cosine_decay(2e-3, 20_000), 0.0, 0.99),
