@@ -1,6 +1,9 @@
 """Labels for images that have none: clusters of images that look alike."""
 
+import warnings
+
 import numpy as np
+import scipy
 import tensorflow as tf
 
 from gan_keras import identifiers
@@ -32,14 +35,10 @@ def kmeans(images, number, seed=0):
     if identifiers.count("number", number) > len(images):
         raise ValueError(f"There must be an image for each cluster. Received: {len(images)} images, number={number}")
     points = _components(images)
-    centres = tf.constant(points[np.random.default_rng(seed).permutation(len(points))[:number]])
-    for _ in range(PASSES):
-        chosen = _nearest(points, centres)
-        sizes = np.maximum(np.bincount(chosen, minlength=number), 1).astype("float32")
-        means = tf.math.unsorted_segment_sum(points, chosen, number) / sizes[:, np.newaxis]
-        full = np.isin(np.arange(number), chosen)
-        centres = tf.where(full[:, np.newaxis], means, centres)
-    return _nearest(points, centres)
+    centres = points[np.random.default_rng(seed).permutation(len(points))[:number]]
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # a cluster without images stays as it is
+        _, chosen = scipy.cluster.vq.kmeans2(points, centres, iter=PASSES, minit="matrix")
+    return chosen
 
 
 def _components(images):
@@ -52,11 +51,3 @@ def _components(images):
     points -= points.mean(axis=0)
     _, axes = np.linalg.eigh(points.T @ points)
     return points @ axes[:, -COMPONENTS:]
-
-
-def _nearest(points, centres):
-    squares = tf.reduce_sum(tf.square(centres), axis=1)  # that of the point is the same for all
-    blocks = (points[k : k + BLOCK] for k in range(0, len(points), BLOCK))
-    return np.concatenate(
-        [tf.argmin(squares - 2.0 * tf.matmul(block, centres, transpose_b=True), axis=1, output_type=tf.int32) for block in blocks]
-    )
