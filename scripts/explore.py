@@ -12,7 +12,7 @@ import numpy as np
 from gan_keras import explore, plots, priors
 from gan_keras.runs import Run
 
-_COLUMNS = 10
+_COLUMNS, _CLASSES = 10, 50
 _HIDDEN = 64  # the grey of what is hidden
 _DIMENSIONS = 10  # of a part of the latents that are drawn at most
 _QUERIES, _REFERENCES = 500, 10_000  # of which the shares are counted; eight of the queries are shown
@@ -123,7 +123,8 @@ def codes(subject):
         for dimension in range(1 if one else min(part.size, _DIMENSIONS)):
             images, values = explore.code_sheet(subject.model, name, dimension, _COLUMNS, _COLUMNS, subject.seed)
             if one:
-                panel = plots.Panel(subject.shown(images), f"{name}: a row for each class", [str(k) for k in values])
+                images, values = images[:_CLASSES], values[:_CLASSES]
+                panel = plots.Panel(subject.shown(images), f"{name}: a row for each class" + (f", {_CLASSES} of {part.size}" if part.size > _CLASSES else ""), [str(k) for k in values])
             else:
                 title = f"{name}, dimension {dimension}, from {values[0]:g} to {values[-1]:g}"
                 panel = plots.Panel(subject.shown(images), title, (), [f"{value:.1f}" for value in values])

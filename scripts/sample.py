@@ -9,7 +9,7 @@ import common  # first: it sets the environment up
 
 import numpy as np
 
-from gan_keras import files, plots, shards
+from gan_keras import files, plots, priors, shards
 from gan_keras.pretrained import opened
 
 _MAX_PICTURE = 10_000
@@ -42,7 +42,7 @@ def parse(argv):
         "--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn"
     )
     parser.add_argument(
-        "--code", type=int, metavar="K", help="only this category of the code, from an InfoGAN; default: drawn at random"
+        "--code", type=int, metavar="K", help="only this category of the code, or this cluster; default: drawn at random"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     args = parser.parse_args(argv)
@@ -69,7 +69,8 @@ def main(argv=None):
     args = parse(argv)
     run = opened(args.run)
     gan = run.load()
-    parts = {} if args.code is None else {"code": args.code}
+    categorical = [name for name, part in gan.prior.parts.items() if isinstance(part, priors.Categorical)]
+    parts = {} if args.code is None else {(*categorical, "code")[0]: args.code}
     if args.shards:
         write = functools.partial(shards.write, format=args.shards, size=args.shard_size, report=progress)
         write(gan, args.out, args.num, args.seed, args.label, **parts)

@@ -598,11 +598,11 @@ def test_a_part_that_cannot_stand_for_the_label_is_refused(given, message):
 
 def test_clusters_are_labels_as_the_docs_say():
     page = (SCRIPTS.parent / "docs" / "concepts.md").read_text()
-    code = page.split("<!-- clusters -->\n```python\n")[1].split("```")[0].replace("300", "4")
+    code = page.split("<!-- clusters -->\n```python\n")[1].split("```")[0].replace("300", "8")
     images = np.clip(np.random.default_rng(0).normal(0.0, 0.5, (64, 28, 28, 1)), -1, 1).astype("float32")
     names = {"gan_keras": gan_keras, "priors": priors, "networks": gan_keras.networks, "images": images}
     exec(code, names)
-    gan, shares = names["gan"], np.bincount(names["labels"], minlength=4) / 64
+    gan, shares = names["gan"], np.bincount(names["labels"], minlength=8) / 64
     assert int(gan.step.numpy()) == 2 and gan.label_shares.numpy() == pytest.approx(shares, abs=1e-6)
 
 
