@@ -9,9 +9,10 @@ import pretrain
 import pytest
 import sample
 import serve
-from helpers import tiny_gan, tiny_images
+from helpers import tiny_discriminator, tiny_gan, tiny_generator, tiny_images
 
-from gan_keras import pretrained, recipes, settings, weights
+import gan_keras
+from gan_keras import pretrained, priors, recipes, settings, weights
 from gan_keras.runs import Run
 
 
@@ -111,3 +112,18 @@ def test_the_command_in_the_card_is_the_one_that_made_it(name):
     cards = (run.folder / "card.md").read_text(), pretrain.card(name, gan, run)
     stored, now = ([line for line in card.splitlines() if "versions in export" not in line] for card in cards)
     assert stored == now
+
+
+def test_shares_of_labels_are_among_the_weights(tmp_path):
+    def made():
+        prior = priors.Joint(z=priors.Normal(5), kind=priors.Categorical(3))
+        gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(3), num_classes=3, prior=prior, label_part="kind")
+        gan.compile("adam", "adam")
+        return gan
+
+    gan, other = made(), made()
+    gan.fit(tiny_images(), np.repeat([0, 2, 2, 2], 12), batch_size=24, verbose=0)
+    weights.write(gan, tmp_path / "weights.npz")
+    weights.read(other, tmp_path / "weights.npz")
+    assert other.label_shares.numpy() == pytest.approx([0.25, 0.0, 0.75])
+    assert (gan.latents(2).numpy() == other.latents(2).numpy()).all()
