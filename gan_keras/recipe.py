@@ -94,22 +94,27 @@ class ModelRecipe(abc.ABC):
         self.compile(model, jit_compile=jit_compile, steps_per_execution=steps_per_execution)
         return model
 
+    def training_set(self, images, labels=None, seed=0):
+        """(images, labels) that a model of this recipe is trained on; labels are `None` where it has none.
+
+        Args:
+            images, labels: As `data.load` returns them.
+            seed: Chooses the images that have a label, if few have, and the first centres of clusters.
+        """
+        if self.labelled is not None:
+            return data.with_few_labels(images, labels, self.labelled, seed=seed)
+        return images, None if self.num_classes is None else labels
+
     def stream(self, model, images, labels=None, seed=0, start=0, shard=(0, 1)):
-        """The batches that a model of this recipe is trained on, as `data.batches` streams them.
+        """The batches of `training_set`, as `data.batches` streams them.
 
         Args:
             model: As `build` returns it.
-            images, labels: As `data.load` returns them; labels are left out where the model has none.
-            seed, start, shard: As in `data.batches`; the seed also chooses the images that have a label, if few have, and the
-                clusters.
+            images, labels: As `data.load` returns them.
+            seed, start, shard: As in `data.batches`; the seed is that of the training set as well.
         """
-        labels = self._labels(model, images, labels, seed)
-        if self.labelled is not None:
-            images, labels = data.with_few_labels(images, labels, self.labelled, seed=seed)
+        images, labels = self.training_set(images, labels, seed)
         return data.batches(images, labels, self.batch_per_step, model.value_range, seed, start, shard)
-
-    def _labels(self, model, images, labels, seed):
-        return None if model.num_classes is None else labels
 
     def values(self):
         """{attribute: description} of each attribute that decides the result, as JSON; see `gan_keras.identity`."""
@@ -184,10 +189,10 @@ class Recipe(ModelRecipe):
             **execution,
         )
 
-    def _labels(self, model, images, labels, seed):
+    def training_set(self, images, labels=None, seed=0):
         if self.clusters is not None:
-            return clusters.kmeans(images, self.clusters, seed)
-        return super()._labels(model, images, labels, seed)
+            return images, clusters.kmeans(images, self.clusters, seed)
+        return super().training_set(images, labels, seed)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

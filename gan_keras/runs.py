@@ -187,7 +187,6 @@ class Run:
 
     def check(self, gan):
         """Raise ValueError unless the GAN can train on the run's data, be saved and sampled. Nothing is written."""
-        images, labels = self.training_data
         if gan.makes_images and gan.value_range is None:
             raise ValueError(
                 "The range of the generator's images is not known. End it in tanh or sigmoid, or give the recipe one: "
@@ -195,7 +194,7 @@ class Run:
             )
         gan.check_data(self._stream(gan))
         if gan.num_classes is not None:
-            gan.check_labels(labels)
+            gan.check_labels(self._training_set[1])
         if ":" in self.settings["recipe"]:
             _check_saving(gan, self.settings["recipe"])
 
@@ -285,8 +284,13 @@ class Run:
             ],
         )
 
+    @functools.cached_property
+    def _training_set(self):
+        return self.recipe.training_set(*self.training_data, self.settings["seed"])
+
     def _stream(self, gan, start=0, shard=(0, 1)):
-        return self.recipe.stream(gan, *self.training_data, self.settings["seed"], start, shard)
+        batch, seed = self.recipe.batch_per_step, self.settings["seed"]
+        return data.batches(*self._training_set, batch, gan.value_range, seed, start, shard)
 
     def _checkpoint(self, every=500):
         return callbacks.Checkpoint(self.checkpoints, every)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan_keras import data, losses, recipes, regularizers, toys
+from gan_keras import clusters, data, losses, networks, recipes, regularizers, toys
 
 NAMES = [
     "default",
@@ -240,3 +240,19 @@ def test_what_is_no_recipe_is_refused(name, message, tmp_path, monkeypatch):
 def test_nearest_names_are_offered():
     with pytest.raises(ValueError, match="Did you mean 'wgan_gp'"):
         recipes.get("wgan-gp")
+
+
+def test_clusters_take_the_place_of_labels():
+    images, labels = data.load(split="train[:400]")
+    recipe = dataclasses.replace(recipes.get("tutorial_mlp"), latent_dim=5, clusters=6, discriminator=seen_with_clusters)
+    gan = recipe.build(seed=2)
+    assert gan.latent_dim == 11 and gan.label_part == "cluster" and gan.num_classes == 6 and not gan.conditional
+    for given in (labels, None):
+        of_training, told = recipe.training_set(images, given, seed=2)
+        assert of_training is images and (told == clusters.kmeans(images, 6, seed=2)).all()
+    history = gan.fit(recipe.stream(gan, images, None, seed=2), steps_per_epoch=4, verbose=0).history
+    assert np.isfinite(history["d_loss"]).all() and gan.sample(3, cluster=5).shape == (3, 28, 28, 1)
+
+
+def seen_with_clusters(num_classes, shape):
+    return networks.default_discriminator(num_classes, shape, width=4, label_dim=3)
