@@ -199,3 +199,24 @@ def test_augmentation_fills_with_the_background_of_mnist():
     black = np.full((4, 28, 28, 1), -1.0, "float32")
     network = networks.default_discriminator(augmentation=("translation", "cutout"))
     np.testing.assert_allclose(network(black, training=True), network(black), rtol=1e-6)
+
+
+def test_a_code_has_an_embedding_and_the_rest_of_the_latent_none():
+    with_code, without = networks.default_generator(latent_dim=24, code=8), networks.default_generator(latent_dim=24)
+    first = networks.base.LABEL_DIM
+    assert with_code.count_params() - without.count_params() == 8 * first + 256 * (16 + first - 24)
+    kernel = next(layer for layer in with_code.layers if layer.name.startswith("dense")).kernel
+    assert kernel.shape == (8, first), "of the code alone"
+    kernel.assign(np.zeros(kernel.shape))
+    z = np.random.default_rng(0).normal(size=(1, 16)).repeat(2, axis=0).astype("float32")
+    images = with_code.predict(np.concatenate([z, np.eye(8, dtype="float32")[:2]], axis=1), verbose=0)
+    assert (images[0] == images[1]).all(), "where the embedding is zero, the code changes nothing"
+
+
+def test_a_label_may_have_a_small_embedding():
+    full, small = networks.default_discriminator(num_classes=20), networks.default_discriminator(num_classes=20, label_dim=5)
+    features = 4 * 4 * 128
+    assert full.count_params() - small.count_params() == 20 * features - (20 * 5 + features * 5)
+    images = np.random.default_rng(0).uniform(-1, 1, (1, 28, 28, 1)).repeat(2, axis=0)
+    scores = small.predict([images, np.array([0, 7])], verbose=0)
+    assert scores.shape == (2, 1) and scores[0] != scores[1]
