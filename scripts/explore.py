@@ -124,7 +124,9 @@ def codes(subject):
             images, values = explore.code_sheet(subject.model, name, dimension, _COLUMNS, _COLUMNS, subject.seed)
             if one:
                 images, values = images[:_CLASSES], values[:_CLASSES]
-                panel = plots.Panel(subject.shown(images), f"{name}: a row for each class" + (f", {_CLASSES} of {part.size}" if part.size > _CLASSES else ""), [str(k) for k in values])
+                title = f"{name}: a row for each class"
+                title += f", {_CLASSES} of {part.size}" if part.size > _CLASSES else ""
+                panel = plots.Panel(subject.shown(images), title, [str(k) for k in values])
             else:
                 title = f"{name}, dimension {dimension}, from {values[0]:g} to {values[-1]:g}"
                 panel = plots.Panel(subject.shown(images), title, (), [f"{value:.1f}" for value in values])
