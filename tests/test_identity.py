@@ -28,8 +28,9 @@ def test_every_recipe_is_itself_by_its_description_and_by_those_of_earlier_versi
 
 
 def test_every_recipe_is_no_other():
-    saved = {name: json.loads(json.dumps(recipes.get(name).values())) for name in recipes.RECIPES}
-    for name in recipes.RECIPES:
+    names = [name for name in recipes.RECIPES if name != "default"]  # which is plain
+    saved = {name: json.loads(json.dumps(recipes.get(name).values())) for name in names}
+    for name in names:
         assert [other for other, values in saved.items() if not recipes.get(name).differs_from(values)] == [name]
 
 
