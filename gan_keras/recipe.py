@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import keras
 
-from gan_keras import clusters, data, identity, losses, priors, replicas, schedules
+from gan_keras import clusters, data, identifiers, identity, losses, priors, replicas, schedules
 from gan_keras.gan import GAN
 from gan_keras.vae import VAE
 
@@ -165,8 +165,10 @@ class Recipe(ModelRecipe):
     def model(self, shape, seed):
         prior, latent_dim, num_classes = self.prior, self.latent_dim, self.num_classes
         if self.clusters is not None:
-            prior = priors.Joint(z=prior or priors.Normal(latent_dim), cluster=priors.Categorical(self.clusters))
-            latent_dim, num_classes = prior.size, self.clusters
+            self._check_clusters()
+            parts = (prior or priors.Normal(latent_dim)).parts
+            prior = priors.Joint(**parts, cluster=priors.Categorical(self.clusters))
+            latent_dim, num_classes = latent_dim + self.clusters, self.clusters
         return GAN(
             self.generator(latent_dim=latent_dim, num_classes=self.num_classes, shape=shape),
             self.discriminator(num_classes=num_classes, shape=shape),
@@ -178,6 +180,14 @@ class Recipe(ModelRecipe):
             averaged=self.averaged,
             seed=seed,
         )
+
+    def _check_clusters(self):
+        identifiers.count("clusters", self.clusters, 2)
+        if self.num_classes is not None or self.labelled is not None:
+            raise ValueError(
+                f"Clusters take the place of labels. Received: clusters={self.clusters}, num_classes={self.num_classes}, labelled="
+                f"{self.labelled}. Leave the clusters out, or the other two."
+            )
 
     def compile(self, model, **execution):
         model.compile(

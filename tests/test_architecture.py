@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "generative": {"checks", "forward", "inputs", "priors", "random", "replicas", "sizes"},
     "gan": {"checks", "forward", "generative", "losses", "random", "regularizers", "replicas", "schedules", "sizes"},
     "vae": {"checks", "forward", "generative", "random", "replicas", "sizes"},
-    "recipe": {"clusters", "data", "identity", "losses", "priors", "replicas", "schedules", "gan", "vae"},
+    "recipe": {"clusters", "data", "identifiers", "identity", "losses", "priors", "replicas", "schedules", "gan", "vae"},
     "recipes": {"identifiers", "losses", "networks", "priors", "recipe", "regularizers", "schedules"},
     "settings": {"data", "random", "recipes", "replicas", "_version"},
     "weights": {"files"},

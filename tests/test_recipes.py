@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan_keras import clusters, data, losses, networks, recipes, regularizers, toys
+from gan_keras import clusters, data, losses, networks, priors, recipes, regularizers, toys
 
 NAMES = [
     "default",
@@ -256,3 +256,25 @@ def test_clusters_take_the_place_of_labels():
 
 def seen_with_clusters(num_classes, shape):
     return networks.default_discriminator(num_classes, shape, width=4, label_dim=3)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"clusters": 1}, "clusters must be an integer of 2 or more. Received: clusters=1"),
+        ({"clusters": "a"}, "clusters must be an integer"),
+        ({"clusters": 4, "num_classes": 10}, "Clusters take the place of labels. Received: clusters=4, num_classes=10, labelled=None"),
+        ({"clusters": 4, "labelled": 100}, "labelled=100. Leave the clusters out"),
+        ({"clusters": 4, "prior": priors.Normal(5)}, "latents of size 9, but the generator takes 104"),
+    ],
+)
+def test_clusters_that_cannot_be_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(recipes.get("tutorial_mlp"), discriminator=seen_with_clusters, **given).build()
+
+
+def test_clusters_stand_beside_the_parts_of_a_prior():
+    prior = priors.Joint(z=priors.Normal(5), style=priors.Uniform(2))
+    parts = {"discriminator": seen_with_clusters, "prior": prior, "latent_dim": 7, "clusters": 4}
+    gan = dataclasses.replace(recipes.get("tutorial_mlp"), **parts).build()
+    assert list(gan.prior.parts) == ["z", "style", "cluster"] and gan.latent_dim == 11
