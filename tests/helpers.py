@@ -84,15 +84,22 @@ def tiny_gan(
     seed=0,
     discriminator=None,
     generator=None,
+    label_part=None,
     **compiled,
 ):
+    """`label_part`: the generator takes the label as a part of this name of its latents."""
     keras.utils.set_random_seed(seed)
+    parts = {}
+    if label_part is not None:
+        code = {label_part: gan_keras.priors.Categorical(num_classes)}
+        parts = {"prior": gan_keras.priors.Joint(z=gan_keras.priors.Normal(LATENT_DIM - num_classes), **code), "label_part": label_part}
     gan = gan_keras.GAN(
-        generator or tiny_generator(num_classes),
+        generator or tiny_generator(None if label_part else num_classes),
         discriminator or tiny_discriminator(num_classes),
         num_classes=num_classes,
         ema=ema,
         seed=seed,
+        **parts,
     )
     gan.compile(d_optimizer, g_optimizer, **compiled)
     return gan

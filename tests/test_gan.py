@@ -479,6 +479,7 @@ def test_steps_per_execution_is_the_same_to_the_bit():
     [
         pytest.param("plain", "wasserstein", "gradient_penalty", "Alternating(3)", marks=pytest.mark.slow),
         ("conditional", "non_saturating", "R1(one_in=3)", "Simultaneous()"),
+        ("label_part", "non_saturating", "R1(one_in=3)", "Alternating(1)"),
         pytest.param("plain", "non_saturating", "dragan", "ThreeStep()", marks=pytest.mark.slow),
         pytest.param("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)", marks=pytest.mark.slow),
         pytest.param("spectral", "hinge", "", "Alternating(1)", marks=pytest.mark.slow),
@@ -494,11 +495,12 @@ def test_two_replicas_are_one(kind, loss, regularizer, schedule):
         kind, loss, regularizer, schedule = sys.argv[1:]
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-        y = (np.arange(144) % 3).astype("int32") if kind == "conditional" else None
+        y = (np.arange(144) % 3).astype("int32") if kind in ("conditional", "label_part") else None
         pipeline = gan_keras.data.batches(tiny_images(144), y, batch_size=24)
         players = {
             "plain": {},
             "conditional": {"num_classes": 3},
+            "label_part": {"num_classes": 3, "label_part": "kind"},
             "spectral": {"discriminator": lambda: tiny_discriminator(spectral=True)},
         }[kind]
         runs = []
@@ -530,26 +532,15 @@ def test_two_replicas_are_one(kind, loss, regularizer, schedule):
 # Conditional.
 
 
-def of_labels(**compiled):
-    """A GAN whose generator takes the label as a part of the latents."""
-    prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), kind=priors.Categorical(3))
-    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(3), num_classes=3, prior=prior, label_part="kind", ema=0.9)
-    gan.compile(keras.optimizers.Adam(5e-3, 0.5), keras.optimizers.Adam(5e-3, 0.5), **compiled)
-    return gan
-
-
 @pytest.mark.parametrize("name", ["labels", "kind"])
 def test_conditional_gan_learns_what_a_label_means(name):
     # Label k is an image of constant brightness; the generator must tell the labels apart.
     brightness = np.array([-0.8, 0.0, 0.8], "float32")
     y = labels(480 * 40)
     images = np.broadcast_to(brightness[y][:, None, None, None], (len(y), 8, 8, 1))
-    keras.utils.set_random_seed(0)
-    if name == "labels":
-        adam = [keras.optimizers.Adam(5e-3, 0.5) for _ in range(2)]
-        gan = tiny_gan(*adam, num_classes=3, regularizers="r1", ema=0.9)
-    else:
-        gan = of_labels(regularizers="r1")
+    adam = [keras.optimizers.Adam(5e-3, 0.5) for _ in range(2)]
+    label_part = None if name == "labels" else name
+    gan = tiny_gan(*adam, num_classes=3, label_part=label_part, regularizers="r1", ema=0.9)
     gan.fit(images, y, batch_size=48, verbose=0)
     means = [gan.sample(64, **{name: k}).mean() for k in range(3)]
     assert means == pytest.approx(brightness, abs=0.25)
@@ -565,7 +556,7 @@ def test_a_part_that_stands_for_the_label_is_the_label_in_training_and_drawn_in_
             seen.append([forward.latents["kind"].numpy(), forward.asked.numpy(), forward.labels.numpy()])
             return 0.0 * tf.reduce_sum(forward.fake)
 
-    gan = of_labels(regularizers=Look(), run_eagerly=True)
+    gan = tiny_gan(num_classes=3, label_part="kind", regularizers=Look(), run_eagerly=True)
     y = np.array([2, 0, 1, 1, 2, 0, 0, 0], "int32")
     gan.train_on_batch(tiny_images(8), y)
     kind, asked, given = seen[0]
@@ -596,6 +587,19 @@ def test_a_part_that_cannot_stand_for_the_label_is_refused(given, message):
         gan_keras.GAN(**{**networks, "num_classes": 3, "prior": prior, "label_part": "kind", **given})
 
 
+@pytest.mark.parametrize("policy, jit_compile", [("float32", True), ("mixed_bfloat16", False), ("mixed_float16", True)])
+def test_shares_of_labels_are_the_same_under_xla_and_in_16_bits(policy, jit_compile):
+    y = np.repeat([0, 2, 2, 1, 2, 0, 2, 2], 6).astype("int32")
+    gan, expected = tiny_gan(num_classes=3, label_part="kind"), [0.25, 0.125, 0.625]
+    gan.fit(tiny_images(), y, batch_size=12, epochs=3, verbose=0)
+    with gan_keras.networks.precision(policy):
+        other = tiny_gan(num_classes=3, label_part="kind", jit_compile=jit_compile)
+        other.fit(tiny_images(), y, batch_size=12, epochs=3, verbose=0)
+    for made in (gan, other):
+        assert made.label_shares.dtype == "float32" and made.label_shares.numpy() == pytest.approx(expected, abs=1e-6)
+    assert np.isfinite(other.sample(5, kind=1)).all()
+
+
 def test_clusters_are_labels_as_the_docs_say():
     page = (SCRIPTS.parent / "docs" / "concepts.md").read_text()
     code = page.split("<!-- clusters -->\n```python\n")[1].split("```")[0].replace("300", "8")
@@ -608,7 +612,7 @@ def test_clusters_are_labels_as_the_docs_say():
 
 def test_a_part_that_stands_for_the_label_needs_one_for_every_image():
     with pytest.raises(ValueError, match="from 0 to 2. Received: int32 from -1"):
-        of_labels().fit(tiny_images(), labels() - 1, verbose=0)
+        tiny_gan(num_classes=3, label_part="kind").fit(tiny_images(), labels() - 1, verbose=0)
 
 
 def test_conditional_round_trip_and_sampling(tmp_path):

@@ -9,10 +9,9 @@ import pretrain
 import pytest
 import sample
 import serve
-from helpers import tiny_discriminator, tiny_gan, tiny_generator, tiny_images
+from helpers import tiny_gan, tiny_images
 
-import gan_keras
-from gan_keras import pretrained, priors, recipes, settings, weights
+from gan_keras import pretrained, recipes, settings, weights
 from gan_keras.runs import Run
 
 
@@ -116,13 +115,7 @@ def test_the_command_in_the_card_is_the_one_that_made_it(name):
 
 
 def test_shares_of_labels_are_among_the_weights(tmp_path):
-    def made():
-        prior = priors.Joint(z=priors.Normal(5), kind=priors.Categorical(3))
-        gan = gan_keras.GAN(tiny_generator(), tiny_discriminator(3), num_classes=3, prior=prior, label_part="kind")
-        gan.compile("adam", "adam")
-        return gan
-
-    gan, other = made(), made()
+    gan, other = (tiny_gan(num_classes=3, label_part="kind", seed=seed) for seed in range(2))
     gan.fit(tiny_images(), np.repeat([0, 2, 2, 2], 12), batch_size=24, verbose=0)
     weights.write(gan, tmp_path / "weights.npz")
     weights.read(other, tmp_path / "weights.npz")
