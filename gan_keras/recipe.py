@@ -139,7 +139,7 @@ class Recipe(ModelRecipe):
     Attributes:
         discriminator: Builder, called with num_classes and shape.
         prior, averaged: As in `GAN`.
-        clusters: How many clusters of the images, as `clusters.kmeans` finds them, both players are told instead of labels: a
+        clusters: How many clusters of the images, as `clusters.spectral` finds them, both players are told instead of labels: a
             part of the latents named "cluster", after `latent_dim` numbers of the prior. `None`: none.
         d_optimizer, g_optimizer: As `keras.optimizers.get` takes them; each build makes optimizers of its own.
         loss, regularizers, schedule: As in `GAN.compile`.
@@ -201,7 +201,7 @@ class Recipe(ModelRecipe):
 
     def training_set(self, images, labels=None, seed=0):
         if self.clusters is not None:
-            return images, clusters.kmeans(images, self.clusters, seed)
+            return images, clusters.spectral(images, self.clusters, seed)
         return super().training_set(images, labels, seed)
 
 

@@ -16,6 +16,7 @@ import warnings
 
 import filelock
 import keras
+import numpy as np
 
 from gan_keras import callbacks, data, files, identifiers, networks, plots, recipes, replicas, settings, weights
 
@@ -35,6 +36,7 @@ class Run:
             steps or minutes, the recipe's values, versions.
         model: The finished GAN, model.keras.
         weights: weights.npz, what there is instead in a model that comes with the package.
+        clusters: clusters.npy, the cluster of each training image, of a run with clusters.
         checkpoints, samples, tensorboard: Folders of the checkpoints, of the sample grids, of the event files.
         history, curves, animation, manifold: history.csv and the pictures of the whole run.
         report, report_picture: What an evaluation writes.
@@ -49,7 +51,7 @@ class Run:
         self.checkpoints, self.samples, self.tensorboard = folder / "checkpoints", folder / "samples", folder / "tensorboard"
         self.animation, self.manifold = folder / "samples.gif", folder / "manifold.png"
         self.report, self.report_picture = folder / "report.json", folder / "report.png"
-        self.weights = folder / "weights.npz"
+        self.weights, self.clusters = folder / "weights.npz", folder / "clusters.npy"
         self._config, self._is_new = folder / "config.json", _settings is not None
         self._lock = filelock.FileLock(folder / ".lock")
         self.settings = _settings or self._read()
@@ -254,7 +256,7 @@ class Run:
                 self.restore(gan)
             chief = replicas.is_chief(gan.distribute_strategy)
             if chief:
-                self._write_settings()
+                self._write_settings(gan)
             if not self._finished(gan):
                 if chief:
                     self.model.unlink(missing_ok=True)  # of an earlier part of the run: the checkpoints are ahead of it
@@ -286,7 +288,11 @@ class Run:
 
     @functools.cached_property
     def _training_set(self):
-        return self.recipe.training_set(*self.training_data, self.settings["seed"])
+        images, labels = self.training_data
+        if not self.clusters.is_file():
+            return self.recipe.training_set(images, labels, self.settings["seed"])
+        with files.reading(f"{self.clusters} cannot be read", "Begin another run."), files.open_regular(self.clusters) as file:
+            return images, np.load(file)
 
     def _stream(self, gan, start=0, shard=(0, 1)):
         batch, seed = self.recipe.batch_per_step, self.settings["seed"]
@@ -325,7 +331,10 @@ class Run:
             found = files.read_json(self._config)
         return settings.completed(found, self._config)
 
-    def _write_settings(self):
+    def _write_settings(self, gan):
+        if gan.needs_labels and not gan.conditional:  # found anew, elsewhere or with other versions, they might be others
+            with files.replacing(self.clusters) as temporary, open(temporary, "wb") as file:
+                np.save(file, self._training_set[1])
         with files.replacing(self._config) as temporary:
             temporary.write_text(json.dumps(self.settings, indent=2) + "\n")
         self._is_new = False

@@ -41,6 +41,9 @@ def main(argv=None):
         distribution.check_same(strategy, {**run.settings, **periods, "versions": None})
         with strategy.scope():
             gan = run.build(*periods.values())
+        number = getattr(run.recipe, "clusters", None)
+        if number and not run.clusters.exists() and replicas.is_chief(strategy):
+            print(f"Clusters  finding {number} of them in {len(run.training_data[0]):,} images, without labels", flush=True)
         run.check(gan)
         with run.claimed(gan), Stop(args) as stop:
             start = run.restore(gan)

@@ -249,7 +249,7 @@ def test_clusters_take_the_place_of_labels():
     assert gan.latent_dim == 11 and gan.label_part == "cluster" and gan.num_classes == 6 and not gan.conditional
     for given in (labels, None):
         of_training, told = recipe.training_set(images, given, seed=2)
-        assert of_training is images and (told == clusters.kmeans(images, 6, seed=2)).all()
+        assert of_training is images and (told == clusters.spectral(images, 6, seed=2)).all()
     history = gan.fit(recipe.stream(gan, images, None, seed=2), steps_per_epoch=4, verbose=0).history
     assert np.isfinite(history["d_loss"]).all() and gan.sample(3, cluster=5).shape == (3, 28, 28, 1)
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import gan_keras
 from gan_keras.runs import Run
 
 FEW = {"recipe": "tutorial_mlp", "batch_size": 8, "split": "train[:40]", "jit": "off"}
@@ -191,6 +192,11 @@ def labelled():
     def judge(num_classes=None, shape=None):
         return networks.mlp_discriminator()
     return dataclasses.replace(base, generator=generator, discriminator=judge, num_classes=10, regularizers=(Labels(),))
+
+def clustered():
+    def judge(num_classes=None, shape=None):
+        return networks.default_discriminator(num_classes=num_classes)
+    return dataclasses.replace(base, discriminator=judge, clusters=4)
 """
 
 
@@ -206,13 +212,31 @@ def own(tmp_path, monkeypatch, request):
 SPLIT = {"split": "train[:40]", "jit": "off"}
 
 
-@pytest.mark.parametrize("name", [pytest.param("with_range", marks=pytest.mark.slow), "coded", "labelled"])
+@pytest.mark.parametrize("name", [pytest.param("with_range", marks=pytest.mark.slow), "coded", "labelled", "clustered"])
 def test_a_recipe_of_ones_own_is_trained_loaded_and_taken_up(name, own):
     straight = Run.new("straight", recipe=f"{own.name}:{name}", **SPLIT, steps=3).train(verbose=0)
     Run.new("run", recipe=f"{own.name}:{name}", **SPLIT).train(verbose=0)
     run = Run("run")
     run.go_on(steps=3)
     assert bits(run.train(verbose=0)) == bits(straight) == bits(Run("run").load())
+
+
+def test_a_run_goes_on_with_the_clusters_that_it_began_with(own, monkeypatch):
+    run = Run.new("run", recipe=f"{own.name}:clustered", **SPLIT)
+    trained = run.train(verbose=0)
+    told = np.load(run.clusters)
+    assert trained.label_shares.numpy().round(3).tolist() != [0.25] * 4 and len(told) == 40
+    monkeypatch.setattr(gan_keras.clusters, "spectral", lambda images, number, seed: 1 / 0)
+    again = Run("run")
+    again.go_on(steps=3)
+    assert int(again.train(verbose=0).step.numpy()) == 3 and (np.load(run.clusters) == told).all()
+    for damaged in (told + 1, told[:-1]):
+        np.save(run.clusters, damaged)
+        with pytest.raises(ValueError):
+            Run("run").train(verbose=0)
+    run.clusters.write_bytes(b"no array")
+    with pytest.raises(ValueError, match="clusters.npy cannot be read.*Begin another run"):
+        Run("run").train(verbose=0)
 
 
 @pytest.mark.parametrize(
