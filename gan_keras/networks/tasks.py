@@ -30,7 +30,7 @@ def infogan_discriminator(num_classes=None, shape=MNIST, width=32, hidden=512, c
     return keras.Model(inputs, {"score": score_of(shared), **heads}, name="discriminator")
 
 
-def acgan_discriminator(num_classes=10, shape=MNIST, projection=False):
+def acgan_discriminator(num_classes=10, shape=MNIST, projection=False, width=32):
     """The trunk of `default_discriminator` > Dense 1, and Dense of as many logits as classes, "label".
 
     Odena, Olah, Shlens 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs", section 4.
@@ -39,9 +39,10 @@ def acgan_discriminator(num_classes=10, shape=MNIST, projection=False):
         num_classes: Of the labels.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
         projection: Whether the label is an input as well, on which the score is projected. Miyato and Koyama 2018.
+        width: Channels at 14x14; doubled at each of the next layers.
     """
     inputs, x, label = discriminator_inputs(num_classes if projection else None, shape)
-    features = downsampled(x, shape, width=32, kernel=4)
+    features = downsampled(x, shape, width, kernel=4)
     outputs = {
         "score": score_of(features, label, num_classes),
         "label": layers.Dense(num_classes, dtype="float32")(features),

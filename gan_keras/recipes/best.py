@@ -10,8 +10,16 @@ from gan_keras.recipe import Recipe, adam, cosine_decay
 
 
 def default():
-    """The best digits in six minutes on two CPU cores: the recipe plain."""
-    return plain()
+    """The best digits in six minutes on two CPU cores: the recipe cgan with clusters of the images in place of labels.
+
+    Sage et al. 2018, for the clusters.
+    """
+    return replace(
+        cgan(),
+        num_classes=None,  # no labels
+        clusters=50,  # chosen here, docs/default_recipe.md
+        generator=functools.partial(networks.default_generator, mapping=0, code=50),  # as cgan; an embedding of the cluster
+    )
 
 
 def plain():

@@ -133,7 +133,7 @@ def table(study, space, most=20):
 def words(name, value):
     if isinstance(value, bool):
         return name if value else f"no {name}"
-    return f"{name} {value:.4g}"
+    return f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}"
 
 
 def put(table, name, page):

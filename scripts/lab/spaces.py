@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from keras.optimizers.schedules import CosineDecay
 
-from gan_keras import losses, networks, recipes, regularizers
+from gan_keras import losses, networks, recipes, regularizers, schedules
 from gan_keras.recipe import adam, cosine_decay
 
 
@@ -53,15 +53,35 @@ def _game(trial, steps):
     }
 
 
-def _default(trial, steps):
+def _generator(trial, **more):
     sizes = {"mapping": _choose(trial, "mapping", 0, 2, 4), "width": _choose(trial, "generator_width", 32, 48, 64)}
+    return functools.partial(networks.default_generator, **sizes, **more)
+
+
+def _plain(trial, steps):
     return dataclasses.replace(
-        recipes.get("default"),
-        generator=functools.partial(networks.default_generator, **sizes),
+        recipes.get("plain"),
+        generator=_generator(trial),
         discriminator=functools.partial(
             networks.default_discriminator, width=_choose(trial, "discriminator_width", 32, 48, 64)
         ),
         **_game(trial, steps),
+    )
+
+
+def _default(trial, steps):
+    width, terms = {"width": _choose(trial, "discriminator_width", 32, 48, 64)}, ()
+    clusters, discriminator = _choose(trial, "clusters", 20, 30, 50, 100), networks.default_discriminator
+    if _choose(trial, "classifier", True, False):
+        discriminator, terms = functools.partial(networks.acgan_discriminator, projection=True), recipes.get("cgan").regularizers[1:]
+    game = _game(trial, steps)
+    return dataclasses.replace(
+        recipes.get("default"),
+        clusters=clusters,
+        generator=_generator(trial, code=clusters),
+        discriminator=functools.partial(discriminator, **width),
+        schedule=schedules.get(_choose(trial, "schedule", "alternating", "simultaneous")),
+        **{**game, "regularizers": game["regularizers"] + terms},
     )
 
 
@@ -87,10 +107,11 @@ _GAME = {
     "batch": 32,
     "latents": 16,
 }
-_DEFAULT = {**_GAME, "mapping": 4, "generator_width": 32, "discriminator_width": 32}
+_PLAIN = {**_GAME, "mapping": 4, "generator_width": 32, "discriminator_width": 32}
+_DEFAULT = {**_PLAIN, "mapping": 0, "latents": 64, "clusters": 50, "classifier": True, "schedule": "alternating"}
 _R3GAN = {**_GAME, "rate": 5e-4, "r1": 1.0, "r1_end": 0.1, "r2": True, "paired": True, "latents": 64, "width": 16, "blocks": 1}
 
-_LEADS = (
+_PLAIN_LEADS = (
     {"rate_end": 0.01},
     {"r1_end": 0.1},
     {"paired": True},
@@ -100,7 +121,23 @@ _LEADS = (
     {"latents": 64, "mapping": 0},
     {"latents": 64, "mapping": 2},
 )
+_LEADS = (
+    {"clusters": 30},
+    {"schedule": "simultaneous"},
+    {"batch": 64},
+    {"rate_end": 0.01},
+    {"generator_width": 48},
+    {"latents": 32},
+    {"r1": 1.0},
+    {"discriminator_width": 48},
+    {"mapping": 2},
+    {"paired": True},
+    {"clusters": 20},
+    {"classifier": False},
+    {"ema": 0.9995},
+)
 SPACES = {
     "default": Space(_default, _DEFAULT, _LEADS),
+    "plain": Space(_plain, _PLAIN, _PLAIN_LEADS),
     "r3gan": Space(_r3gan, _R3GAN, ({"rate": 1e-3}, {"rate": 2e-3, "rate_end": 0.01}, {"width": 24}, {"r1": 0.3})),
 }
