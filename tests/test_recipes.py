@@ -157,7 +157,7 @@ def test_optimizers_may_be_objects_and_names():
 @pytest.mark.parametrize("name", ["default", "dcgan", "wgan_gp"])
 def test_recipes_are_built_for_images_of_any_shape(name, shape):
     gan = recipes.get(name).build(shape=shape)
-    assert gan.generator.output_shape == gan.discriminator.input_shape == (None, *shape)
+    assert gan.generator.output_shape == gan.discriminator.inputs[0].shape == (None, *shape)
     assert gan.value_range == (-1.0, 1.0)
 
 

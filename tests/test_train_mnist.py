@@ -325,7 +325,7 @@ def discriminator(num_classes=None, shape=(28, 28, 1)):
 def colours():
     \"\"\"Small colour pictures.\"\"\"
     return dataclasses.replace(
-        recipes.default(),
+        recipes.plain(),
         discriminator=discriminator,  # small
         batch_size=8,  # small
         steps=2,  # few

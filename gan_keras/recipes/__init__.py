@@ -7,7 +7,7 @@ A recipe of your own is such a function too. The scripts take it as `--recipe my
 
     def name():
         \"""What it is for.\"""
-        return dataclasses.replace(recipes.default(), batch_size=64)  # chosen for this example
+        return dataclasses.replace(recipes.plain(), batch_size=64)  # chosen for this example
 """
 
 import ast

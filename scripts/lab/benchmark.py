@@ -25,7 +25,7 @@ from gan_keras import data, recipes, settings
 from gan_keras.networks import precision
 
 # The recipes whose networks are measured, each in its own batches.
-NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "default")
+NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "plain", "default")
 
 # Of a peer in a round, however slow the network.
 LEAST_STEPS = 5
@@ -139,9 +139,10 @@ class Networks:
     def __init__(self, name, jit):
         self.name, self.recipe = name, recipes.get(name)
         self.jit = {"auto": "auto", "on": True, "off": False}[jit]
-        self.images, _ = data.load("mnist")
-        self.range = self.recipe.build().value_range
-        self.batch = tf.constant(self.scaled(self.images[: self.recipe.batch_per_step]))
+        self.images, self.labels = self.recipe.training_set(*data.load("mnist"))
+        self.range, size = self.recipe.build().value_range, self.recipe.batch_per_step
+        images = tf.constant(self.scaled(self.images[:size]))
+        self.batch = images if self.labels is None else (images, tf.constant(self.labels[:size]))
 
     def scaled(self, images):
         low, high = self.range
@@ -150,7 +151,7 @@ class Networks:
     def fit(self):
         at_once = self.recipe.steps_per_execution
         gan = self.recipe.build(jit_compile=self.jit, steps_per_execution=at_once)
-        stream = data.batches(self.images, batch_size=self.recipe.batch_per_step, value_range=self.range)
+        stream = data.batches(self.images, self.labels, self.recipe.batch_per_step, self.range)
         return through_fit(gan, stream, at_once)
 
     def bfloat16(self):
@@ -163,7 +164,8 @@ class Networks:
         return in_a_loop(lambda: step(self.batch), lambda logs: logs["d_loss"].numpy())
 
     def guide(self):
-        if self.name == "default":
+        self.check_plain()
+        if self.name == "plain":
             raise Missing("Keras has no guide with R1")
         gan = self.recipe.build()
         discriminator = gan.discriminator
@@ -174,11 +176,17 @@ class Networks:
         stream = tf.data.Dataset.from_tensor_slices(self.scaled(self.images)).shuffle(1024)
         return through_fit(model, stream.batch(self.recipe.batch_size, drop_remainder=True).repeat())
 
+    def check_plain(self):
+        if self.labels is not None:
+            raise Missing("It does not know labels or clusters")
+
     def loop(self):
+        self.check_plain()
         step = peers.plain_step(self.recipe.build())
         return in_a_loop(lambda: step(self.batch), lambda loss: loss.numpy())
 
     def torch(self, compiled=False):
+        self.check_plain()
         if importlib.util.find_spec("torch") is None:
             raise Missing("PyTorch is not installed: pip install torch")
         program = pathlib.Path(__file__).with_name("torch_twin.py")
@@ -188,7 +196,9 @@ class Networks:
         return self.torch(compiled=True)
 
     def floor(self):
-        return floor.of(peers.plain_step(self.recipe.build()), self.batch)
+        gan = self.recipe.build(jit_compile=False)
+        plain = self.labels is None
+        return floor.of(peers.plain_step(gan) if plain else tf.function(gan.train_step, autograph=False), self.batch)
 
     def settings(self):
         """What the speed depends on, for the report."""
