@@ -32,6 +32,8 @@ METRICS = {
     "kernel_distance": Metric("kernel distance", "lower"),
     "classifier_score": Metric("classifier score", "higher"),
     "classifier_score_32": Metric("classifier score, batches of 32", "higher"),
+    "sure_share": Metric("read with over 0.9", "higher"),
+    "share_gap": Metric("largest gap of a class's share", "lower"),
     "precision": Metric("precision", "higher"),
     "recall": Metric("recall", "higher"),
     "density": Metric("density", "real data"),
@@ -265,8 +267,14 @@ class Evaluator:
         return {"kernel_distance": metrics.kernel_distance(real, made, block)}
 
     def _score(self, samples):
-        score = functools.partial(metrics.classifier_score, samples.probabilities)
-        return {"classifier_score": score(), "classifier_score_32": score(batch=32)}
+        made, real = samples.probabilities, self.reference.probabilities
+        gaps = metrics.class_shares(made) - metrics.class_shares(real)
+        return {
+            "classifier_score": metrics.classifier_score(made),
+            "classifier_score_32": metrics.classifier_score(made, batch=32),
+            "sure_share": (made.max(axis=1) > 0.9).mean(),
+            "share_gap": abs(gaps).max(),
+        }
 
     def _manifold(self, samples):
         pair = self._pairs(self.reference.features, samples.features)

@@ -85,6 +85,20 @@ def test_a_mean_digit_does_not_win(sets):
     assert sets["mean"]["classifier_score"] < 2 < 9 < sets["fresh"]["classifier_score"]
 
 
+def test_sure_samples_and_even_classes(sets, evaluator):
+    assert sets["fresh"]["sure_share"] > 0.97 and sets["fresh"]["share_gap"] < 0.03
+    assert sets["mean"]["share_gap"] > 0.8
+    shares = np.linspace(0.05, 0.15, 10)
+    p = np.eye(10)[np.repeat(np.arange(10), np.round(1000 * shares).astype(int))]
+    sure = np.where(np.arange(len(p)) % 4, 0.91, 0.89)[:, np.newaxis]
+    p = p * sure + (1 - p) * (1 - sure) / 9
+    samples = evaluation.Samples(evaluator.test[: len(p)], np.zeros((len(p), 2)), p)
+    figures = evaluator.metrics(samples, ["score"])
+    read = np.bincount(evaluator.reference.probabilities.argmax(axis=1), minlength=10) / len(evaluator.test)
+    assert figures["share_gap"][0] == pytest.approx(abs(np.bincount(p.argmax(axis=1)) / len(p) - read).max())
+    assert figures["sure_share"][0] == 0.75
+
+
 def test_groups_are_names(evaluator):
     with pytest.raises(ValueError, match="Did you mean 'frechet'"):
         evaluator.real(100, ["frechett"])

@@ -107,6 +107,11 @@ def test_classifier_score_by_its_formula():
     assert metrics.classifier_score(p) == pytest.approx(math.exp(sum(kl) / 2))
 
 
+def test_class_shares():
+    p = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.4, 0.5, 0.1], [0.6, 0.4, 0.0]])
+    assert metrics.class_shares(p).tolist() == [0.5, 0.5, 0.0]
+
+
 def test_classifier_score_in_batches_is_the_mean_of_theirs():
     p = np.random.default_rng(0).dirichlet(np.full(10, 0.1), 70)
     expected = np.mean([metrics.classifier_score(p[:32]), metrics.classifier_score(p[32:64])])
@@ -360,6 +365,7 @@ NAN = np.where(np.arange(30)[:, None] == 7, np.nan, GOOD)
         (lambda: metrics.kernel_distance(NAN, GOOD), "real contains NaN"),
         (lambda: metrics.kernel_distance(np.ones((30, 4)), GOOD), "All rows of real are the same"),
         (lambda: metrics.classifier_score(GOOD), "sum to 1"),
+        (lambda: metrics.class_shares(GOOD), "sum to 1"),
         (lambda: metrics.classifier_score(np.full((20, 10), 0.1), batch=32), "at least 32 rows"),
         (lambda: metrics.label_accuracy(np.full((3, 2), 0.5), np.array([0, 1, 2])), "integers from 0 to 1"),
         (lambda: metrics.precision_recall(GOOD[:3], GOOD), "at least 4 rows"),

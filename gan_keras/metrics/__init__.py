@@ -13,13 +13,14 @@ from gan_keras.metrics.memorisation import nearest_neighbours
 from gan_keras.metrics.modes import kl_from_uniform, mode_counts
 from gan_keras.metrics.neighbours import density_coverage, precision_recall
 from gan_keras.metrics.parzen import choose_bandwidth, parzen_log_likelihood
-from gan_keras.metrics.score import classifier_score, label_accuracy, label_cross_entropy
+from gan_keras.metrics.score import class_shares, classifier_score, label_accuracy, label_cross_entropy
 from gan_keras.metrics.transport import sliced_wasserstein, wasserstein_1d
 from gan_keras.metrics.two_sample import two_sample_accuracy
 
 __all__ = [
     "Moments",
     "choose_bandwidth",
+    "class_shares",
     "classifier_score",
     "density_coverage",
     "frechet_bias",

@@ -36,6 +36,26 @@ def classifier_score(probabilities, batch=None):
     return float(np.exp(divergences.mean(axis=1)).mean())
 
 
+def class_shares(probabilities):
+    """The share of samples whose likeliest class is each one.
+
+    Beside that of real images it says whether a generator makes all classes equally well.
+
+        share_y = mean_i [argmax p(. | x_i) = y]
+
+    Args:
+        probabilities: (n, classes), rows that sum to 1.
+
+    Returns:
+        Array (classes,) that sums to 1.
+
+    Raises:
+        ValueError: Rows that are no probabilities.
+    """
+    p = _probabilities(probabilities, at_least=1)
+    return np.bincount(p.argmax(axis=1), minlength=p.shape[1]) / len(p)
+
+
 def label_accuracy(probabilities, labels):
     """Share of samples whose likeliest class is the label they were made for; 0 to 1, higher is better.
 
