@@ -57,6 +57,8 @@ class Prior(abc.ABC):
 
             (1 - t) a + t b
 
+        Between two classes it is a mixture of both, which a linear layer turns into the mixture of their embeddings.
+
         Args:
             a, b: Arrays (..., size) of one shape.
             t: Number from 0 to 1.
@@ -185,10 +187,6 @@ class Categorical(Prior):
         """As in `Prior`; `predicted` are logits (batch, size)."""
         _check_predicted(predicted, self.size)
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(latents, predicted))
-
-    def between(self, a, b, t):
-        """`a`, whatever t: there is nothing between two classes."""
-        return self._ends(a, b, t)[0].astype("float32")
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")

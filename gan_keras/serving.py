@@ -70,7 +70,7 @@ def export(gan, folder, format="savedmodel", card=None):
             described = {
                 "num_classes": gan.num_classes,
                 "value_range": gan.value_range,
-                "latents": {name: identity.describe(part) for name, part in gan.prior.parts.items()},
+                "latents": _described_latents(gan),
                 "endpoints": _write_saved_model(gan, building),
             }
             (building / "signatures.json").write_text(json.dumps(described, indent=2) + "\n")
@@ -79,6 +79,15 @@ def export(gan, folder, format="savedmodel", card=None):
         if card is not None:
             (building / "model_card.md").write_text(card)
         return _publish(building, folder)
+
+
+def _described_latents(gan):
+    """What each part of the latents is drawn from; with the shares of the classes, where they are not equal."""
+    described = {name: identity.describe(part) for name, part in gan.prior.parts.items()}
+    part = getattr(gan, "label_part", None)
+    if part is not None:
+        described[part]["shares"] = gan.label_shares.numpy().astype(float).round(6).tolist()
+    return described
 
 
 def _publish(building, folder):

@@ -66,10 +66,10 @@ def test_each_prior_has_its_own_way():
     a, b = normal(3, 4), normal(3, 4, seed=1)
     np.testing.assert_allclose(priors.Uniform(4).between(a, b, 0.3), 0.7 * a + 0.3 * b, atol=1e-6)
     one, other = np.eye(4, dtype="float32")[:2]
-    assert (priors.Categorical(4).between(one, other, 0.9) == one).all()
+    np.testing.assert_allclose(priors.Categorical(4).between(one, other, 0.9), [0.1, 0.9, 0, 0], atol=1e-6)
     prior = priors.Joint(z=priors.Normal(4), code=priors.Categorical(4), style=priors.Uniform(4))
     found = prior.between(np.concatenate([a[0], one, a[1]]), np.concatenate([b[0], other, b[1]]), 0.3)
-    expected = [priors.Normal(4).between(a[0], b[0], 0.3), one, 0.7 * a[1] + 0.3 * b[1]]
+    expected = [priors.Normal(4).between(a[0], b[0], 0.3), 0.7 * one + 0.3 * other, 0.7 * a[1] + 0.3 * b[1]]
     np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-6)
 
 

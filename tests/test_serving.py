@@ -139,7 +139,11 @@ def test_png_files_are_the_images(plain):
 def test_a_part_that_stands_for_the_label_is_drawn_as_often_as_it_was_seen(tmp_path):
     gan = tiny_gan(num_classes=3, label_part="kind")
     gan.fit(tiny_images(), np.repeat([0, 2, 2, 2], 12), batch_size=24, verbose=0)
-    loaded = tf.saved_model.load(str(serving.export(gan, tmp_path / "kinds"))).signatures
+    version = serving.export(gan, tmp_path / "kinds")
+    described = json.loads((version / "signatures.json").read_text())
+    assert described["latents"]["kind"] == {"call": "Categorical", "size": 3, "shares": [0.25, 0.0, 0.75]}
+    assert "shares" not in described["latents"]["z"] and set(described["endpoints"]["serving_default"]["inputs"]) == {"z"}
+    loaded = tf.saved_model.load(str(version)).signatures
     seed, n, free = tf.constant(3, tf.int64), tf.constant(40), np.nan
     for given, fixed in (({}, free), ({"kind": 1}, [0.0, 1.0, 0.0])):
         parts = {"z": tf.fill((5,), np.float32(free)), "kind": tf.fill((3,), np.float32(free)) if fixed is free else tf.constant(fixed)}
