@@ -209,10 +209,10 @@ def test_rows_of_a_table_follow_each_other():
 
 
 def test_a_recipe_is_trained_for_its_steps_or_as_long_as_it_may(miniature):
-    recipe = miniature("default", steps=50, steps_per_execution=1)
+    recipe = miniature("plain", steps=50, steps_per_execution=1)
     assert int(base.trained(recipe, 0)[0].step.numpy()) == 50
     assert int(base.trained(recipe, 0, seconds=1e-9)[0].step.numpy()) < 50
-    (cases,) = every.recipe_figures("default")(0).values()
+    (cases,) = every.recipe_figures("plain")(0).values()
     assert cases["steps"] == 50 and cases["frechet_distance"] > 0 and not cases["diverged"]
 
 
@@ -384,11 +384,21 @@ def test_few_digits_with_augmentation_and_without(miniature, monkeypatch):
     assert cases["100 digits: other real digits"]["frechet_distance"] < cases["100 digits"]["frechet_distance"]
 
 
-def test_a_vae_is_measured_as_the_default_recipe(miniature, tmp_path):
-    miniature("default")
+def test_digits_are_measured_beside_real_ones(miniature, tmp_path):
+    miniature("default", like="plain")
+    cases = digits.beside_real_ones("default")(0)
+    assert set(cases["default"]) - set(cases["real training digits"]) == {"seconds"}
+    assert cases["real training digits"]["frechet_distance"] < cases["default"]["frechet_distance"]
+    real = cases["real training digits"]
+    assert real["ratio"] == pytest.approx(1.0, abs=0.15) and real["sure_share"] > 0.9
+    assert (tmp_path / "results" / "default.png").exists()
+
+
+def test_a_vae_is_measured_as_the_recipe_plain(miniature, tmp_path):
+    miniature("plain")
     miniature("vae")
     cases = digits.vae(0)
-    assert set(cases["vae"]) - set(cases["default"]) == {"reconstruction", "bound"}
+    assert set(cases["vae"]) - set(cases["plain"]) == {"reconstruction", "bound"}
     assert all(case["frechet_distance"] > 0 for case in cases.values()) and (tmp_path / "results" / "vae.png").exists()
 
 
