@@ -11,7 +11,7 @@ from gan_keras import identifiers
 # Images of this side at most, in cells of 4x4 pixels with 8 directions: larger ones cost no more.
 SIDE, CELL, DIRECTIONS, BLOCK = 28, 4, 8, 8192
 # Chosen by how many of train[:50000] are in a cluster of mostly their own digit; from half to twice these, it is the same to 1 %.
-COMPONENTS, CENTRES, PASSES, NEIGHBOURS, DIMENSIONS = 50, 3000, 5, 10, 15
+COMPONENTS, CENTRES, NEIGHBOURS, DIMENSIONS = 50, 3000, 10, 15
 
 
 def spectral(images, number, seed=0):
@@ -42,16 +42,17 @@ def spectral(images, number, seed=0):
         raise ValueError(f"There must be an image for each cluster. Received: {len(images)} images, number={number}")
     images = np.asarray(images)
     points = _components(_gradients(images) if images.ndim == 4 else images)
-    centres, nearest = _kmeans(points, min(max(CENTRES, number), len(points)), seed)
-    _, chosen = _kmeans(_places(centres, min(number, DIMENSIONS)), number, seed)
+    random = np.random.default_rng(seed)
+    first = points[random.permutation(len(points))[: max(CENTRES, number)]]
+    centres, nearest = _kmeans(points, first, iter=5, minit="matrix")
+    _, chosen = _kmeans(_places(centres, min(number, DIMENSIONS)), number, iter=50, minit="++", seed=random)
     return chosen[nearest]
 
 
-def _kmeans(points, number, seed):
+def _kmeans(*args, **options):
     """(centres, the index of the nearest for each point)."""
-    first = points[np.random.default_rng(seed).permutation(len(points))[:number]]
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # a centre that is nearest to none stays where it is
-        return scipy.cluster.vq.kmeans2(points, first, iter=PASSES, minit="matrix")
+        return scipy.cluster.vq.kmeans2(*args, **options)
 
 
 def _gradients(images):

@@ -17,8 +17,8 @@ def default():
     return replace(
         cgan(),
         num_classes=None,  # no labels
-        clusters=50,  # chosen here, docs/default_recipe.md
-        generator=functools.partial(networks.default_generator, mapping=0, code=50),  # as cgan; an embedding of the cluster
+        clusters=30,  # chosen here, docs/default_recipe.md
+        generator=functools.partial(networks.default_generator, mapping=0, code=30),  # as cgan; an embedding of the cluster
     )
 
 
