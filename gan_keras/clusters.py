@@ -39,7 +39,10 @@ def spectral(images, number, seed=0):
         ValueError: Fewer images than clusters.
     """
     if identifiers.count("number", number) > len(images):
-        raise ValueError(f"There must be an image for each cluster. Received: {len(images)} images, number={number}")
+        raise ValueError(
+            f"There must be an image for each cluster. Received: {len(images)} images, number={number}. Take fewer clusters, or a "
+            "recipe without, such as plain."
+        )
     images = np.asarray(images)
     points = _components(_gradients(images) if images.ndim == 4 else images)
     random = np.random.default_rng(seed)

@@ -57,7 +57,7 @@ def test_500_steps_are_finite_and_change_the_samples(name):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("name, steps", [("default", 2500), ("dcgan", 300), ("wgan_gp", 300)])
 def test_no_seed_collapses(name, steps, seed, real):
-    # The default recipe's mapping network and long average make its samples clear late, and varied late.
+    # The default recipe's long average makes its samples clear late, and varied late.
     before, after = train(name, seed, steps)
     assert np.abs(after - before).mean() > 0.05
     digits, labels = real
