@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import scipy
 import tensorflow as tf
+from scipy.cluster import vq
 
 from gan_keras import identifiers
 
@@ -47,15 +48,11 @@ def spectral(images, number, seed=0):
     points = _components(_gradients(images) if images.ndim == 4 else images)
     random = np.random.default_rng(seed)
     first = points[random.permutation(len(points))[: max(CENTRES, number)]]
-    centres, nearest = _kmeans(points, first, iter=5, minit="matrix")
-    _, chosen = _kmeans(_places(centres, min(number, DIMENSIONS)), number, iter=50, minit="++", seed=random)
-    return chosen[nearest]
-
-
-def _kmeans(*args, **options):
-    """(centres, the index of the nearest for each point)."""
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # a centre that is nearest to none stays where it is
-        return scipy.cluster.vq.kmeans2(*args, **options)
+        centres, nearest = vq.kmeans2(points, first, iter=5, minit="matrix")
+    places = _places(centres, min(number, DIMENSIONS))
+    means, _ = vq.kmeans(places, number, seed=random)  # the best of twenty
+    return vq.vq(places, means)[0][nearest]
 
 
 def _gradients(images):

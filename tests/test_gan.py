@@ -602,7 +602,7 @@ def test_shares_of_labels_are_the_same_under_xla_and_in_16_bits(policy, jit_comp
 
 def test_clusters_are_labels_as_the_docs_say():
     page = (SCRIPTS.parent / "docs" / "concepts.md").read_text()
-    code = page.split("<!-- clusters -->\n```python\n")[1].split("```")[0].replace("30", "8")
+    code = page.split("<!-- clusters -->\n```python\n")[1].split("```")[0].replace("20", "8")
     images = np.clip(np.random.default_rng(0).normal(0.0, 0.5, (64, 28, 28, 1)), -1, 1).astype("float32")
     names = {"gan_keras": gan_keras, "priors": priors, "networks": gan_keras.networks, "images": images}
     exec(code, names)

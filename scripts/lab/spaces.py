@@ -108,7 +108,7 @@ _GAME = {
     "latents": 16,
 }
 _PLAIN = {**_GAME, "mapping": 4, "generator_width": 32, "discriminator_width": 32}
-_DEFAULT = {**_PLAIN, "mapping": 0, "latents": 64, "clusters": 30, "classifier": True, "schedule": "alternating"}
+_DEFAULT = {**_PLAIN, "mapping": 0, "latents": 64, "clusters": 20, "classifier": True, "schedule": "alternating"}
 _R3GAN = {**_GAME, "rate": 5e-4, "r1": 1.0, "r1_end": 0.1, "r2": True, "paired": True, "latents": 64, "width": 16, "blocks": 1}
 
 _PLAIN_LEADS = (
@@ -122,7 +122,7 @@ _PLAIN_LEADS = (
     {"latents": 64, "mapping": 2},
 )
 _LEADS = (
-    {"clusters": 20},
+    {"clusters": 30},
     {"clusters": 50},
     {"schedule": "simultaneous"},
     {"batch": 64},
