@@ -11,7 +11,7 @@ from gan_keras import identifiers
 
 # Images of this side at most, in cells of 4x4 pixels with 8 directions: larger ones cost no more.
 SIDE, CELL, DIRECTIONS, BLOCK = 28, 4, 8, 8192
-# Chosen by how many of train[:50000] are in a cluster of mostly their own digit; from half to twice these, it is the same to 1 %.
+# Chosen by the part of train[:50000] that is in a cluster of mostly its own digit. Half or twice of each changes it by 1 % at most.
 COMPONENTS, CENTRES, NEIGHBOURS, DIMENSIONS = 50, 3000, 10, 15
 
 
@@ -22,19 +22,20 @@ def spectral(images, number, seed=0):
     blends between them: `GAN(label_part=...)`. Sage, Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with
     Clustered Generative Adversarial Networks".
 
-    k-means with many centres comes first. A graph joins each centre to its ten nearest; its first eigenvectors place the centres
-    so that those which are joined by a way through others lie together, and k-means of these places makes the clusters. Yan,
-    Huang, Jordan 2009, "Fast Approximate Spectral Clustering"; Ng, Jordan, Weiss 2001, "On Spectral Clustering"; Dalal, Triggs
-    2005, "Histograms of Oriented Gradients for Human Detection". 60,000 digits take ten seconds on two cores.
+    k-means with many centres comes first. A graph joins each centre to its ten nearest. Its first eigenvectors give each centre a
+    place, near to those that are its neighbours or neighbours of neighbours; k-means of the places makes the clusters. Yan, Huang,
+    Jordan 2009, "Fast Approximate Spectral Clustering"; Ng, Jordan, Weiss 2001, "On Spectral Clustering"; Dalal, Triggs 2005,
+    "Histograms of Oriented Gradients for Human Detection". 60,000 digits take ten seconds on two cores.
 
     Args:
-        images: (n, height, width, channels), bytes or floats; or points (n, dimensions), which are compared as they are.
+        images: (n, height, width, channels) or (n, height, width), bytes or floats, compared by their edges: colour alone does not
+            count. Or points (n, dimensions).
         number: Of clusters. With too few, a cluster has images of several kinds. With too many, it has too few images to learn
             more from than these: see the memorisation ratio of `evaluation`.
-        seed: Of the images that the first centres are.
+        seed: Of what k-means begins with.
 
     Returns:
-        int32 array (n,), from 0 to number - 1.
+        int32 array (n,), from 0 to number - 1. A cluster may be empty.
 
     Raises:
         ValueError: Fewer images than clusters.
@@ -44,13 +45,16 @@ def spectral(images, number, seed=0):
             f"There must be an image for each cluster. Received: {len(images)} images, number={number}. Take fewer clusters, or a "
             "recipe without, such as plain."
         )
+    if number == 1:
+        return np.zeros(len(images), "int32")
     images = np.asarray(images)
+    images = images[..., np.newaxis] if images.ndim == 3 else images
     points = _components(_gradients(images) if images.ndim == 4 else images)
     random = np.random.default_rng(seed)
     first = points[random.permutation(len(points))[: max(CENTRES, number)]]
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # a centre that is nearest to none stays where it is
         centres, nearest = vq.kmeans2(points, first, iter=5, minit="matrix")
-    places = _places(centres, min(number, DIMENSIONS))
+    places = _places(centres, number)
     means, _ = vq.kmeans(places, number, seed=random)  # the best of twenty
     return vq.vq(places, means)[0][nearest]
 
@@ -77,18 +81,20 @@ def _components(points):
     return points @ axes[:, -COMPONENTS:] / np.maximum(variances[-COMPONENTS:], 1e-12) ** 0.25
 
 
-def _places(centres, dimensions):
+def _places(centres, number):
     """Where the first eigenvectors of the graph of nearest neighbours place each centre: array (n, dimensions), rows of length 1."""
     n = len(centres)
     count = min(NEIGHBOURS, n - 1)
-    _, near = scipy.spatial.cKDTree(centres).query(centres, count + 1)
+    _, near = scipy.spatial.cKDTree(centres).query(centres, range(1, count + 2))
     joined = (np.ones(n * count), (np.repeat(np.arange(n), count), near[:, 1:].ravel()))
     graph = scipy.sparse.coo_matrix(joined, (n, n))
     graph = graph + graph.T
     weights = scipy.sparse.diags(np.asarray(graph.sum(axis=1)).ravel() ** -0.5)
     laplacian = weights @ graph @ weights
-    if n > 2 * dimensions:
+    parts, _ = scipy.sparse.csgraph.connected_components(graph)
+    dimensions = min(number, max(DIMENSIONS, parts))
+    if parts == 1 and n > 2 * dimensions:  # of parts that nothing joins Lanczos' method does not find every eigenvector
         _, places = scipy.sparse.linalg.eigsh(laplacian, dimensions, which="LA", v0=np.ones(n))
     else:
-        places = np.linalg.eigh(laplacian.toarray())[1][:, -dimensions:]
+        _, places = scipy.linalg.eigh(laplacian.toarray(), subset_by_index=[n - dimensions, n - 1])
     return places / np.linalg.norm(places, axis=1, keepdims=True)

@@ -57,8 +57,6 @@ class Prior(abc.ABC):
 
             (1 - t) a + t b
 
-        Between two classes it is a mixture of both, which a linear layer turns into the mixture of their embeddings.
-
         Args:
             a, b: Arrays (..., size) of one shape.
             t: Number from 0 to 1.
@@ -172,7 +170,10 @@ class Uniform(Prior):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Categorical(Prior):
-    """One of `size` classes, all equally likely, as a one-hot vector. A fixed value is the number of the class."""
+    """One of `size` classes, all equally likely, as a one-hot vector. A fixed value is the number of the class.
+
+    Between two classes lies their mixture, which a linear layer turns into the mixture of their embeddings.
+    """
 
     def draw(self, random, rows):
         chosen = tf.cast(random.uniform((rows, 1))[:, 0] * self.size, tf.int32)

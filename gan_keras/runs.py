@@ -9,6 +9,7 @@ import contextlib
 import csv
 import dataclasses
 import functools
+import hashlib
 import json
 import math
 import pathlib
@@ -256,7 +257,7 @@ class Run:
                 self.restore(gan)
             chief = replicas.is_chief(gan.distribute_strategy)
             if chief:
-                self._write_settings(gan)
+                self._write_settings()
             if not self._finished(gan):
                 if chief:
                     self.model.unlink(missing_ok=True)  # of an earlier part of the run: the checkpoints are ahead of it
@@ -286,13 +287,27 @@ class Run:
             ],
         )
 
+    @property
+    def number_of_clusters(self):
+        """How many clusters of the images the run is told; `None`: none."""
+        return getattr(self.recipe, "clusters", None)
+
+    def digest_of_clusters(self):
+        """SHA-256 of the clusters of the training images; `None` for a run without."""
+        return hashlib.sha256(self._training_set[1].tobytes()).hexdigest() if self.number_of_clusters else None
+
     @functools.cached_property
     def _training_set(self):
         images, labels = self.training_data
-        if not self.clusters.is_file():
+        begun = bool(self.number_of_clusters and self._checkpoint().steps())
+        if not begun and not (self.number_of_clusters and self.clusters.exists()):
             return self.recipe.training_set(images, labels, self.settings["seed"])
-        with files.reading(f"{self.clusters} cannot be read", "Begin another run."), files.open_regular(self.clusters) as file:
-            return images, np.load(file)
+        remedy = "The clusters must be those that the run began with; begin another run if they are lost."
+        with files.reading(f"{self.clusters} cannot be read", remedy), files.open_regular(self.clusters) as file:
+            told = np.load(file)
+            if np.shape(told) != (len(images),) or told.dtype.kind != "i" or not 0 <= told.min() <= told.max() < self.number_of_clusters:
+                raise ValueError(f"it does not hold {len(images)} integers from 0 to {self.number_of_clusters - 1}")
+        return images, told
 
     def _stream(self, gan, start=0, shard=(0, 1)):
         batch, seed = self.recipe.batch_per_step, self.settings["seed"]
@@ -331,12 +346,12 @@ class Run:
             found = files.read_json(self._config)
         return settings.completed(found, self._config)
 
-    def _write_settings(self, gan):
-        if gan.needs_labels and not gan.conditional:  # found anew, elsewhere or with other versions, they might be others
-            with files.replacing(self.clusters) as temporary, open(temporary, "wb") as file:
-                np.save(file, self._training_set[1])
+    def _write_settings(self):
         with files.replacing(self._config) as temporary:
             temporary.write_text(json.dumps(self.settings, indent=2) + "\n")
+        if self.number_of_clusters:  # found anew, elsewhere or with other versions, they might be others
+            with files.replacing(self.clusters) as temporary, open(temporary, "wb") as file:
+                np.save(file, self._training_set[1])
         self._is_new = False
 
     def check_free(self):

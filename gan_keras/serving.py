@@ -82,7 +82,7 @@ def export(gan, folder, format="savedmodel", card=None):
 
 
 def _described_latents(gan):
-    """What each part of the latents is drawn from; with the shares of the classes, where they are not equal."""
+    """What each part of the latents is drawn from; of the part that stands for the label, also the share of each class."""
     described = {name: identity.describe(part) for name, part in gan.prior.parts.items()}
     part = getattr(gan, "label_part", None)
     if part is not None:

@@ -41,13 +41,13 @@ def main(argv=None):
         distribution.check_same(strategy, {**run.settings, **periods, "versions": None})
         with strategy.scope():
             gan = run.build(*periods.values())
-        number = getattr(run.recipe, "clusters", None)
+        number, images = run.number_of_clusters, run.training_data[0]
         if number and not run.clusters.exists() and replicas.is_chief(strategy):
-            print(f"Clusters  finding {number} of them in {len(run.training_data[0]):,} images, without labels", flush=True)
+            print(f"Clusters  finding {number} of them in {len(images):,} images, without labels", flush=True)
         run.check(gan)
         with run.claimed(gan), Stop(args) as stop:
             start = run.restore(gan)
-            distribution.check_same(strategy, {"first step": start})
+            distribution.check_same(strategy, {"first step": start, "clusters": run.digest_of_clusters()})
             more = more_callbacks(args, run, stop)
             if replicas.is_chief(strategy):
                 print_plan(run, gan, start, args)

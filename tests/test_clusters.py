@@ -18,6 +18,14 @@ def test_kinds_that_lie_apart_are_not_mixed():
     assert purity(found, truth) > 0.95
 
 
+@pytest.mark.parametrize("kinds", [5, 8])
+def test_groups_that_nothing_joins_are_the_clusters(kinds):
+    centers = np.stack([np.arange(kinds) % 5, np.arange(kinds) // 5], axis=1) * 10.0
+    truth = np.arange(40 * kinds) % kinds
+    found = clusters.spectral(centers[truth] + np.random.default_rng(0).normal(0, 0.2, (len(truth), 2)), kinds)
+    assert purity(found, truth) > 0.97
+
+
 def test_clusters_of_digits_are_of_one_kind():
     images, labels = data.load(split="train[:4000]")
     found = clusters.spectral(images, 40)
@@ -55,6 +63,13 @@ def test_points_of_a_toy():
 
 def test_a_few_images():
     assert sorted(clusters.spectral(np.eye(3).reshape(3, 3, 1, 1), 3)) == [0, 1, 2]
+    assert clusters.spectral(np.zeros((1, 8, 8, 1)), 1) == [0]
+    assert len(np.unique(clusters.spectral(np.zeros((50, 8, 8, 1)), 4))) == 1, "all alike"
+
+
+def test_grey_images_may_lack_the_axis_of_channels():
+    images, _ = data.load(split="train[:300]")
+    assert (clusters.spectral(images[..., 0], 10) == clusters.spectral(images, 10)).all()
 
 
 @pytest.mark.parametrize("number, message", [(0, "number must be"), (2.5, "number must be"), (11, "Received: 10 images, number=11")])

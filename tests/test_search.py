@@ -13,9 +13,10 @@ import search  # noqa: E402
 from spaces import SPACES  # noqa: E402
 
 
-def test_the_settings_of_today_are_the_recipe():
-    recipe = recipes.get("default")
-    made = SPACES["default"].recipe(optuna.trial.FixedTrial(SPACES["default"].today), recipe.steps)
+@pytest.mark.parametrize("name", ["default", "plain"])
+def test_the_settings_of_today_are_the_recipe(name):
+    recipe = recipes.get(name)
+    made = SPACES[name].recipe(optuna.trial.FixedTrial(SPACES[name].today), recipe.steps)
     same = [key for key in recipe.values() if key not in ("generator", "discriminator")]
     assert {key: made.values()[key] for key in same} == {key: recipe.values()[key] for key in same}
     ours, theirs = made.build(), recipe.build()

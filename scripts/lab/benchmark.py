@@ -164,7 +164,7 @@ class Networks:
         return in_a_loop(lambda: step(self.batch), lambda logs: logs["d_loss"].numpy())
 
     def guide(self):
-        self.check_plain()
+        self.check_unlabelled()
         if self.name == "plain":
             raise Missing("Keras has no guide with R1")
         gan = self.recipe.build()
@@ -176,17 +176,17 @@ class Networks:
         stream = tf.data.Dataset.from_tensor_slices(self.scaled(self.images)).shuffle(1024)
         return through_fit(model, stream.batch(self.recipe.batch_size, drop_remainder=True).repeat())
 
-    def check_plain(self):
+    def check_unlabelled(self):
         if self.labels is not None:
             raise Missing("It does not know labels or clusters")
 
     def loop(self):
-        self.check_plain()
+        self.check_unlabelled()
         step = peers.plain_step(self.recipe.build())
         return in_a_loop(lambda: step(self.batch), lambda loss: loss.numpy())
 
     def torch(self, compiled=False):
-        self.check_plain()
+        self.check_unlabelled()
         if importlib.util.find_spec("torch") is None:
             raise Missing("PyTorch is not installed: pip install torch")
         program = pathlib.Path(__file__).with_name("torch_twin.py")

@@ -27,7 +27,7 @@ def recipe(name):
     def prepare(images, seed):
         chosen = recipes.get(name)
         gan = chosen.build(seed=seed, steps_per_execution=chosen.steps_per_execution)
-        stream = data.batches(images, batch_size=chosen.batch_per_step, value_range=gan.value_range, seed=seed)
+        stream = chosen.stream(gan, images, seed=seed)
         return gan, stream, lambda: plots.to_uint8(gan.sample(SAMPLES, seed=1), gan.value_range)
 
     return prepare
