@@ -299,8 +299,7 @@ class Run:
     @functools.cached_property
     def _training_set(self):
         images, labels = self.training_data
-        begun = bool(self.number_of_clusters and self._checkpoint().steps())
-        if not begun and not (self.number_of_clusters and self.clusters.exists()):
+        if not self.number_of_clusters or not (self.clusters.exists() or self._checkpoint().steps()):
             return self.recipe.training_set(images, labels, self.settings["seed"])
         remedy = "The clusters must be those that the run began with; begin another run if they are lost."
         with files.reading(f"{self.clusters} cannot be read", remedy), files.open_regular(self.clusters) as file:
