@@ -90,7 +90,8 @@ class Evaluator:
             digit classifier that comes with the package. For data of your own pass your own: say, a Keras application
             without its top. An attribute `identity`, if it has one, stands in reports.
         seed: Of everything random in the metrics.
-        train_labels: Integers (n,) of `train`, if the label metrics of real images are wanted.
+        train_labels: Integers (n,) of `train`, for a conditional GAN: its samples have each label as often as these do, and the
+            label metrics have a value on real images. `None`: samples of each label are equally likely.
 
     Raises:
         ValueError: Images of the wrong type, rank or shape, or all of one value; labels that do not match them.
@@ -168,7 +169,7 @@ class Evaluator:
         Args:
             gan: A `GAN` of images.
             n: Number of samples.
-            seed: Of the latents; and of the labels of a conditional GAN, which are random, as those of real images in a row.
+            seed: Of the latents; and of the labels of a conditional GAN, which are drawn from `train_labels`.
 
         Raises:
             ValueError: The range is not known, or samples are not finite.
@@ -177,7 +178,10 @@ class Evaluator:
             raise ValueError(
                 "The GAN does not know the range of its images. Give it one, such as GAN(value_range=(-1, 1), ...)."
             )
-        labels = np.random.default_rng(seed).integers(gan.num_classes, size=n) if gan.conditional else None
+        labels = None
+        if gan.conditional:
+            seen = np.arange(gan.num_classes) if self.train_labels is None else self.train_labels
+            labels = np.random.default_rng(seed).choice(seen, n)
         drawn = gan.sample_batches(n, seed, labels)
         samples = self.describe((plots.to_uint8(images, gan.value_range), some) for images, some in drawn)
         classes = None if samples.probabilities is None else samples.probabilities.shape[1]

@@ -119,7 +119,8 @@ def more_callbacks(args, run, stop):
     """What the script adds to the callbacks of a run."""
     evaluator = None
     if args.tensorboard and run.settings["data"] == "mnist":  # where the classifier's features mean something
-        evaluator = evaluation.Evaluator(run.training_data[0], run.data("test")[0])
+        images, labels = run.training_data
+        evaluator = evaluation.Evaluator(images, run.data("test")[0], train_labels=labels)
     more = [stop] if sys.stdout.isatty() else [stop, Lines(args.log_every)]
     if args.tensorboard:
         seed = run.settings["seed"]

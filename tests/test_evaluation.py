@@ -171,6 +171,10 @@ def test_conditional_gans_are_measured_by_their_labels():
     evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=extractor, train_labels=labels)
     read = extractor(images[:200])[1].argmax(axis=1)
     assert evaluator.real(200, ["labels"])["label_accuracy"][0] == pytest.approx(np.mean(read == labels))
+    # Labels come as often as in training: here the first twice as often as each of the others.
+    evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=extractor, train_labels=np.arange(200) % 4 % 3)
+    drawn = np.bincount(evaluator.sample(tiny_gan(num_classes=3), 2000).labels) / 2000
+    np.testing.assert_allclose(drawn, (0.5, 0.25, 0.25), atol=0.05)
     with pytest.raises(ValueError, match="'labels' need labels.*Only conditional"):
         evaluator.of_gan(tiny_gan(), 90, ["labels"])
 

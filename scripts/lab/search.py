@@ -32,7 +32,7 @@ class Candidate:
     def __init__(self, space, seconds):
         self.space, self.seconds = space, seconds
         self.images, self.labels = data.load("mnist", "train[:50000]")
-        self.evaluator = evaluation.Evaluator(self.images, data.load("mnist", "validation")[0])
+        self.evaluator = evaluation.Evaluator(self.images, data.load("mnist", "validation")[0], train_labels=self.labels)
 
     def __call__(self, trial):
         seed = seed_of(trial)

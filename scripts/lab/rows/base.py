@@ -99,7 +99,8 @@ def quality(model, evaluator, seed, groups=("frechet", "manifold")):
 
 
 def digits_evaluator():
-    return evaluation.Evaluator(data.load("mnist", "train")[0], data.load("mnist", "test")[0])
+    train, labels = data.load("mnist", "train")
+    return evaluation.Evaluator(train, data.load("mnist", "test")[0], train_labels=labels)
 
 
 def recognised(model):
