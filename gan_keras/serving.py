@@ -153,8 +153,7 @@ def _endpoints(gan):
     label = tf.TensorSpec((None,), tf.int32, name="label")
     scalars = {"seed": tf.int64, "n": tf.int32, **({"label": tf.int32} if gan.conditional else {})}
     draw = [tf.TensorSpec((), dtype, name=name) for name, dtype in scalars.items()]
-    parts = gan.prior.parts if len(gan.prior.parts) > 1 else {}
-    draw += [tf.TensorSpec((part.size,), tf.float32, name=name) for name, part in parts.items()]
+    parts = [tf.TensorSpec((part.size,), tf.float32, name=name) for name, part in gan.prior.parts.items()]
 
     def serving_default(*inputs):
         return {"images": tf.cast(gan(_checked(gan, inputs), training=False), tf.float32)}
@@ -178,10 +177,13 @@ def _endpoints(gan):
         "generate": (generate, draw),
         "generate_png": (generate_png, draw),
     }
+    if len(parts) > 1:
+        endpoints["generate_with_parts"] = (generate, draw + parts)
+        endpoints["generate_png_with_parts"] = (generate_png, draw + parts)
     if isinstance(gan, GAN):
         endpoints["discriminate"] = (discriminate, [images, label][: len(gan.discriminator.inputs)])
     if not gan.makes_images or images.shape[-1] not in (1, 3) or gan.value_range is None:
-        del endpoints["generate_png"]
+        endpoints = {name: endpoint for name, endpoint in endpoints.items() if endpoint[0] is not generate_png}
     return endpoints
 
 

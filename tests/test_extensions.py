@@ -94,7 +94,7 @@ CODE = dict(z=priors.Normal(4), code=priors.Categorical(3), style=priors.Uniform
 
 # (GAN's arguments, compile's arguments)
 CASES = {
-    "relativistic": lambda: ({}, {"loss": Relativistic(), "regularizers": "r1", "schedule": schedules.Alternating(2)}),
+    "pair_loss_of_a_user": lambda: ({}, {"loss": Relativistic(), "regularizers": "r1", "schedule": schedules.Alternating(2)}),
     "r3gan": lambda: (
         {},
         {"loss": "relativistic", "regularizers": [regularizers.R1(cosine()), regularizers.R2(cosine()), "historical_averaging"]},
@@ -204,7 +204,7 @@ def test_what_is_a_term_is_logged_under_its_name(case, straight):
 
 
 def test_a_pair_loss_equals_the_step_written_out():
-    gan, reference = make("relativistic"), make("relativistic")
+    gan, reference = make("pair_loss_of_a_user"), make("pair_loss_of_a_user")
     for one in (gan, reference):
         one.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss=Relativistic())
     images = tf.constant(tiny_images(16))
@@ -335,7 +335,7 @@ def test_a_part_of_the_latents_is_fixed():
             "must not be called 'discriminator'",
         ),
         (lambda: regularized_encoder(), "The generator has a loss of its own"),
-        (lambda: make("relativistic").compile("adam", "adam", loss=Relativistic(), schedule="three_step"), "halves"),
+        (lambda: make("pair_loss_of_a_user").compile("adam", "adam", loss=Relativistic(), schedule="three_step"), "halves"),
         (lambda: halves_of_a_pair(), "two halves of the loss apart.*Relativistic"),
         (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior="normal"), "an object such as"),
         (lambda: priors.Joint(label=priors.Normal(2)), "name of an argument of sample"),
@@ -367,7 +367,7 @@ class Halves(schedules.Schedule):
 
 
 def halves_of_a_pair():
-    gan = make("relativistic")
+    gan = make("pair_loss_of_a_user")
     gan.compile("adam", "adam", loss=Relativistic(), schedule=Halves())
     train(gan, 1)
 
@@ -401,20 +401,22 @@ def test_a_code_and_a_head_are_served(tmp_path):
     gan = make("infogan")
     path = gan_keras.serving.export(gan, tmp_path / "infogan")
     described = json.loads((path / "signatures.json").read_text())["endpoints"]
-    assert set(described["generate"]["inputs"]) == {"seed", "n", "z", "code", "style"}
+    assert set(described["generate"]["inputs"]) == {"seed", "n"}
+    assert set(described["generate_with_parts"]["inputs"]) == {"seed", "n", "z", "code", "style"}
     endpoints = serve.Endpoints(path.parent)
     call = {"seed": 3, "n": 5, "code": [0.0, 1.0, 0.0]}
-    answer = endpoints.answer({"signature_name": "generate", "inputs": call})
+    answer = endpoints.answer({"signature_name": "generate_with_parts", "inputs": call})
     np.testing.assert_allclose(answer["outputs"], gan.sample(5, seed=3, code=1), atol=1e-6)
     for wrong, message in (({"code": [0.0, 1.0]}, "float32 of shape"), ({"cod": [0.0] * 3}, "may take code, style, z")):
         with pytest.raises(serve.Refused, match=message):
-            endpoints.answer({"signature_name": "generate", "inputs": {"seed": 3, "n": 5, **wrong}})
+            endpoints.answer({"signature_name": "generate_with_parts", "inputs": {"seed": 3, "n": 5, **wrong}})
     model = tf.saved_model.load(str(path))
     drawn = {"z": tf.fill((4,), np.nan), "code": tf.fill((3,), np.nan), "style": tf.fill((1,), np.nan)}
     call = {"seed": tf.constant(3, tf.int64), "n": tf.constant(5)}
-    assert (model.signatures["generate"](**call, **drawn)["images"].numpy() == gan.sample(5, seed=3)).all()
+    for name, parts in (("generate", {}), ("generate_with_parts", drawn)):
+        assert (model.signatures[name](**call, **parts)["images"].numpy() == gan.sample(5, seed=3)).all()
     drawn["code"] = tf.constant([0.0, 1.0, 0.0])
-    assert (model.signatures["generate"](**call, **drawn)["images"].numpy() == gan.sample(5, seed=3, code=1)).all()
+    assert (model.signatures["generate_with_parts"](**call, **drawn)["images"].numpy() == gan.sample(5, seed=3, code=1)).all()
     made = model.signatures["discriminate"](images=tf.constant(tiny_images(4)))
     np.testing.assert_allclose(made["code"], gan.discriminator(tiny_images(4))["code"], atol=1e-6)
     assert made["logits"].shape == (4,) and set(made) == {"logits", "probability", "features", "code"}

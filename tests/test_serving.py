@@ -144,11 +144,14 @@ def test_a_part_that_stands_for_the_label_is_drawn_as_often_as_it_was_seen(tmp_p
     assert described["latents"]["kind"] == {"call": "Categorical", "size": 3, "shares": [0.25, 0.0, 0.75]}
     assert "shares" not in described["latents"]["z"] and set(described["endpoints"]["serving_default"]["inputs"]) == {"z"}
     loaded = tf.saved_model.load(str(version)).signatures
-    seed, n, free = tf.constant(3, tf.int64), tf.constant(40), np.nan
-    for given, fixed in (({}, free), ({"kind": 1}, [0.0, 1.0, 0.0])):
-        parts = {"z": tf.fill((5,), np.float32(free)), "kind": tf.fill((3,), np.float32(free)) if fixed is free else tf.constant(fixed)}
-        made = loaded["generate"](seed=seed, n=n, **parts)["images"].numpy()
+    seed, n, free = tf.constant(3, tf.int64), tf.constant(40), np.float32(np.nan)
+    assert (loaded["generate"](seed=seed, n=n)["images"].numpy() == gan.sample(40, seed=3)).all()
+    for given, fixed in (({}, tf.fill((3,), free)), ({"kind": 1}, tf.constant([0.0, 1.0, 0.0]))):
+        parts = {"z": tf.fill((5,), free), "kind": fixed}
+        made = loaded["generate_with_parts"](seed=seed, n=n, **parts)["images"].numpy()
         assert (made == gan.sample(40, seed=3, **given)).all()
+        files = loaded["generate_png_with_parts"](seed=seed, n=n, **parts)["image_bytes"].numpy()
+        assert (np.array(tf.io.decode_png(files[0])) == plots.to_uint8(made[0], gan.value_range)).all()
     images = gan.sample(4)
     scores = loaded["discriminate"](images=images, label=tf.constant([0, 1, 2, 2]))["logits"].numpy()
     assert scores == pytest.approx(gan.discriminator.predict([images, np.array([0, 1, 2, 2])], verbose=0)[:, 0], abs=1e-5)
