@@ -59,6 +59,13 @@ METRICS = {
 }
 
 
+def metric_of(name):
+    """The `Metric` of a name; the errors of a code with another name are those of a code."""
+    if name not in METRICS and name.endswith("_errors"):
+        return METRICS["code_errors"]._replace(title=f"the same, code {name.removesuffix('_errors')}")
+    return METRICS[name]
+
+
 @dataclasses.dataclass
 class Samples:
     """Samples as the metrics need them.

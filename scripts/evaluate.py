@@ -173,17 +173,10 @@ def table(made, real):
             "value": finite(value),
             "error": finite(error),
             "real": finite(real.get(name, (None,))[0]),
-            "better": metric_of(name).better,
+            "better": evaluation.metric_of(name).better,
         }
         for name, (value, error) in made.items()
     }
-
-
-def metric_of(name):
-    """The `Metric` of a name; the errors of a code with another name are those of a code."""
-    if name not in evaluation.METRICS and name.endswith("_errors"):
-        return evaluation.METRICS["code_errors"]._replace(title=f"the same, code {name.removesuffix('_errors')}")
-    return evaluation.METRICS[name]
 
 
 def finite(value):
@@ -200,7 +193,7 @@ def print_table(report):
     for name, metric in report["metrics"].items():
         value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric["real"]))
         value += f" +- {metric['error']:.2g}" if metric["error"] else ""
-        print(f"{metric_of(name).title:34}{value:>20}{real:>12}  {metric['better']}")
+        print(f"{evaluation.metric_of(name).title:34}{value:>20}{real:>12}  {metric['better']}")
 
 
 if __name__ == "__main__":

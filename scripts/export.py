@@ -100,7 +100,7 @@ def metrics(gan, path):
     lines += ["| metric | samples | real data | better |", "|---|---|---|---|"]
     for name, metric in values.items():
         value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric.get("real", metric.get("ceiling"))))
-        lines.append(f"| {evaluation.METRICS[name].title} | {value} | {real} | {metric['better']} |")
+        lines.append(f"| {evaluation.metric_of(name).title} | {value} | {real} | {metric['better']} |")
     return lines
 
 

@@ -13,7 +13,7 @@ import train_mnist
 from helpers import train_run
 from PIL import Image
 
-from gan_keras import data
+from gan_keras import data, evaluation
 
 GROUPS = ["frechet", "kernel", "score", "manifold", "memorisation"]
 
@@ -156,13 +156,18 @@ def test_points_of_no_known_toy_have_no_figures(ring_run, tmp_path, capsys):
         pytest.param("vae", {"reconstruction", "bound"}, marks=pytest.mark.slow),
         pytest.param("acgan", {"test_errors"}, marks=pytest.mark.slow),
         pytest.param("infogan", {"code_errors"}, marks=pytest.mark.slow),
+        pytest.param("r3gan", set(), marks=pytest.mark.slow),
+        pytest.param("few", set(), marks=pytest.mark.slow),
     ],
 )
 def test_what_a_run_recognises_is_in_its_report(recipe, names, few_digits, tmp_path, capsys):
     run = tmp_path / "run"
-    assert train_run(run, few_digits, "--recipe", recipe, "--steps", 2) == 0
-    # A run that goes on and is exported, as any other.
+    assert train_run(run, few_digits, "--recipe", recipe, "--steps", 2, "--split", "train[:500]") == 0
+    # A run that goes on, is sampled and is exported, as any other.
     assert train_run(run, few_digits, "--resume", "--steps", 3) == 0
+    assert sample.main([str(run), "--num", "4", "--out", str(tmp_path / "four.npz")]) == 0
+    with np.load(tmp_path / "four.npz") as made:
+        assert made["images"].shape == (4, 28, 28, 1)
     assert export.main([str(run), "--out", str(tmp_path / "exported")]) == 0
     assert evaluate.main([str(run), "--num", "100", "--metrics", "frechet", "recognition"]) == 0
     printed = capsys.readouterr().out
@@ -170,10 +175,28 @@ def test_what_a_run_recognises_is_in_its_report(recipe, names, few_digits, tmp_p
     assert set(report["metrics"]) == {"frechet_distance"} | names
     for name in names:
         assert np.isfinite(report["metrics"][name]["value"]) and report["metrics"][name]["real"] is None
-        assert evaluate.metric_of(name).title in printed
+        assert evaluation.metric_of(name).title in printed
+
+
+@pytest.mark.slow
+def test_stacked_digits_are_trained_sampled_evaluated_and_exported(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert train_mnist.main(["--recipe", "stacked_mnist_full", "--steps", "2", "--batch-size", "8", "--out", run]) == 0
+    assert sample.main([run, "--num", "4", "--out", str(tmp_path / "four.npz")]) == 0
+    with np.load(tmp_path / "four.npz") as made:
+        assert made["images"].shape == (4, 28, 28, 3)
+    assert evaluate.main([run, "--num", "4999"]) == 2
+    assert "5,000 samples or more. Received: --num 4999" in capsys.readouterr().err
+    assert evaluate.main([run, "--num", "5000"]) == 0
+    found = json.loads((tmp_path / "run" / "report.json").read_text())["metrics"]
+    assert set(found) == {"modes", "sure_modes", "kl", "confidence"}
+    assert 1 <= found["modes"]["value"] < found["modes"]["real"] and found["kl"]["value"] > found["kl"]["real"]
+    assert found["sure_modes"]["value"] <= found["modes"]["value"]
+    assert export.main([run, "--out", str(tmp_path / "exported")]) == 0
+    assert "modes" in (tmp_path / "exported" / "1" / "model_card.md").read_text()
 
 
 def test_errors_of_a_code_with_another_name_have_a_title():
-    assert evaluate.metric_of("digit_errors") == ("the same, code digit", "lower")
+    assert evaluation.metric_of("digit_errors") == ("the same, code digit", "lower")
     with pytest.raises(KeyError):
-        evaluate.metric_of("no such metric")
+        evaluation.metric_of("no such metric")

@@ -39,11 +39,13 @@ def test_the_card_says_what_kind_of_model_it_is(recipe, kind, not_told, tmp_path
 def test_the_card_holds_the_figures(mlp_run, tmp_path):
     shutil.copytree(mlp_run, tmp_path / "run")
     figures = {"frechet_distance": {"value": 12.345, "error": None, "real": 0.5, "better": "lower"}}
+    figures["digit_errors"] = {"value": 0.25, "error": None, "real": None, "better": "lower"}  # of an InfoGAN's code "digit"
     report = {"step": 6, "samples": 500, "metrics": figures}
     (tmp_path / "run" / "report.json").write_text(json.dumps(report))
     assert export.main([str(tmp_path / "run"), "--out", str(tmp_path / "digits")]) == 0
     card = (tmp_path / "digits" / "1" / "model_card.md").read_text()
     assert "| Frechet distance | 12.35 | 0.5 | lower |" in card or "| Frechet distance | 12.34 | 0.5 | lower |" in card
+    assert "| the same, code digit | 0.25 | - | lower |" in card
     assert "500 samples of step 6, which is not this one (7)" in card
     old = {**report, "figures": {"frechet_distance": {"value": 12.345, "error": None, "ceiling": 0.25, "better": "lower"}}}
     del old["metrics"]
