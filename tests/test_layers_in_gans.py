@@ -68,6 +68,29 @@ def test_they_go_on_to_the_same_bytes(parts, tmp_path):
     assert all(np.isfinite(weight).all() for weight in straight.get_weights())
 
 
+def cutting_judge():
+    """Sums the pixels that a square of a quarter of the image, or what of it lies inside, has left."""
+    images = keras.Input((8, 8, 1))
+    x = layers.Flatten()(DiffAugment(("cutout",))(images))
+    return keras.Model(images, layers.Dense(1, kernel_initializer="ones", use_bias=False)(x), name="discriminator")
+
+
+def test_a_penalty_is_of_the_images_before_they_are_augmented():
+    gan = tiny_gan(discriminator=cutting_judge(), regularizers=gan_keras.regularizers.R1(2.0))
+    slope = float(gan.train_on_batch(tiny_images(64), return_dict=True)["r1"])
+    assert 48 <= slope < 62, "the number of pixels left; of the images after it, all 64"
+
+
+def test_the_generator_learns_through_the_augmentation():
+    z = keras.Input((LATENT_DIM,))
+    canvas = layers.Dense(64, kernel_initializer="zeros")
+    generator = keras.Model(z, layers.Reshape((8, 8, 1))(canvas(z)), name="generator")
+    gan = tiny_gan("sgd", "sgd", generator=generator, discriminator=cutting_judge())
+    gan.train_on_batch(tiny_images(1))
+    moved = canvas.bias.numpy() != 0
+    assert 48 <= moved.sum() < 64, "not what was cut out"
+
+
 @functools.cache
 def one_step(policy):
     """How far a step moves the trainable weights of each player, and the kinds of its layers' computations."""

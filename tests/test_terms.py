@@ -9,6 +9,7 @@ from keras import layers
 
 import gan_keras
 from gan_keras import priors, regularizers
+from gan_keras.recognition import recognition_metrics
 
 RANDOM = np.random.default_rng(0)
 
@@ -336,28 +337,75 @@ def with_heads(*names):
     return keras.Model(images, {"score": keras.layers.Dense(1)(features), "features": features, **heads})
 
 
-# What is trained on replicas, by XLA and in 16 bits: (regularizers, heads, whether there is a code, number of labels).
-TRAINED = [
-    ("feature_matching", [], False, None),
-    ("mutual_information", ["code"], True, None),
-    ([regularizers.R1(), regularizers.R2()], [], False, None),
-    ([regularizers.Classification(), regularizers.Classification(on="generated")], ["label"], False, 3),
-    ("historical_averaging", [], False, None),
-    (regularizers.Consistency(30.0, head="noisy", average=True), ["noisy"], False, None),
-]
+# What the terms are for: images of three brightnesses.
+BRIGHTNESS = np.array([-0.8, 0.0, 0.8], "float32")
 
 
-def trained_on(strategy, terms, heads, code, classes, policy="float32", jit_compile=False):
-    """The weights after three steps."""
+def trained_on_brightness(generator, discriminator, *terms, **parts):
+    gan = gan_keras.GAN(generator, discriminator, num_classes=3, ema=0.9, **parts)
+    adam = [keras.optimizers.Adam(5e-3, 0.5) for _ in "dg"]
+    gan.compile(*adam, regularizers=[regularizers.R1(), *terms])
+    kinds = np.arange(48 * 300, dtype="int32") % 3
+    images = np.broadcast_to(BRIGHTNESS[kinds][:, None, None, None], (len(kinds), 8, 8, 1))
+    gan.fit(images, kinds, batch_size=48, verbose=0)
+    return gan, recognition_metrics(gan, images[:48], kinds[:48])
+
+
+def test_a_code_comes_to_stand_for_a_kind_of_images():
+    keras.utils.set_random_seed(0)
+    prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), code=priors.Categorical(3))
+    gan, found = trained_on_brightness(tiny_generator(), with_heads("code"), regularizers.MutualInformation(), prior=prior)
+    assert found == {"code_errors": 0.0}, "and no label was read"
+    means = [gan.sample(64, code=k).mean() for k in range(3)]
+    assert sorted(means) == pytest.approx(BRIGHTNESS, abs=0.25)
+
+
+def test_classification_of_real_and_generated_images_makes_the_class_that_is_asked_for():
+    keras.utils.set_random_seed(0)
+    terms = [regularizers.Classification(on=images) for images in ("real", "generated")]
+    gan, found = trained_on_brightness(tiny_generator(3), with_heads("label"), *terms)
+    assert found == {"test_errors": 0.0}
+    means = [gan.sample(64, labels=k).mean() for k in range(3)]
+    assert means == pytest.approx(BRIGHTNESS, abs=0.25)
+
+
+def falling():
+    return keras.optimizers.schedules.CosineDecay(1.0, 4)
+
+
+# What is trained on replicas, by XLA and in 16 bits.
+TRAINED = {
+    "feature_matching": dict(regularizers="feature_matching"),
+    "feature_matching_alone": dict(loss="discriminator_only", regularizers="feature_matching"),
+    "mutual_information": dict(regularizers="mutual_information", heads=["code"]),
+    "r1_r2": dict(regularizers=[regularizers.R1(), regularizers.R2()]),
+    "r3gan": dict(loss="relativistic", regularizers=[regularizers.R1(falling()), regularizers.R2(falling())]),
+    "classification": dict(
+        regularizers=[regularizers.Classification(), regularizers.Classification(on="generated")], heads=["label"], classes=3
+    ),
+    "historical_averaging": dict(regularizers="historical_averaging"),
+    "consistency": dict(regularizers=regularizers.Consistency(30.0, head="noisy", average=True), heads=["noisy"]),
+}
+
+
+def trained_on(strategy, name, steps=3, policy="float32", jit_compile=False):
+    """How far so many steps move the weights that are numbers."""
+    case = dict(TRAINED[name])
+    heads, classes = case.pop("heads", []), case.pop("classes", None)
     with strategy.scope(), gan_keras.networks.precision(policy):
         keras.utils.set_random_seed(0)
-        prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), code=priors.Categorical(3)) if code else None
+        prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), code=priors.Categorical(3)) if "code" in heads else None
         average = {"ema": 0.99, "averaged": ["discriminator"]} if "noisy" in heads else {}
         gan = gan_keras.GAN(tiny_generator(classes), with_heads(*heads), num_classes=classes, prior=prior, **average)
-        gan.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), regularizers=terms, jit_compile=jit_compile)
+        optimizers = [keras.optimizers.SGD(0.05) for _ in "dg"]
+        if policy == "mixed_float16":  # at the usual 2**15 the first steps overflow and are skipped
+            optimizers = [keras.optimizers.LossScaleOptimizer(sgd, initial_scale=128.0) for sgd in optimizers]
+        gan.compile(*optimizers, jit_compile=jit_compile, **case)
+    numbers = [weight for weight in gan.weights if weight.dtype == "float32"]
+    before = [weight.numpy() for weight in numbers]
     labels = np.arange(48, dtype="int32") % 3 if classes else None
-    gan.fit(gan_keras.data.batches(tiny_images(), labels, batch_size=16), steps_per_epoch=3, verbose=0)
-    return gan.get_weights()
+    gan.fit(gan_keras.data.batches(tiny_images(), labels, batch_size=16), steps_per_epoch=steps, verbose=0)
+    return np.concatenate([(w.numpy() - b).ravel() for w, b in zip(numbers, before)]).astype("float64")
 
 
 @pytest.mark.slow
@@ -370,26 +418,23 @@ def test_two_replicas_train_as_one():
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         one = tf.distribute.OneDeviceStrategy("CPU:0")
-        for case in TRAINED:
-            a, b = (trained_on(strategy, *case) for strategy in (one, two))
-            print(max(np.abs(np.subtract(x, y, dtype="float64")).max() for x, y in zip(a, b, strict=True)))
+        for name in TRAINED:
+            a, b = (trained_on(strategy, name) for strategy in (one, two))
+            print(abs(a).max() > 1e-3 and abs(a - b).max() < 1e-5)
         """
     )
-    assert all(float(line) < 1e-5 for line in printed.split()[-len(TRAINED) :]), printed
+    assert printed.split()[-len(TRAINED) :] == ["True"] * len(TRAINED)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", TRAINED)
-def test_xla_trains_to_the_same_weights(case):
-    a, b = (trained_on(tf.distribute.get_strategy(), *case, jit_compile=jit) for jit in (False, True))
-    assert max(np.abs(x - y).max() for x, y in zip(a, b, strict=True)) < 1e-5
+@pytest.mark.parametrize("name", TRAINED)
+def test_xla_trains_to_the_same_weights(name):
+    a, b = (trained_on(tf.distribute.get_strategy(), name, jit_compile=jit) for jit in (False, True))
+    assert abs(a).max() > 1e-3 and abs(a - b).max() < 1e-5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("case", TRAINED)
-def test_16_bits_train_to_nearly_the_same_weights(case, policy):
-    whole = trained_on(tf.distribute.get_strategy(), *case)
-    half = trained_on(tf.distribute.get_strategy(), *case, policy=policy)
-    assert all(np.isfinite(y).all() for y in half)
-    assert max(np.abs(x - y).max() for x, y in zip(whole, half, strict=True)) < 0.05
+@pytest.mark.parametrize("name", ["r3gan", *(pytest.param(name, marks=pytest.mark.slow) for name in TRAINED if name != "r3gan")])
+def test_a_step_in_16_bits_is_nearly_the_step_in_32(name, policy):
+    exact, rounded = (trained_on(tf.distribute.get_strategy(), name, steps=1, policy=kind) for kind in ("float32", policy))
+    assert np.linalg.norm(exact) > 0.01 and np.linalg.norm(rounded - exact) < 0.05 * np.linalg.norm(exact)

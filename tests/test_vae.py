@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import LATENT_DIM, assert_same_bits, tiny_generator, tiny_images
+from helpers import LATENT_DIM, assert_same_bits, child, tiny_generator, tiny_images
 from keras import layers
 
 import gan_keras
@@ -79,6 +79,48 @@ def test_it_is_sampled_checkpointed_and_exported_like_a_gan(tmp_path):
     loaded = tf.saved_model.load(str(gan_keras.serving.export(model, tmp_path / "export")))
     made = loaded.signatures["generate"](seed=tf.constant(1, tf.int64), n=tf.constant(5))["images"]
     assert (made.numpy() == model.sample(5, seed=1)).all() and "discriminate" not in loaded.signatures
+
+
+def moved(strategy, policy="float32", steps=3, jit_compile=False):
+    """How far steps of a VAE without Dropout move its weights."""
+    with strategy.scope(), gan_keras.networks.precision(policy):
+        keras.utils.set_random_seed(0)
+        model = gan_keras.VAE(tiny_generator(), encoder(), ema=0.9)
+        sgd = keras.optimizers.SGD(1e-3)
+        if policy == "mixed_float16":  # at the usual 2**15 the first steps overflow and are skipped
+            sgd = keras.optimizers.LossScaleOptimizer(sgd, initial_scale=128.0)
+        model.compile(sgd, jit_compile=jit_compile)
+    numbers = [weight for weight in model.weights if weight.dtype == "float32"]
+    before = [weight.numpy() for weight in numbers]
+    train(model, steps)
+    return np.concatenate([(w.numpy() - b).ravel() for w, b in zip(numbers, before)]).astype("float64")
+
+
+@pytest.mark.slow
+def test_xla_trains_to_the_same_weights():
+    plain, compiled = (moved(tf.distribute.get_strategy(), jit_compile=jit) for jit in (False, True))
+    assert abs(plain).max() > 1e-3 and abs(plain - compiled).max() < 1e-5
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_step_in_16_bits_is_nearly_the_step_in_32(policy):
+    exact, rounded = (moved(tf.distribute.get_strategy(), kind, steps=1) for kind in ("float32", policy))
+    assert np.linalg.norm(exact) > 0.01 and np.linalg.norm(rounded - exact) < 0.05 * np.linalg.norm(exact)
+
+
+@pytest.mark.slow
+def test_two_replicas_train_as_one():
+    printed = child(
+        """
+        from test_vae import *
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        one, two = tf.distribute.OneDeviceStrategy("CPU:0"), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        a, b = moved(one), moved(two)
+        print(abs(a).max() > 1e-3 and abs(a - b).max() < 1e-5)
+        """
+    )
+    assert printed.split()[-1] == "True"
 
 
 def test_it_learns():
