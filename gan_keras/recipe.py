@@ -47,6 +47,7 @@ class ModelRecipe(abc.ABC):
         steps_per_execution: Steps that the script hands to TensorFlow at once. Saves time between steps where these are short;
             the weights are the same.
         jit_on_cpu: Whether the step is faster through XLA on a CPU, measured by the benchmark (docs/performance.md).
+        bfloat16_on_cpu: The same of computing in bfloat16, on a CPU with instructions for it; the samples are as good.
     """
 
     generator: Callable
@@ -61,6 +62,7 @@ class ModelRecipe(abc.ABC):
     steps: int = 10_000
     steps_per_execution: int = 5
     jit_on_cpu: bool = False
+    bfloat16_on_cpu: bool = False
 
     @property
     def batch_per_step(self):
@@ -129,7 +131,8 @@ class ModelRecipe(abc.ABC):
         return [name for name in self._deciding() if not identity.same(saved[name], getattr(self, name))]
 
     def _deciding(self):
-        return [f.name for f in dataclasses.fields(self) if f.name not in ("steps_per_execution", "jit_on_cpu")]
+        execution = ("steps_per_execution", "jit_on_cpu", "bfloat16_on_cpu")
+        return [field.name for field in dataclasses.fields(self) if field.name not in execution]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -94,7 +94,7 @@ class Run:
             value = _WRITTEN[name](value) if name in _WRITTEN else value
             if name == "recipe" and ":" in value and not self._changed(recipes.get(value)):
                 self.settings["recipe"] = value  # its file has been moved
-            if value != self.settings[name] and (name, value) != ("jit", "auto"):
+            if value != self.settings[name] and (name, value) not in (("jit", "auto"), ("precision", "auto")):
                 raise ValueError(
                     f"{self.folder} holds a run with {name} {self.settings[name]!r}, not {value!r}. Leave that out to go on with "
                     "the run, or choose another folder."

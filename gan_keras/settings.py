@@ -36,7 +36,7 @@ def resolve(
     split=None,
     shape=None,
     jit="auto",
-    precision="float32",
+    precision="auto",
 ):
     """The settings of a new run, as JSON: what is left out is the recipe's, and paths are absolute.
 
@@ -48,13 +48,16 @@ def resolve(
         batch_size, latent_dim, data, split: `None`: the recipe's. `split` is the part of the data to train on, as in `data.load`.
         shape: (height, width, channels) to which a folder of images is read; other data have their own.
         jit: "on" or "off": XLA; "auto": on with a GPU, and where the recipe is faster for it.
-        precision: "float32", "bfloat16" or "float16": what is computed in; weights are float32.
+        precision: "float32", "bfloat16" or "float16": what is computed in; weights are float32. "auto": bfloat16 where the recipe
+            is faster for it on this CPU, else float32.
 
     Raises:
         ValueError: An unknown recipe, or a setting out of range.
     """
     chosen = recipes.get(recipe)
-    faster = not replicas.distributed() and (chosen.jit_on_cpu or tf.config.list_physical_devices("GPU"))
+    gpu = bool(tf.config.list_physical_devices("GPU"))
+    compiled = not replicas.distributed() and (chosen.jit_on_cpu or gpu)
+    half = chosen.bfloat16_on_cpu and not gpu and multiplies_bfloat16()
     settings = {
         "recipe": recipe_name(recipe),
         "seed": seed,
@@ -63,8 +66,9 @@ def resolve(
         "data": data_name(chosen.data if data is None else data),
         "split": chosen.split if split is None else split,
         "shape": list(shape) if isinstance(shape, tuple) else shape,
-        "jit": ("on" if faster else "off") if jit == "auto" else jit,  # settled now: bits differ between the two
-        "precision": precision,
+        # Settled now: bits differ between the two.
+        "jit": ("on" if compiled else "off") if jit == "auto" else jit,
+        "precision": ("bfloat16" if half else "float32") if precision == "auto" else precision,
         "steps": chosen.steps if steps is None and minutes is None else steps,
         "minutes": minutes,
         "values": {name: value for name, value in chosen.values().items() if name not in OWN},
@@ -111,7 +115,10 @@ def check(settings, where):
         "split": (lambda value: text(value) and not value.startswith("test"), "a part of 'train': test images are not for training"),
         "shape": (lambda value: value is None or sizes(value), "(height, width, channels)"),
         "jit": (("on", "off").__contains__, "'on', 'off' or, at the beginning, 'auto'"),
-        "precision": (lambda value: isinstance(value, str) and value in POLICIES, f"one of {', '.join(POLICIES)}"),
+        "precision": (
+            lambda value: isinstance(value, str) and value in POLICIES,
+            f"one of {', '.join(POLICIES)} or, at the beginning, auto",
+        ),
         "steps": (lambda value: value is None or integer(1, MAX_STEPS)(value), f"an integer from 1 to {MAX_STEPS:,}"),
         "minutes": (lambda value: value is None or isinstance(value, (int, float)) and 0 < value < math.inf, "above 0"),
         "values": (lambda value: isinstance(value, dict), "an object"),
@@ -138,6 +145,12 @@ def file_digest(name):
     """SHA-256 of the file of a user's recipe; `None` for another recipe."""
     path = pathlib.Path(name.rpartition(":")[0])
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" and path.is_file() else None
+
+
+def multiplies_bfloat16(cpuinfo="/proc/cpuinfo"):
+    """Whether the processor has instructions for products in bfloat16, AVX-512 BF16 or AMX, as far as Linux tells."""
+    path = pathlib.Path(cpuinfo)
+    return path.exists() and not {"avx512_bf16", "amx_bf16"}.isdisjoint(path.read_text().split())
 
 
 def versions():

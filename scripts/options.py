@@ -4,6 +4,7 @@ import common
 import distribution
 
 from gan_keras.random import MAX_STEPS
+from gan_keras.settings import POLICIES
 
 STEPS, MINUTES = common.between(1, MAX_STEPS), common.between(0.001, 60 * 24 * 365, float)
 
@@ -53,8 +54,9 @@ def add_run(parser):
     add(
         "--mixed-precision",
         dest="precision",
-        choices=("bfloat16", "float16"),
-        help="compute in 16 bits and keep weights in 32; faster on GPUs, and in bfloat16 on some CPUs",
+        choices=("auto", *POLICIES),
+        help="what is computed in; weights have 32 bits. 16 are faster on GPUs, and in bfloat16 on some CPUs. default: auto, see "
+        "docs/performance.md",
     )
 
 

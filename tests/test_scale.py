@@ -284,17 +284,22 @@ def test_the_chief_is_the_first_worker():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("name", ["default", "sngan", "cgan", "ring"])
+@pytest.mark.parametrize(
+    "name", ["default", "sngan", "cgan", "ring", "r3gan", "infogan", "acgan", "semi_supervised", "few", "vae", "stacked_mnist_full"]
+)
 def test_recipes_compute_in_16_bits_and_put_out_32(name, policy):
     with networks.precision(policy):
         gan = recipes.get(name).build()
     assert keras.config.dtype_policy().name == "float32"
-    assert all(player.outputs[0].dtype == "float32" for player in (gan.generator, gan.discriminator))
-    for player in (gan.generator, gan.discriminator):
+    judge = gan.encoder if name == "vae" else gan.discriminator
+    for player in (gan.generator, judge):
+        made = player.output if isinstance(player.output, dict) else {"score": player.output}
+        # Features are a hidden layer's; what reads them casts them.
+        assert all(output.dtype == "float32" for name, output in made.items() if name != "features")
         weighted = [layer for layer in layers.inside(player) if layer.weights and layer is not player]
         assert any(layer.compute_dtype != "float32" for layer in weighted)
     assert {str(weight.dtype) for weight in gan.weights} <= {"float32", "int64", "uint32"}
-    for optimizer in (gan.d_optimizer, gan.g_optimizer):
+    for optimizer, _ in gan.optimizers.values():
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
 
 

@@ -1,5 +1,6 @@
 """scripts/train_mnist.py: what a run leaves behind, how it goes on, and what is refused."""
 
+import dataclasses
 import hashlib
 import json
 import shlex
@@ -18,7 +19,7 @@ import train_mnist
 from helpers import SCRIPTS, child, environment, train_run
 from PIL import Image
 
-from gan_keras import settings
+from gan_keras import recipes, settings
 from gan_keras.runs import Run
 
 
@@ -81,6 +82,27 @@ def test_jit_is_settled_when_the_run_begins(few_digits, tmp_path, capsys):
     assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 2, "--jit", "auto") == 0
     assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 3, "--jit", "off") == 2
     assert "jit 'on', not 'off'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision, other", [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_precision_is_settled_when_the_run_begins(precision, other, few_digits, tmp_path, monkeypatch, capsys):
+    recipe = dataclasses.replace(recipes.get("tutorial_mlp"), bfloat16_on_cpu=True)
+    monkeypatch.setitem(recipes.RECIPES, "tutorial_mlp", lambda: recipe)
+    monkeypatch.setattr(settings, "multiplies_bfloat16", lambda: precision == "bfloat16")
+    assert train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 1) == 0
+    assert ("mixed bfloat16" in capsys.readouterr().out) == (precision == "bfloat16")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["precision"] == precision
+    monkeypatch.setattr(settings, "multiplies_bfloat16", lambda: precision != "bfloat16")  # it goes on elsewhere
+    assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 2, "--mixed-precision", "auto") == 0
+    assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 3, "--mixed-precision", other) == 2
+    assert f"precision '{precision}', not '{other}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags, multiplies", [("fma avx512_bf16", True), ("amx_bf16 amx_tile", True), ("avx512f avx_vnni", False)])
+def test_processors_that_multiply_in_bfloat16(flags, multiplies, tmp_path):
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags} sse\n")
+    assert settings.multiplies_bfloat16(tmp_path / "cpuinfo") == multiplies
+    assert not settings.multiplies_bfloat16(tmp_path / "elsewhere")
 
 
 def test_two_latent_dimensions_make_a_map(few_digits, tmp_path):
