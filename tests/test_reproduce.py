@@ -13,7 +13,7 @@ import pytest
 import reproduce
 import rows
 from helpers import SCRIPTS, tiny_gan, tiny_images
-from rows import base, digits, every, likelihood, penalties, stacked, tasks, techniques
+from rows import base, bfloat16, digits, every, likelihood, penalties, stacked, tasks, techniques
 
 import gan_keras
 from gan_keras import data, layers, losses, networks, recipes, regularizers, toys
@@ -216,6 +216,20 @@ def test_a_recipe_is_trained_for_its_steps_or_as_long_as_it_may(miniature):
     assert cases["steps"] == 50 and cases["frechet_distance"] > 0 and not cases["diverged"]
 
 
+def test_precisions_differ_and_nothing_else(miniature, monkeypatch):
+    miniature("dcgan", steps_per_execution=1)
+    monkeypatch.setitem(bfloat16.STEPS, "dcgan", 2)
+    built = []
+    monkeypatch.setattr(bfloat16, "trained", lambda *args, **how: built.append(base.trained(*args, **how)) or built[-1])
+    cases = bfloat16.compared("dcgan")(0)
+    assert list(cases) == ["dcgan, float32", "dcgan, bfloat16"] and all(case["seconds"] > 0 for case in cases.values())
+    one, other = (gan for gan, _ in built)
+    assert [int(gan.step.numpy()) for gan in (one, other)] == [2, 2]
+    assert [gan.generator.layers[-2].compute_dtype for gan in (one, other)] == ["float32", "bfloat16"]
+    assert [a.name for a in one.variables] == [a.name for a in other.variables]
+    assert one.generator.dtype_policy.variable_dtype == other.generator.dtype_policy.variable_dtype == "float32"
+
+
 def test_few_labels_are_those_of_the_seed(miniature, monkeypatch):
     players = {"generator": networks.semi_supervised_generator, "discriminator": networks.semi_supervised_discriminator}
     recipe = miniature("semi_supervised", **players)
@@ -346,23 +360,26 @@ def test_the_classifier_of_real_digits_is_the_ceiling_of_synthetic_ones(miniatur
     monkeypatch.setattr(tasks, "BATCH", 16)
     miniature("cgan")
     # A generator that has learned nothing teaches nothing.
-    cases = tasks.synthetic(0)
+    cases = tasks.synthetic("digits")(0)
     real, made = cases["real digits"]["accuracy"], cases["generated digits"]["accuracy"]
     assert real > 0.6 and made < 0.4 and cases["generated digits"]["gap"] == pytest.approx(100 * (real - made))
     # Copies of the training digits have no gap.
     monkeypatch.setattr(tasks, "trained", copies_for(data.load()[0], []))
-    cases = tasks.synthetic(0)
+    cases = tasks.synthetic("digits")(0)
     assert cases == {"generated digits": {"accuracy": real, "gap": 0.0, "seconds": 1.0}, "real digits": {"accuracy": real}}
 
 
-def test_a_folder_of_fashion_mnist_is_measured_beside_the_digits(miniature, monkeypatch):
+def test_fashion_mnist_is_measured_where_a_folder_of_it_is_named(miniature, monkeypatch):
     load, trained = data.load, []
-    monkeypatch.setattr(tasks, "FASHION", "a_folder")
+    monkeypatch.setitem(tasks.SOURCES, "Fashion-MNIST", None)
+    with pytest.raises(ValueError, match="environment variable FASHION_MNIST"):
+        tasks.synthetic("Fashion-MNIST")(0)
+    monkeypatch.setitem(tasks.SOURCES, "Fashion-MNIST", "a_folder")
     monkeypatch.setattr(data, "load", lambda source, split: load({"a_folder": "mnist"}.get(source, source), split))
     monkeypatch.setattr(tasks, "trained", copies_for(load()[0], trained))
     monkeypatch.setattr(tasks, "accuracy", lambda *_: 0.5)
-    assert list(tasks.synthetic(0)) == ["generated digits", "real digits", "generated Fashion-MNIST", "real Fashion-MNIST"]
-    assert [(recipe.data, recipe.num_classes) for recipe in trained] == [("mnist", 10), ("a_folder", 10)]
+    assert list(tasks.synthetic("Fashion-MNIST")(0)) == ["generated Fashion-MNIST", "real Fashion-MNIST"]
+    assert [(recipe.data, recipe.num_classes) for recipe in trained] == [("a_folder", 10)]
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ class VirtualBatchNormalization(keras.layers.Layer):
         output = gamma * (x - mean) / sqrt(square - mean^2 + epsilon) + beta
 
     The examples of the reference batch themselves are normalized by M and Q. Computed in float32.
-    Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen 2016, "Improved Techniques for Training GANs", section 3.4, and the
+    Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen 2016, "Improved Techniques for Training GANs", section 3.5, and the
     authors' code.
 
     Args:
@@ -76,7 +76,7 @@ class ReferenceBatch(keras.layers.Wrapper):
     The reference examples are weights that are not trained, saved with the network. They are standard normal at first, as
     latents are; in a discriminator call `adapt` before you make the GAN. Every call of the network computes `number` more
     examples. Networks of one input, so without labels; of one or several outputs.
-    Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen 2016, "Improved Techniques for Training GANs", section 3.4.
+    Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen 2016, "Improved Techniques for Training GANs", section 3.5.
 
     Args:
         layer: The network or layer, with one `VirtualBatchNormalization` or more, however deep.

@@ -26,7 +26,10 @@ ROWS = [
             "10,000 samples against the 10,000 test digits. A run has diverged if a loss or a weight is not finite"
         ),
         published="",
-        differs="recipes whose steps are long are made for much more of them; the distance is that of our classifier",
+        differs=(
+            "recipes whose steps are long are made for much more of them: there the number of steps, and with it the figures, depends "
+            "on the machine and its load, and schedules that fall do not come to their end; the distance is that of our classifier"
+        ),
         run=recipe_figures(name),
         figures={
             "frechet_distance": "{:.2f}",

@@ -130,7 +130,8 @@ FULL = [
         differs=(
             "networks and training are ours (recipe stacked_mnist_full); R3GAN has 20.7 million "
             "weights in each network and sees 10 million images. 128,000 stacks, of training digits only; the classifier is "
-            f"ours. Perfect samples are the true labels of {SAMPLES:,} random stacks: the KL of so few samples is above 0"
+            "ours. The penalties see a quarter of each batch, R3GAN's the whole. "
+            f"Perfect samples are the true labels of {SAMPLES:,} random stacks: the KL of so few samples is above 0"
         ),
         run=full,
         figures=FIGURES,
@@ -158,8 +159,8 @@ FULL = [
             ),
             differs=(
                 "as above. Theirs are residual networks without normalization, and R1 alone was tried with weights from .1 to "
-                "100; here the generator has BatchNorm, and the weight is that of the recipe. A run has diverged if a loss or "
-                "a weight is not finite; the other columns are of the runs that have not"
+                "100; here the generator has BatchNorm, the weight is that of the recipe, and each penalty sees a quarter of the "
+                "batch. A run has diverged if a loss or a weight is not finite; the other columns are of the runs that have not"
             ),
             run=ablated(loss, penalties),
             figures={**FIGURES, "diverged": "{}"},
