@@ -170,7 +170,7 @@ def miniature(monkeypatch, tmp_path):
 def stacked_full(shrink, **parts):
     terms = (regularizers.R1(0.5, one_in=4), regularizers.R2(0.5, one_in=4))
     parts = {"data": "stacked_mnist", "batch_size": 16, "loss": losses.Relativistic(), "regularizers": terms, **parts}
-    return shrink("stacked_mnist_full", like="default", **parts)
+    return shrink("stacked_mnist_full", like="plain", **parts)
 
 
 def test_a_row_of_a_table_counts_by_itself(ledger, monkeypatch):
@@ -358,7 +358,7 @@ def test_the_classifier_of_real_digits_is_the_ceiling_of_synthetic_ones(miniatur
     monkeypatch.setattr(tasks.classifier, "build", small_classifier)
     monkeypatch.setattr(tasks, "EPOCHS", 20)
     monkeypatch.setattr(tasks, "BATCH", 16)
-    miniature("cgan")
+    miniature("cgan", heads={"label": 10})
     # A generator that has learned nothing teaches nothing.
     cases = tasks.synthetic("digits")(0)
     real, made = cases["real digits"]["accuracy"], cases["generated digits"]["accuracy"]
@@ -388,7 +388,7 @@ def test_few_digits_with_augmentation_and_without(miniature, monkeypatch):
         images = keras.Input(shape)
         return keras.Model(images, small_discriminator(shape=shape)(layers.DiffAugment()(images)))
 
-    miniature("few", like="default", discriminator=augmented, split="train[:100]")
+    miniature("few", like="plain", discriminator=augmented, split="train[:100]")
     monkeypatch.setattr(networks, "default_discriminator", small_discriminator)
     built, fit = [], gan_keras.GAN.fit
     monkeypatch.setattr(gan_keras.GAN, "fit", lambda gan, *args, **more: built.append(gan) or fit(gan, *args, **more))

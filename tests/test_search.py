@@ -91,7 +91,7 @@ def test_a_candidate_that_diverges_while_it_is_timed_is_left_out(monkeypatch):
         raise FloatingPointError("d_loss is nan")
 
     monkeypatch.setattr(search.data, "load", lambda *_: (np.zeros((2, 28, 28, 1), "uint8"), np.zeros(2, "int32")))
-    monkeypatch.setattr(search.evaluation, "Evaluator", lambda *_: None)
+    monkeypatch.setattr(search.evaluation, "Evaluator", lambda *_, **__: None)
     monkeypatch.setattr(search.Candidate, "trained", diverged)
     with pytest.raises(optuna.TrialPruned, match="d_loss is nan"):
         search.Candidate(SPACES["default"], 1.0)(optuna.trial.FixedTrial(SPACES["default"].today))
