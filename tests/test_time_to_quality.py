@@ -1,6 +1,7 @@
 """scripts/lab/time_to_quality.py: samples are looked at after equal times; trainings are added to what is there."""
 
 import json
+import time
 
 import pytest
 import time_to_quality
@@ -23,6 +24,10 @@ def test_trainings_are_looked_at_and_added_to_the_report(tmp_path, monkeypatch, 
         assert len(seconds) == 2 and 0.2 <= seconds[0] < seconds[1]
         assert all(point["frechet_distance"] > 1 and 0 <= point["coverage"] <= 1 for point in seeds["0"])
     assert (tmp_path / "quality.png").exists()
+    # Preparation counts.
+    prepare = time_to_quality.CONTESTANTS["tutorial_mlp"]
+    monkeypatch.setitem(time_to_quality.CONTESTANTS, "slow", lambda *given: time.sleep(1) or prepare(*given))
+    assert run("slow")["slow"]["0"][0]["seconds"] > 1
     more = run("--seeds", "2")
     assert set(runs["tutorial_mlp"]) == {"0"} and set(more["tutorial_mlp"]) == {"0", "1"}
     assert more["tutorial_mlp"]["0"] == runs["tutorial_mlp"]["0"], "what is there is not made again"
