@@ -98,7 +98,7 @@ class Evaluator:
             without its top. An attribute `identity`, if it has one, stands in reports.
         seed: Of everything random in the metrics.
         train_labels: Integers (n,) of `train`, for a conditional GAN: its samples have each label as often as these do, and the
-            label metrics have a value on real images. `None`: samples of each label are equally likely.
+            label metrics have a value on real images. `None`: as many samples of each label.
 
     Raises:
         ValueError: Images of the wrong type, rank or shape, or all of one value; labels that do not match them.
@@ -176,7 +176,7 @@ class Evaluator:
         Args:
             gan: A `GAN` of images.
             n: Number of samples.
-            seed: Of the latents; and of the labels of a conditional GAN, which are drawn from `train_labels`.
+            seed: Of the latents; and of the order of a conditional GAN's labels, each of which has its share of `train_labels`.
 
         Raises:
             ValueError: The range is not known, or samples are not finite.
@@ -188,7 +188,8 @@ class Evaluator:
         labels = None
         if gan.conditional:
             seen = np.arange(gan.num_classes) if self.train_labels is None else self.train_labels
-            labels = np.random.default_rng(seed).choice(seen, n)
+            places = (np.arange(n) + 0.5) * len(seen) / n
+            labels = np.random.default_rng(seed).permutation(np.sort(seen)[places.astype(int)])
         drawn = gan.sample_batches(n, seed, labels)
         samples = self.describe((plots.to_uint8(images, gan.value_range), some) for images, some in drawn)
         classes = None if samples.probabilities is None else samples.probabilities.shape[1]

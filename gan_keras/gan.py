@@ -10,6 +10,8 @@ from gan_keras.forward import Batch, ForwardPass, float32
 from gan_keras.generative import GenerativeModel, frozen_copy
 from gan_keras.random import EVALUATION, TRAINING, Random, seed_layers, seed_states, seeded
 
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class GAN(GenerativeModel):
@@ -28,7 +30,7 @@ class GAN(GenerativeModel):
             the terms of a regularizer: `forward.network(name, inputs)`.
         label_part: Name of the `priors.Categorical` in the prior that stands for the label, where the generator takes latents alone.
             In training it is that of the real image, as for a conditional GAN; in sampling it is drawn, each label as often as it
-            was seen in training. For labels that users do not know, such as `clusters`.
+            was seen in training, evenly. For labels that users do not know, such as `clusters`.
         averaged: Names of networks that `evaluate` uses by a moving average too, as it does the generator: "discriminator", or
             networks beside the players; with `ema`. The attribute of this name is {name: moving average}.
 
@@ -96,7 +98,9 @@ class GAN(GenerativeModel):
         parts = super().draw_latents(random, rows)
         if self.label_part is not None:
             ends = tf.cumsum(self.label_shares.value)
-            drawn = tf.reduce_sum(tf.cast(random.uniform((rows, 1)) * ends[-1] >= ends[:-1], tf.int32), axis=1)
+            # Steps of the golden ratio from a random start: of however many samples in a row, each label has about its share.
+            places = tf.math.floormod(random.uniform((1, 1)) + _GOLDEN * tf.range(rows, dtype=tf.float32)[:, tf.newaxis], 1.0)
+            drawn = tf.reduce_sum(tf.cast(places * ends[-1] >= ends[:-1], tf.int32), axis=1)
             parts[self.label_part] = tf.one_hot(drawn, self.num_classes)
         return parts
 

@@ -228,7 +228,17 @@ class Run:
             self._lock.release()
 
     def restore(self, gan):
-        """Put the newest complete checkpoint into the GAN and return its step, 0 where there is none."""
+        """Put the newest complete checkpoint into the GAN and return its step, 0 where there is none.
+
+        Raises:
+            ValueError: The run has made more steps than it is to make; it began with other images or labels.
+        """
+        digest = self.digest()
+        if self.settings.setdefault("training_set", digest) != digest:
+            raise ValueError(
+                f"The images of {self.settings['data']}, or their labels, have changed since {self.folder} was begun; the run cannot "
+                "go on as it began. Put them back, or begin another run."
+            )
         start, steps = self._checkpoint().restore(gan), self.settings["steps"]
         if steps and start > steps:
             raise ValueError(
@@ -292,9 +302,13 @@ class Run:
         """How many clusters of the images the run is told; `None`: none."""
         return getattr(self.recipe, "clusters", None)
 
-    def digest_of_clusters(self):
-        """SHA-256 of the clusters of the training images; `None` for a run without."""
-        return hashlib.sha256(self._training_set[1].tobytes()).hexdigest() if self.number_of_clusters else None
+    def digest(self):
+        """SHA-256 of the images that the run trains on, and of their labels or clusters."""
+        found = hashlib.sha256()
+        for array in self._training_set:
+            if array is not None:
+                found.update(np.ascontiguousarray(array))
+        return found.hexdigest()
 
     @functools.cached_property
     def _training_set(self):

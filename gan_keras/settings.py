@@ -17,7 +17,8 @@ from gan_keras.random import MAX_STEPS
 # The name of a precision > Keras' dtype policy.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
-# What config.json holds; num_classes besides, where there are labels, and recipe_file, of a user's own recipe.
+# What config.json holds; num_classes besides, where there are labels, recipe_file, of a user's own recipe, and training_set, of the
+# images and labels of a run that has begun.
 NAMES = "recipe seed batch_size latent_dim data split shape jit precision steps minutes values versions".split()
 
 # Attributes of a recipe that the settings hold themselves.

@@ -52,7 +52,7 @@ def card(gan, run):
     values = {**config["values"], "latent_dim": config["latent_dim"], "num_classes": config.get("num_classes")}
     kind = "generative adversarial network" if isinstance(gan, GAN) else "variational autoencoder"
     known = LICENCES.get(config["data"], "not known to gan_keras; ask where the data came from")
-    images = ["- It makes pictures like its training data and nothing else; some are malformed, and none is of a person's hand."]
+    images = ["- It makes pictures like its training data and nothing else; some are malformed, and none is real."]
     discriminator = [
         "- The discriminator tells this generator's samples from its training data. It is no detector of other forgeries."
     ]

@@ -47,7 +47,7 @@ def main(argv=None):
         run.check(gan)
         with run.claimed(gan), Stop(args) as stop:
             start = run.restore(gan)
-            distribution.check_same(strategy, {"first step": start, "clusters": run.digest_of_clusters()})
+            distribution.check_same(strategy, {"first step": start, "training set": run.digest()})
             more = more_callbacks(args, run, stop)
             if replicas.is_chief(strategy):
                 print_plan(run, gan, start, args)

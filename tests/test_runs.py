@@ -44,6 +44,26 @@ def test_the_newest_checkpoint_is_loaded_where_there_is_no_model_yet(tmp_path):
         Run(run.folder).load()
 
 
+@pytest.mark.parametrize("changed", ["x_train", "y_train"])
+def test_a_run_goes_on_with_the_images_and_labels_that_it_began_with(changed, tmp_path):
+    arrays = {"x_train": np.arange(40 * 784, dtype="uint8").reshape(40, 28, 28), "y_train": np.arange(40, dtype="uint8") % 10}
+    np.savez(tmp_path / "own.npz", **arrays)
+    own = {**FEW, "split": "train", "recipe": "cgan", "data": str(tmp_path / "own.npz")}
+    run = Run.new(tmp_path / "run", **own, steps=1)
+    run.train(verbose=0)
+    other = arrays[changed].copy()
+    other[7] ^= 1
+    np.savez(tmp_path / "own.npz", **{**arrays, changed: other})
+    longer = Run(run.folder)
+    longer.go_on(steps=2)
+    with pytest.raises(ValueError, match="own.npz, or their labels, have changed since .*run was begun.*Put them back"):
+        longer.train(verbose=0)
+    np.savez(tmp_path / "own.npz", **arrays)
+    longer = Run(run.folder)
+    longer.go_on(steps=2)
+    assert int(longer.train(verbose=0).step.numpy()) == 2
+
+
 def test_callbacks_see_every_step_and_can_stop(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -28,7 +28,7 @@ def test_the_run_folder_holds_what_the_docs_say(mlp_run):
     assert names == {".lock", "config.json", "checkpoints", "samples", "samples.gif", "history.csv", "losses.png", "model.keras"}
     assert sorted(p.name for p in (mlp_run / "samples").iterdir()) == [f"step-000000{k}.png" for k in (3, 6, 7)]
     config = json.loads((mlp_run / "config.json").read_text())
-    assert set(config) == set(settings.NAMES) and config["shape"] == [28, 28, 1]
+    assert set(config) == {*settings.NAMES, "training_set"} and config["shape"] == [28, 28, 1]
     assert config["recipe"] == "tutorial_mlp" and config["batch_size"] == 8 and config["latent_dim"] == 100
     assert (
         config["steps"] == 7
