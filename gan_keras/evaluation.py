@@ -276,17 +276,21 @@ class Evaluator:
     def _kernel(self, samples):
         real, made = self.reference.features, samples.features
         block = max(2, min(len(real) // 2, len(made) // 2, 1000))  # two at least, for a standard error
-        return {"kernel_distance": metrics.kernel_distance(real, made, block)}
+        return {"kernel_distance": metrics.kernel_distance(real, self._shuffled(made), block)}
 
     def _score(self, samples):
         made, real = samples.probabilities, self.reference.probabilities
         gaps = metrics.class_shares(made) - metrics.class_shares(real)
         return {
             "classifier_score": metrics.classifier_score(made),
-            "classifier_score_32": metrics.classifier_score(made, batch=32),
+            "classifier_score_32": metrics.classifier_score(self._shuffled(made), batch=32),
             "sure_share": (made.max(axis=1) > 0.9).mean(),
             "share_gap": abs(gaps).max(),
         }
+
+    def _shuffled(self, samples):
+        """Samples in a random order: where labels come evenly, a batch of successive ones is more even than one of real data."""
+        return samples[np.random.default_rng(self.seed).permutation(len(samples))]
 
     def _manifold(self, samples):
         pair = self._pairs(self.reference.features, samples.features)

@@ -99,6 +99,18 @@ def test_sure_samples_and_even_classes(sets, evaluator):
     assert figures["sure_share"][0] == 0.75
 
 
+def test_the_order_of_samples_does_not_count(evaluator):
+    found = []
+    for labels in (np.arange(960) % 10, np.sort(np.arange(960) % 10)):  # even in each batch, or of one kind
+        p = np.full((960, 10), 0.001) + 0.99 * np.eye(10)[labels]
+        features = 10 * np.eye(64)[labels]
+        samples = evaluation.Samples(evaluator.test[:960], features, p / p.sum(axis=1, keepdims=True))
+        figures = evaluator.metrics(samples, ["score", "kernel"])
+        found.append([figures[name][0] for name in ("classifier_score_32", "kernel_distance")])
+    in_turn, sorted_ = found
+    assert in_turn == pytest.approx(sorted_, rel=0.05) and 7 < in_turn[0] < 9
+
+
 def test_groups_are_names(evaluator):
     with pytest.raises(ValueError, match="Did you mean 'frechet'"):
         evaluator.real(100, ["frechett"])

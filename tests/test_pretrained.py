@@ -104,7 +104,7 @@ def test_the_command_in_the_card_is_the_one_that_made_it(name):
     run, recipe = pretrained.run(name), recipes.get(name)
     assert set(recipe.differs_from(run.settings["values"])) <= set(settings.OWN), "which are settings of their own"
     assert run.settings == settings.resolve(name, seed=run.settings["seed"]) | {
-        **{key: run.settings[key] for key in ("values", "versions", "shape", "jit")},
+        **{key: run.settings[key] for key in ("values", "versions", "shape", "jit", "training_set") if key in run.settings},
         **({"num_classes": recipe.num_classes} if recipe.num_classes else {}),
     }
     gan = run.load()
