@@ -75,6 +75,7 @@ class Endpoints:
         if not isinstance(columns, dict) or not specs.keys() - parts <= columns.keys() <= specs.keys():
             given = sorted(columns) if isinstance(columns, dict) else type(columns).__name__
             may = f", and may take {', '.join(parts)}" if parts else ""
+            may += f"; parts of the latents go to {name}_with_parts" if f"{name}_with_parts" in self.functions else ""
             must = ", ".join(key for key in specs if key not in parts)
             raise Refused(f"The endpoint {name!r} takes {must}{may}. Received: {given}.")
         tensors = {key: tensor(key, columns[key], spec) for key, spec in specs.items() if key in columns}

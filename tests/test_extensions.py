@@ -410,6 +410,8 @@ def test_a_code_and_a_head_are_served(tmp_path):
     for wrong, message in (({"code": [0.0, 1.0]}, "float32 of shape"), ({"cod": [0.0] * 3}, "may take code, style, z")):
         with pytest.raises(serve.Refused, match=message):
             endpoints.answer({"signature_name": "generate_with_parts", "inputs": {"seed": 3, "n": 5, **wrong}})
+    with pytest.raises(serve.Refused, match="takes n, seed; parts of the latents go to generate_with_parts. Received"):
+        endpoints.answer({"signature_name": "generate", "inputs": call})
     model = tf.saved_model.load(str(path))
     drawn = {"z": tf.fill((4,), np.nan), "code": tf.fill((3,), np.nan), "style": tf.fill((1,), np.nan)}
     call = {"seed": tf.constant(3, tf.int64), "n": tf.constant(5)}
