@@ -479,7 +479,7 @@ def test_steps_per_execution_is_the_same_to_the_bit():
     [
         pytest.param("plain", "wasserstein", "gradient_penalty", "Alternating(3)", marks=pytest.mark.slow),
         ("conditional", "non_saturating", "R1(one_in=3)", "Simultaneous()"),
-        ("label_part", "non_saturating", "R1(one_in=3)", "Alternating(1)"),
+        pytest.param("label_part", "non_saturating", "R1(one_in=3)", "Alternating(1)", marks=pytest.mark.slow),
         pytest.param("plain", "non_saturating", "dragan", "ThreeStep()", marks=pytest.mark.slow),
         pytest.param("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)", marks=pytest.mark.slow),
         pytest.param("spectral", "hinge", "", "Alternating(1)", marks=pytest.mark.slow),
