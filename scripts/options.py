@@ -56,7 +56,7 @@ def add_run(parser):
         dest="precision",
         choices=("auto", *POLICIES),
         help="what is computed in; weights have 32 bits. 16 are faster on GPUs, and in bfloat16 on some CPUs. default: auto, see "
-        "docs/performance.md",
+        "docs/scale.md",
     )
 
 

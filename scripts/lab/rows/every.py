@@ -28,7 +28,8 @@ ROWS = [
         published="",
         differs=(
             "recipes whose steps are long are made for much more of them: there the number of steps, and with it the figures, depends "
-            "on the machine and its load, and schedules that fall do not come to their end; the distance is that of our classifier"
+            "on the machine and its load, and schedules that fall do not come to their end. Labels and clusters of samples have "
+            "the shares that they have in training. The distance is that of our classifier"
         ),
         run=recipe_figures(name),
         figures={
