@@ -142,6 +142,21 @@ def state(gan):
     return {f"{k} {v.path}": keras.ops.convert_to_numpy(v) for k, v in enumerate(variables)}
 
 
+def sgd(rate, policy="float32"):
+    """An optimizer that shows a gradient that is wrong by the scale of the loss; Adam would hide it."""
+    optimizer = keras.optimizers.SGD(rate)
+    # At the usual 2**15 the first steps in float16 overflow and are skipped.
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=128.0) if policy == "mixed_float16" else optimizer
+
+
+def movement(model, train):
+    """How far `train` moves the weights that are numbers."""
+    numbers = [weight for weight in model.weights if weight.dtype == "float32"]
+    before = [weight.numpy() for weight in numbers]
+    train()
+    return np.concatenate([(weight.numpy() - b).ravel() for weight, b in zip(numbers, before)]).astype("float64")
+
+
 def assert_same_bits(one, other):
     one, other = list(one.values()), list(other.values())
     assert len(one) == len(other) > 10

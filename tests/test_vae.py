@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import LATENT_DIM, assert_same_bits, child, tiny_generator, tiny_images
+from helpers import LATENT_DIM, assert_same_bits, child, movement, sgd, tiny_generator, tiny_images
 from keras import layers
 
 import gan_keras
@@ -86,14 +86,8 @@ def moved(strategy, policy="float32", steps=3, jit_compile=False):
     with strategy.scope(), gan_keras.networks.precision(policy):
         keras.utils.set_random_seed(0)
         model = gan_keras.VAE(tiny_generator(), encoder(), ema=0.9)
-        sgd = keras.optimizers.SGD(1e-3)
-        if policy == "mixed_float16":  # at the usual 2**15 the first steps overflow and are skipped
-            sgd = keras.optimizers.LossScaleOptimizer(sgd, initial_scale=128.0)
-        model.compile(sgd, jit_compile=jit_compile)
-    numbers = [weight for weight in model.weights if weight.dtype == "float32"]
-    before = [weight.numpy() for weight in numbers]
-    train(model, steps)
-    return np.concatenate([(w.numpy() - b).ravel() for w, b in zip(numbers, before)]).astype("float64")
+        model.compile(sgd(1e-3, policy), jit_compile=jit_compile)
+    return movement(model, lambda: train(model, steps))
 
 
 @pytest.mark.slow
