@@ -33,6 +33,7 @@ from gan_keras import (
     toys,
 )
 from gan_keras._version import __version__
+from gan_keras.clustered import ClusteredGAN
 from gan_keras.gan import GAN
 from gan_keras.generative import GenerativeModel
 from gan_keras.vae import VAE
@@ -40,6 +41,7 @@ from gan_keras.vae import VAE
 __all__ = [
     "__version__",
     "GAN",
+    "ClusteredGAN",
     "GenerativeModel",
     "VAE",
     "callbacks",

@@ -77,7 +77,7 @@ def check_averaged(names, ema):
         )
 
 
-def check_players(generator, discriminator, num_classes, label_part, with_generator, with_discriminator):
+def check_players(generator, discriminator, num_classes, with_generator, with_discriminator):
     """Raise ValueError unless the networks fit together."""
     check_generator(generator, num_classes)
     _check_network(discriminator, "discriminator")
@@ -95,11 +95,6 @@ def check_players(generator, discriminator, num_classes, label_part, with_genera
             "Two networks share a layer, which would be trained twice in a step and not be saved as one. Make what they share another "
             'output of the discriminator: keras.Model(images, {"score": ..., "code": ...}).'
         )
-    if label_part is None and len(discriminator.inputs) > len(generator.inputs):
-        raise ValueError(
-            "The generator must have two inputs, [latents, labels], because the discriminator takes labels. Received: "
-            f"{len(generator.inputs)}. Give num_classes to both builders and to the GAN, or to none."
-        )
     made, judged = tuple(generator.outputs[0].shape[1:]), tuple(discriminator.inputs[0].shape[1:])
     if made != judged:
         raise ValueError(f"The generator makes images of shape {made}, but the discriminator takes {judged}; they must agree.")
@@ -111,18 +106,27 @@ def check_players(generator, discriminator, num_classes, label_part, with_genera
         )
 
 
-def check_label_part(name, prior, num_classes, conditional):
-    """Raise ValueError unless a part of the prior can stand for the label."""
-    if name is None:
-        return
+def check_label_inputs(generator, discriminator, needs_labels):
+    """Raise ValueError if the discriminator takes labels which the generated images do not have."""
+    if len(discriminator.inputs) > 1 and not needs_labels:
+        raise ValueError(
+            "The generator must have two inputs, [latents, labels], because the discriminator takes labels. Received: "
+            f"{len(generator.inputs)}. Give num_classes to both builders and to the GAN, or to none."
+        )
+
+
+def check_label_part(name, prior, generator):
+    """Raise ValueError unless a part of the prior can stand for the label; returns the number of labels."""
+    _check_network(generator, "generator")
     if name not in prior.parts:
         raise identifiers.unknown("part of the latents", name, prior.parts)
     part = prior.parts[name]
-    if conditional or not isinstance(part, priors.Categorical) or part.size != num_classes:
+    if len(generator.inputs) > 1 or not isinstance(part, priors.Categorical):
         raise ValueError(
-            f"label_part={name!r} must be a priors.Categorical of size num_classes={num_classes}, and the generator must take "
-            f"latents alone. Received: {type(part).__name__} of size {part.size}, a generator of {1 + conditional} inputs."
+            f"The part {name!r} must be a priors.Categorical, and the generator must take latents alone. Received: "
+            f"{type(part).__name__}, a generator of {len(generator.inputs)} inputs."
         )
+    return part.size
 
 
 def check_encoder(encoder, generator, deviation):

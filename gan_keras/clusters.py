@@ -20,7 +20,7 @@ def spectral(images, number, seed=0):
     """The cluster of each image, by spectral clustering of histograms of oriented gradients.
 
     A GAN whose players are told the cluster need not part the data into kinds itself, which is where GANs leave kinds out and make
-    blends between them: `GAN(label_part=...)`. Sage, Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with
+    blends between them: `ClusteredGAN`. Sage, Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with
     Clustered Generative Adversarial Networks".
 
     k-means with many centres comes first. A graph joins each centre to its ten nearest. Its first eigenvectors give each centre a

@@ -82,8 +82,7 @@ class ForwardPass:
 
     @lazy
     def latents(self):
-        parts, gan = self.prior.draw_parts(self.random, tf.shape(self.images)[0]), self._gan
-        return parts if gan.label_part is None else {**parts, gan.label_part: tf.one_hot(self.labels, gan.num_classes)}
+        return self._gan.draw_latents(self.random, tf.shape(self.images)[0], self.asked)
 
     @lazy
     def fake(self):

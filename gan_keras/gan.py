@@ -10,8 +10,6 @@ from gan_keras.forward import Batch, ForwardPass, float32
 from gan_keras.generative import GenerativeModel, frozen_copy
 from gan_keras.random import EVALUATION, TRAINING, Random, seed_layers, seed_states, seeded
 
-_GOLDEN = (math.sqrt(5) - 1) / 2
-
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class GAN(GenerativeModel):
@@ -28,9 +26,6 @@ class GAN(GenerativeModel):
         seed, ema, num_classes, prior, value_range: As in `GenerativeModel`.
         with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players, for
             the terms of a regularizer: `forward.network(name, inputs)`.
-        label_part: Name of the `priors.Categorical` in the prior that stands for the label, where the generator takes latents alone.
-            In training it is that of the real image, as for a conditional GAN; in sampling it is drawn, each label as often as it
-            was seen in training, evenly. For labels that users do not know, such as `clusters`.
         averaged: Names of networks that `evaluate` uses by a moving average too, as it does the generator: "discriminator", or
             networks beside the players; with `ema`. The attribute of this name is {name: moving average}.
 
@@ -65,44 +60,15 @@ class GAN(GenerativeModel):
         with_generator=None,
         with_discriminator=None,
         averaged=(),
-        label_part=None,
         **kwargs,
     ):
-        checks.check_players(generator, discriminator, num_classes, label_part, with_generator or {}, with_discriminator or {})
+        checks.check_players(generator, discriminator, num_classes, with_generator or {}, with_discriminator or {})
         super().__init__(generator, prior, seed, ema, num_classes, value_range, **kwargs)
-        checks.check_label_part(label_part, self.prior, num_classes, self.conditional)
-        self.label_part = label_part
-        if label_part is not None:
-            self.label_shares = self.add_weight(
-                shape=(num_classes,),
-                initializer=keras.initializers.Constant(1.0 / num_classes),
-                trainable=False,
-                aggregation="only_first_replica",
-                name="label_shares",
-            )
+        checks.check_label_inputs(generator, discriminator, self.needs_labels)
         self.discriminator = discriminator
         self.with_generator, self.with_discriminator = dict(with_generator or {}), dict(with_discriminator or {})
         checks.check_averaged(averaged, ema)
         self.averaged = {name: frozen_copy(self.companion(name)[1], f"ema_{name}") for name in averaged}
-
-    @property
-    def needs_labels(self):
-        return self.conditional or self.label_part is not None
-
-    def _count(self, labels):
-        """Bring the share of each label, a mean over all steps, up to date."""
-        (seen,) = replicas.mean([tf.reduce_mean(tf.one_hot(labels, self.num_classes), axis=0)])
-        self.label_shares.assign_add((seen - self.label_shares) / (tf.cast(self.step.value, tf.float32) + 1.0))
-
-    def draw_latents(self, random, rows):
-        parts = super().draw_latents(random, rows)
-        if self.label_part is not None:
-            ends = tf.cumsum(self.label_shares.value)
-            # Steps of the golden ratio from a random start: of however many samples in a row, each label has about its share.
-            places = tf.math.floormod(random.uniform((1, 1)) + _GOLDEN * tf.range(rows, dtype=tf.float32)[:, tf.newaxis], 1.0)
-            drawn = tf.reduce_sum(tf.cast(places * ends[-1] >= ends[:-1], tf.int32), axis=1)
-            parts[self.label_part] = tf.one_hot(drawn, self.num_classes)
-        return parts
 
     # The game: compile, and the two steps that Keras calls.
 
@@ -182,8 +148,6 @@ class GAN(GenerativeModel):
         """One step of the schedule."""
         batch = self._batch(data, Random(self.seed, TRAINING, self.step.value))
         logs = self.schedule.step(self, batch)
-        if self.label_part is not None:
-            self._count(batch.labels)
         with _after((), logs):  # a step that is refused while it runs does not count
             self.finish_step()
         return self.report(logs, batch.images)
@@ -309,7 +273,7 @@ class GAN(GenerativeModel):
     def get_config(self):
         networks = ("discriminator", "with_generator", "with_discriminator")
         networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in networks}
-        return {**super().get_config(), **networks, "averaged": list(self.averaged), "label_part": self.label_part}
+        return {**super().get_config(), **networks, "averaged": list(self.averaged)}
 
     def get_compile_config(self):
         if not self.compiled:

@@ -168,8 +168,8 @@ class GenerativeModel(keras.Model):
         """The latents of samples 256 block to 256 block + 255 of a seed: tensor (256, latent_dim)."""
         return self._latents(Random(seed, SAMPLING, block, shared=False))
 
-    def draw_latents(self, random, rows):
-        """{part: latents (rows, size)}, as samples are made of: those of the prior."""
+    def draw_latents(self, random, rows, labels=None):
+        """{part: latents (rows, size)}, those of the prior. `labels` are those of the real images, in training."""
         return self.prior.draw_parts(random, rows)
 
     def _latents(self, random, fixed=None):

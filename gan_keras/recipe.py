@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 
 from gan_keras import clusters, data, identifiers, identity, losses, priors, replicas, schedules
+from gan_keras.clustered import ClusteredGAN
 from gan_keras.gan import GAN
 from gan_keras.vae import VAE
 
@@ -166,23 +167,16 @@ class Recipe(ModelRecipe):
         return self.batch_size * schedules.get(self.schedule).batches_per_step
 
     def model(self, shape, seed):
-        prior, latent_dim, num_classes = self.prior, self.latent_dim, self.num_classes
-        if self.clusters is not None:
-            self._check_clusters()
-            parts = (prior or priors.Normal(latent_dim)).parts
-            prior = priors.Joint(**parts, cluster=priors.Categorical(self.clusters))
-            latent_dim, num_classes = latent_dim + self.clusters, self.clusters
-        return GAN(
-            self.generator(latent_dim=latent_dim, num_classes=self.num_classes, shape=shape),
-            self.discriminator(num_classes=num_classes, shape=shape),
-            num_classes=num_classes,
-            label_part=None if self.clusters is None else "cluster",
-            ema=self.ema,
-            prior=prior,
-            value_range=self.value_range,
-            averaged=self.averaged,
-            seed=seed,
-        )
+        common = {"ema": self.ema, "value_range": self.value_range, "averaged": self.averaged, "seed": seed}
+        if self.clusters is None:
+            generator = self.generator(latent_dim=self.latent_dim, num_classes=self.num_classes, shape=shape)
+            discriminator = self.discriminator(num_classes=self.num_classes, shape=shape)
+            return GAN(generator, discriminator, num_classes=self.num_classes, prior=self.prior, **common)
+        self._check_clusters()
+        parts = (self.prior or priors.Normal(self.latent_dim)).parts
+        prior = priors.Joint(**parts, cluster=priors.Categorical(self.clusters))
+        generator = self.generator(latent_dim=self.latent_dim + self.clusters, num_classes=None, shape=shape)
+        return ClusteredGAN(generator, self.discriminator(num_classes=self.clusters, shape=shape), prior, **common)
 
     def _check_clusters(self):
         identifiers.count("clusters", self.clusters, 2)

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from gan_keras import files, identity, losses
+from gan_keras.clustered import ClusteredGAN
 from gan_keras.forward import named
 from gan_keras.gan import GAN
 from gan_keras.generative import BLOCK
@@ -84,9 +85,8 @@ def export(gan, folder, format="savedmodel", card=None):
 def _described_latents(gan):
     """What each part of the latents is drawn from; of the part that stands for the label, also the share of each class."""
     described = {name: identity.describe(part) for name, part in gan.prior.parts.items()}
-    part = getattr(gan, "label_part", None)
-    if part is not None:
-        described[part]["shares"] = gan.label_shares.numpy().astype(float).round(6).tolist()
+    if isinstance(gan, ClusteredGAN):
+        described[gan.part]["shares"] = gan.label_shares.numpy().astype(float).round(6).tolist()
     return described
 
 
@@ -132,8 +132,8 @@ def _write_saved_model(gan, path):
     archive.track(gan.sampler)
     if isinstance(gan, GAN):
         archive.track(gan.discriminator)
-        if gan.label_part is not None:
-            archive.track(gan.label_shares.value)
+    if isinstance(gan, ClusteredGAN):
+        archive.track(gan.label_shares.value)
     signatures = {}
     for name, (function, inputs) in _endpoints(gan).items():
         traced = archive.add_endpoint(name, function, input_signature=inputs)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gan_keras import files
+from gan_keras.clustered import ClusteredGAN
 
 
 def write(gan, path):
@@ -40,7 +41,7 @@ def read(gan, path):
 
 def _named(gan, generator, discriminator):
     """(name, variable) of all weights, by their places: names that Keras makes depend on what was built before."""
-    if gan.label_part is not None:
+    if isinstance(gan, ClusteredGAN):
         yield "label_shares", gan.label_shares
     for role, network in {"generator": generator, "discriminator": discriminator}.items():
         for number, weight in enumerate(network.weights):

@@ -84,23 +84,18 @@ def tiny_gan(
     seed=0,
     discriminator=None,
     generator=None,
-    label_part=None,
+    clustered=False,
     **compiled,
 ):
-    """`label_part`: the generator takes the label as a part of this name of its latents."""
+    """`clustered`: the generator takes the label as the part "kind" of its latents."""
     keras.utils.set_random_seed(seed)
-    parts = {}
-    if label_part is not None:
-        code = {label_part: gan_keras.priors.Categorical(num_classes)}
-        parts = {"prior": gan_keras.priors.Joint(z=gan_keras.priors.Normal(LATENT_DIM - num_classes), **code), "label_part": label_part}
-    gan = gan_keras.GAN(
-        generator or tiny_generator(None if label_part else num_classes),
-        discriminator or tiny_discriminator(num_classes),
-        num_classes=num_classes,
-        ema=ema,
-        seed=seed,
-        **parts,
-    )
+    generator = generator or tiny_generator(None if clustered else num_classes)
+    discriminator = discriminator or tiny_discriminator(num_classes)
+    if clustered:
+        prior = gan_keras.priors.Joint(z=gan_keras.priors.Normal(LATENT_DIM - num_classes), kind=gan_keras.priors.Categorical(num_classes))
+        gan = gan_keras.ClusteredGAN(generator, discriminator, prior, "kind", ema=ema, seed=seed)
+    else:
+        gan = gan_keras.GAN(generator, discriminator, num_classes=num_classes, ema=ema, seed=seed)
     gan.compile(d_optimizer, g_optimizer, **compiled)
     return gan
 

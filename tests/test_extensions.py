@@ -128,12 +128,12 @@ CASES = {
         {"regularizers": [Reconstruction(2.0)]},
     ),
     "schedule": lambda: ({"discriminator": tiny_discriminator(dropout=0.3)}, {"schedule": GeneratorFirst()}),
-    "label_part": lambda: (
+    "clustered": lambda: (
         {
             "prior": priors.Joint(z=priors.Normal(5), kind=priors.Categorical(3)),
             "discriminator": tiny_discriminator(3),
-            "num_classes": 3,
-            "label_part": "kind",
+            "part": "kind",
+            "kind": gan_keras.ClusteredGAN,
         },
         {"schedule": "simultaneous"},
     ),

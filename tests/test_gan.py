@@ -479,7 +479,7 @@ def test_steps_per_execution_is_the_same_to_the_bit():
     [
         pytest.param("plain", "wasserstein", "gradient_penalty", "Alternating(3)", marks=pytest.mark.slow),
         ("conditional", "non_saturating", "R1(one_in=3)", "Simultaneous()"),
-        pytest.param("label_part", "non_saturating", "R1(one_in=3)", "Alternating(1)", marks=pytest.mark.slow),
+        pytest.param("clustered", "non_saturating", "R1(one_in=3)", "Alternating(1)", marks=pytest.mark.slow),
         pytest.param("plain", "non_saturating", "dragan", "ThreeStep()", marks=pytest.mark.slow),
         pytest.param("plain", "wasserstein", "weight_clipping", "ThreePhase(1, 1, 1)", marks=pytest.mark.slow),
         pytest.param("spectral", "hinge", "", "Alternating(1)", marks=pytest.mark.slow),
@@ -495,12 +495,12 @@ def test_two_replicas_are_one(kind, loss, regularizer, schedule):
         kind, loss, regularizer, schedule = sys.argv[1:]
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-        y = (np.arange(144) % 3).astype("int32") if kind in ("conditional", "label_part") else None
+        y = (np.arange(144) % 3).astype("int32") if kind in ("conditional", "clustered") else None
         pipeline = gan_keras.data.batches(tiny_images(144), y, batch_size=24)
         players = {
             "plain": {},
             "conditional": {"num_classes": 3},
-            "label_part": {"num_classes": 3, "label_part": "kind"},
+            "clustered": {"num_classes": 3, "clustered": True},
             "spectral": {"discriminator": lambda: tiny_discriminator(spectral=True)},
         }[kind]
         runs = []
@@ -539,8 +539,7 @@ def test_conditional_gan_learns_what_a_label_means(name):
     y = labels(480 * 40)
     images = np.broadcast_to(brightness[y][:, None, None, None], (len(y), 8, 8, 1))
     adam = [keras.optimizers.Adam(5e-3, 0.5) for _ in range(2)]
-    label_part = None if name == "labels" else name
-    gan = tiny_gan(*adam, num_classes=3, label_part=label_part, regularizers="r1", ema=0.9)
+    gan = tiny_gan(*adam, num_classes=3, clustered=name == "kind", regularizers="r1", ema=0.9)
     gan.fit(images, y, batch_size=48, verbose=0)
     means = [gan.sample(64, **{name: k}).mean() for k in range(3)]
     assert means == pytest.approx(brightness, abs=0.25)
@@ -556,7 +555,7 @@ def test_a_part_that_stands_for_the_label_is_the_label_in_training_and_drawn_in_
             seen.append([forward.latents["kind"].numpy(), forward.asked.numpy(), forward.labels.numpy()])
             return 0.0 * tf.reduce_sum(forward.fake)
 
-    gan = tiny_gan(num_classes=3, label_part="kind", regularizers=Look(), run_eagerly=True)
+    gan = tiny_gan(num_classes=3, clustered=True, regularizers=Look(), run_eagerly=True)
     y = np.array([2, 0, 1, 1, 2, 0, 0, 0], "int32")
     gan.train_on_batch(tiny_images(8), y)
     kind, asked, given = seen[0]
@@ -578,27 +577,28 @@ def test_a_part_that_stands_for_the_label_is_the_label_in_training_and_drawn_in_
 @pytest.mark.parametrize(
     "given, message",
     [
-        ({"label_part": "king"}, "Did you mean 'kind'"),
-        ({"label_part": "z"}, "must be a priors.Categorical of size num_classes=3.*Received: Normal of size 5"),
-        ({"num_classes": 4, "discriminator": tiny_discriminator(4)}, "size num_classes=4.*Received: Categorical of size 3"),
-        ({"num_classes": None, "discriminator": tiny_discriminator()}, "size num_classes=None"),
-        ({"generator": tiny_generator(3)}, "latents alone. Received: Categorical of size 3, a generator of 2 inputs"),
+        ({"part": "king"}, "Did you mean 'kind'"),
+        ({"part": "z"}, "'z' must be a priors.Categorical.*Received: Normal, a generator of 1 input"),
+        ({"generator": tiny_generator(3)}, "latents alone. Received: Categorical, a generator of 2 inputs"),
+        ({"generator": None}, "The generator must be a Functional keras.Model. Received: None"),
+        ({"prior": None}, "A prior is an object such as.*Received: None"),
+        ({"latent_dim": 5}, "ClusteredGAN has no argument 'latent_dim'"),
     ],
 )
 def test_a_part_that_cannot_stand_for_the_label_is_refused(given, message):
     prior = priors.Joint(z=priors.Normal(LATENT_DIM - 3), kind=priors.Categorical(3))
     networks = {"generator": tiny_generator(), "discriminator": tiny_discriminator(3)}
-    with pytest.raises(ValueError, match=message):
-        gan_keras.GAN(**{**networks, "num_classes": 3, "prior": prior, "label_part": "kind", **given})
+    with pytest.raises((ValueError, TypeError), match=message):
+        gan_keras.ClusteredGAN(**{**networks, "prior": prior, "part": "kind", **given})
 
 
 @pytest.mark.parametrize("policy, jit_compile", [("float32", True), ("mixed_bfloat16", False), ("mixed_float16", True)])
 def test_shares_of_labels_are_the_same_under_xla_and_in_16_bits(policy, jit_compile):
     y = np.repeat([0, 2, 2, 1, 2, 0, 2, 2], 6).astype("int32")
-    gan, expected = tiny_gan(num_classes=3, label_part="kind"), [0.25, 0.125, 0.625]
+    gan, expected = tiny_gan(num_classes=3, clustered=True), [0.25, 0.125, 0.625]
     gan.fit(tiny_images(), y, batch_size=12, epochs=3, verbose=0)
     with gan_keras.networks.precision(policy):
-        other = tiny_gan(num_classes=3, label_part="kind", jit_compile=jit_compile)
+        other = tiny_gan(num_classes=3, clustered=True, jit_compile=jit_compile)
         other.fit(tiny_images(), y, batch_size=12, epochs=3, verbose=0)
     for made in (gan, other):
         assert made.label_shares.dtype == "float32" and made.label_shares.numpy() == pytest.approx(expected, abs=1e-6)
@@ -617,7 +617,7 @@ def test_clusters_are_labels_as_the_docs_say():
 
 def test_a_part_that_stands_for_the_label_needs_one_for_every_image():
     with pytest.raises(ValueError, match="from 0 to 2. Received: int32 from -1"):
-        tiny_gan(num_classes=3, label_part="kind").fit(tiny_images(), labels() - 1, verbose=0)
+        tiny_gan(num_classes=3, clustered=True).fit(tiny_images(), labels() - 1, verbose=0)
 
 
 def test_conditional_round_trip_and_sampling(tmp_path):

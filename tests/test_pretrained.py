@@ -115,7 +115,7 @@ def test_the_command_in_the_card_is_the_one_that_made_it(name):
 
 
 def test_shares_of_labels_are_among_the_weights(tmp_path):
-    gan, other = (tiny_gan(num_classes=3, label_part="kind", seed=seed) for seed in range(2))
+    gan, other = (tiny_gan(num_classes=3, clustered=True, seed=seed) for seed in range(2))
     gan.fit(tiny_images(), np.repeat([0, 2, 2, 2], 12), batch_size=24, verbose=0)
     weights.write(gan, tmp_path / "weights.npz")
     weights.read(other, tmp_path / "weights.npz")

@@ -246,7 +246,7 @@ def test_clusters_take_the_place_of_labels():
     images, labels = data.load(split="train[:400]")
     recipe = dataclasses.replace(recipes.get("tutorial_mlp"), latent_dim=5, clusters=6, discriminator=seen_with_clusters)
     gan = recipe.build(seed=2)
-    assert gan.latent_dim == 11 and gan.label_part == "cluster" and gan.num_classes == 6 and not gan.conditional
+    assert gan.latent_dim == 11 and gan.part == "cluster" and gan.num_classes == 6 and not gan.conditional
     for given in (labels, None):
         of_training, told = recipe.training_set(images, given, seed=2)
         assert of_training is images and (told == clusters.spectral(images, 6, seed=2)).all()

@@ -137,7 +137,7 @@ def test_png_files_are_the_images(plain):
 
 
 def test_a_part_that_stands_for_the_label_is_drawn_as_often_as_it_was_seen(tmp_path):
-    gan = tiny_gan(num_classes=3, label_part="kind")
+    gan = tiny_gan(num_classes=3, clustered=True)
     gan.fit(tiny_images(), np.repeat([0, 2, 2, 2], 12), batch_size=24, verbose=0)
     version = serving.export(gan, tmp_path / "kinds")
     described = json.loads((version / "signatures.json").read_text())

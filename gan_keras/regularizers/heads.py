@@ -131,7 +131,7 @@ class Classification(HeadTerm):
     def prepare(self, gan):
         super().prepare(gan)
         if gan.num_classes is None or self.on == "generated" and not gan.needs_labels:
-            networks = "" if self.on == "real" else " and a generator of [latents, labels], or label_part"
+            networks = "" if self.on == "real" else " with a generator of [latents, labels], or a ClusteredGAN"
             raise ValueError(
                 f"Classification on {self.on} images needs labels: GAN(num_classes=...){networks}. Received: num_classes="
                 f"{gan.num_classes}, a generator of {len(gan.generator.inputs)} inputs."

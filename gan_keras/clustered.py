@@ -1,0 +1,75 @@
+"""A GAN whose labels are parts of latents: for labels that users do not give in sampling, such as clusters."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from gan_keras import checks, priors, replicas
+from gan_keras.gan import GAN
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@keras.saving.register_keras_serializable(package="gan_keras")
+class ClusteredGAN(GAN):
+    """A GAN that is trained with labels as a conditional one, and sampled like one without: for labels such as `clusters.spectral`.
+
+    One part of the generator's latents stands for the label. In training it is that of the real image; in sampling it is drawn,
+    each label as often as training saw it, evenly: of however many samples, each label has its share, up to one or two. Sage,
+    Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with Clustered Generative Adversarial Networks".
+
+    Args:
+        generator: As in `GAN`; it takes latents alone.
+        discriminator: As in `GAN`; it may take labels.
+        prior: `priors.Joint` with the part that stands for the label.
+        part: Name of this part, a `priors.Categorical`. Its size is `num_classes`.
+        arguments: As in `GAN`.
+
+    Attributes:
+        label_shares: How often training saw each label, a mean over all steps; a weight, and saved.
+
+    Raises:
+        ValueError: The prior has no such part; the generator takes labels.
+    """
+
+    def __init__(self, generator, discriminator, prior, part="cluster", **arguments):
+        prior = priors.get(prior)
+        number = checks.check_label_part(part, prior, generator)
+        super().__init__(generator, discriminator, prior=prior, num_classes=number, **arguments)
+        self.part = part
+        self.label_shares = self.add_weight(
+            shape=(number,),
+            initializer=keras.initializers.Constant(1.0 / number),
+            trainable=False,
+            aggregation="only_first_replica",
+            name="label_shares",
+        )
+
+    @property
+    def needs_labels(self):
+        return True
+
+    def draw_latents(self, random, rows, labels=None):
+        parts = super().draw_latents(random, rows)
+        labels = self._draw_labels(random, rows) if labels is None else labels
+        return {**parts, self.part: tf.one_hot(labels, self.num_classes)}
+
+    def _draw_labels(self, random, rows):
+        ends = tf.cumsum(self.label_shares.value)
+        # Steps of the golden ratio from a random start: of however many samples in a row, each label has about its share.
+        places = tf.math.floormod(random.uniform((1, 1)) + _GOLDEN * tf.range(rows, dtype=tf.float32)[:, tf.newaxis], 1.0)
+        return tf.reduce_sum(tf.cast(places * ends[-1] >= ends[:-1], tf.int32), axis=1)
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        _, labels = self.unpack(data)
+        with tf.control_dependencies(list(logs.values())):  # a step that is refused while it runs does not count
+            (seen,) = replicas.mean([tf.reduce_mean(tf.one_hot(tf.cast(labels, tf.int32), self.num_classes), axis=0)])
+            self.label_shares.assign_add((seen - self.label_shares) / tf.cast(self.step.value, tf.float32))
+        return logs
+
+    def get_config(self):
+        config = super().get_config()
+        del config["num_classes"]
+        return {**config, "part": self.part}
