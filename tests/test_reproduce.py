@@ -401,14 +401,16 @@ def test_few_digits_with_augmentation_and_without(miniature, monkeypatch):
     assert cases["100 digits: other real digits"]["frechet_distance"] < cases["100 digits"]["frechet_distance"]
 
 
-def test_digits_are_measured_beside_real_ones(miniature, tmp_path):
-    miniature("default", like="plain")
-    cases = digits.beside_real_ones("default")(0)
-    assert set(cases["default"]) - set(cases["real training digits"]) == {"seconds"}
-    assert cases["real training digits"]["frechet_distance"] < cases["default"]["frechet_distance"]
-    real = cases["real training digits"]
+@pytest.mark.parametrize("name, parts, more", [("default", {"like": "plain"}, ()), ("cgan", {"heads": {"label": 10}}, ("labels",))])
+def test_digits_are_measured_beside_real_ones(name, parts, more, miniature, tmp_path):
+    miniature(name, **parts)
+    cases = digits.beside_real_ones(name, "real ones", *more)(0)
+    assert set(cases[name]) - set(cases["real ones"]) == {"seconds"}
+    real = cases["real ones"]
+    assert real["frechet_distance"] < cases[name]["frechet_distance"]
     assert real["ratio"] == pytest.approx(1.0, abs=0.15) and real["sure_share"] > 0.9
-    assert (tmp_path / "results" / "default.png").exists()
+    assert not more or real["label_accuracy"] > 0.95 > cases[name]["label_accuracy"]
+    assert (tmp_path / "results" / f"{name}.png").exists()
 
 
 def test_a_vae_is_measured_as_the_recipe_plain(miniature, tmp_path):
