@@ -49,7 +49,7 @@ SMALL = [
         differs=(
             "layer widths as published; loss, optimizer, 64 latents (256) and length are ours (recipe stacked_mnist); 128,000 "
             "stacks, of training digits only, drawn once (drawn anew for each batch); the classifier is ours. It reads "
-            "doubtful shapes as some digit too: see the modes read with over 0.9"
+            "doubtful shapes as some digit too: see the modes with a confidence over 0.9 (sure modes)"
         ),
         run=stacked(packing=1),
         figures=FIGURES,
