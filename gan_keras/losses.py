@@ -1,12 +1,12 @@
-"""Adversarial losses: who is rewarded for which score.
+"""Adversarial losses: what each player minimises, as a function of the scores.
 
 A score is the discriminator's raw output, a logit; no loss expects a sigmoid.
 
     loss.discriminator(real, fake)   the discriminator's loss on the scores of real and of generated examples
     loss.generator(real, fake)       the generator's loss on the same two
 
-Each returns a scalar, to be minimised by its player. Most losses judge every score by itself: three functions, `real` and `fake`
-for the discriminator and `fool` for the generator, each the mean over the batch. Those are `SeparableLoss`.
+Each returns a scalar, which its player minimises. In most losses each score counts by itself. They are a `SeparableLoss` with three
+functions, each a mean over the batch: `real` and `fake` for the discriminator and `fool` for the generator.
 """
 
 import abc
@@ -20,12 +20,12 @@ from gan_keras import identifiers
 class AdversarialLoss(abc.ABC):
     """Base of the adversarial losses: implement `discriminator` and `generator`.
 
-    Derive from it where real scores are compared with generated ones, as in `Relativistic`; else from `SeparableLoss`.
+    Subclass it if real scores are compared with generated ones, as in `Relativistic`; else subclass `SeparableLoss`.
     """
 
     @abc.abstractmethod
     def discriminator(self, real, fake):
-        """The discriminator's loss: a scalar. `real` and `fake` are scores (batch, ...) of as many examples."""
+        """The discriminator's loss: a scalar. `real` and `fake` are scores of the same shape, (batch, ...)."""
 
     @abc.abstractmethod
     def generator(self, real, fake):
@@ -34,7 +34,7 @@ class AdversarialLoss(abc.ABC):
     def metrics(self, real, fake):
         """{name: scalar} to log: the accuracies of the discriminator.
 
-        Here a score counts as "real" above the midpoint of the two means, since compared scores have no fixed zero.
+        A score above the midpoint of the two means counts as "real", since scores that are compared have no fixed zero.
         """
         return _accuracies(real, fake, (ops.mean(real) + ops.mean(fake)) / 2)
 
@@ -56,12 +56,12 @@ def _accuracies(real, fake, boundary):
 
 
 class SeparableLoss(AdversarialLoss):
-    """Base of the losses that judge every score by itself: implement `real`, `fake` and `fool`.
+    """Base of the losses in which each score counts by itself: implement `real`, `fake` and `fool`.
 
-    `ThreeStep` takes these alone, since it trains on the two halves of the discriminator's loss apart.
+    `ThreeStep` needs such a loss, since it trains on the two halves of the discriminator's loss separately.
 
     Attributes:
-        boundary: The score above which the discriminator says "real".
+        boundary: Scores above it count as "real".
     """
 
     boundary = 0.0
@@ -95,8 +95,8 @@ class LogisticLoss(SeparableLoss):
     `1 - label_smoothing` for real examples and 0 for generated ones.
 
     Args:
-        label_smoothing: In [0, 1). One-sided: the fake target stays 0, since smoothing it would reward the generator's
-            present modes. Salimans et al. 2016, "Improved Techniques for Training GANs", 3.4.
+        label_smoothing: In [0, 1). One-sided: the target of generated examples stays 0, since smoothing it would reinforce the
+            generator's present modes. Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.4.
     """
 
     def __init__(self, label_smoothing=0.0):
@@ -119,8 +119,8 @@ class LogisticLoss(SeparableLoss):
 class Minimax(LogisticLoss):
     """The original two-player game: the generator minimises what the discriminator maximises.
 
-    Use it to study the game. Its generator stands still where it is worst: the slope vanishes for s << 0, which is the
-    "vanishing gradient" of GANs. For training take `NonSaturating`.
+    Use it to study the game. The gradient of its generator vanishes where the samples are worst, for s << 0: the "vanishing
+    gradient" of GANs. For training use `NonSaturating`.
 
     `fool = -mean(softplus(s))`, that is mean(log(1 - D)); at the optimal discriminator the value of the game is
     `2 JS(p, g) - 2 log 2`. Goodfellow et al. 2014, equation 1.
@@ -134,8 +134,8 @@ class Minimax(LogisticLoss):
 class NonSaturating(LogisticLoss):
     """The usual GAN loss: the generator maximises log D instead of minimising log(1 - D).
 
-    `fool = mean(softplus(-s))`, which is also KL(delta_1 || Bernoulli(sigmoid(s))). Slope -1 for s << 0, where
-    `Minimax` has none. Goodfellow et al. 2014, section 3.
+    `fool = mean(softplus(-s))`, which is also KL(delta_1 || Bernoulli(sigmoid(s))). Its derivative is -1 for s << 0, where that
+    of `Minimax` is 0. Goodfellow et al. 2014, section 3.
     """
 
     def fool(self, scores):
@@ -152,8 +152,8 @@ class Jeffreys(LogisticLoss):
 
     Args:
         label_smoothing: As in `LogisticLoss`.
-        max_log_ratio: Above this score exp is continued by its tangent, so that it cannot overflow: values stay finite and
-            slopes monotone. 10 stands for "22,026 times likelier under the data".
+        max_log_ratio: Above this score, exp is replaced by its tangent, so that it cannot overflow. 10 means 22,026 times as likely
+            under the data.
     """
 
     def __init__(self, label_smoothing=0.0, max_log_ratio=10.0):
@@ -175,7 +175,7 @@ class Jeffreys(LogisticLoss):
 class LeastSquares(SeparableLoss):
     """LSGAN: regression to 1 for real and 0 for generated examples.
 
-    Gentle and bounded in slope near the target: examples far on the right side of the boundary still get a gradient.
+    Examples far on the right side of the boundary still get a gradient, and it vanishes at the target.
 
     `real = mean((s - 1)^2) / 2`, `fake = mean(s^2) / 2`, `fool = mean((s - 1)^2) / 2`.
     Mao et al. 2017, "Least Squares Generative Adversarial Networks", equation 9.
@@ -195,7 +195,7 @@ class LeastSquares(SeparableLoss):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Hinge(SeparableLoss):
-    """The hinge loss: scores beyond the margin are ignored. Usual with spectral normalization.
+    """The hinge loss: the discriminator ignores scores beyond the margin. Usual with spectral normalization.
 
     `real = mean(relu(1 - s))`, `fake = mean(relu(1 + s))`, `fool = -mean(s)`.
     Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018, equations 16 and 17.
@@ -213,12 +213,12 @@ class Hinge(SeparableLoss):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Wasserstein(AdversarialLoss):
-    """The Wasserstein loss: a critic, 1-Lipschitz by other means, whose score difference estimates W1(data, generated).
+    """The Wasserstein loss: the difference of a 1-Lipschitz critic's mean scores estimates W1(data, generated).
 
-    Needs something that makes the critic Lipschitz: `WeightClipping` (WGAN), `GradientPenalty` (WGAN-GP), spectral
-    normalization or layers of your own; `compile` warns where it finds none.
+    It needs something that makes the critic Lipschitz: `WeightClipping` (WGAN), `GradientPenalty` (WGAN-GP), spectral
+    normalization or your own layers; `compile` warns if it finds none.
 
-    `discriminator = mean(fake) - mean(real)`, `generator = -mean(fake)`; logged as `wasserstein`: mean(real) - mean(fake).
+    `discriminator = mean(fake) - mean(real)`, `generator = -mean(fake)`; `wasserstein`, mean(real) - mean(fake), is logged.
     Arjovsky, Chintala, Bottou 2017, "Wasserstein GAN", algorithm 1; by Kantorovich and Rubinstein the infimum over
     couplings of E|x - y| is the supremum of that difference over 1-Lipschitz critics.
     """
@@ -235,13 +235,13 @@ class Wasserstein(AdversarialLoss):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Relativistic(AdversarialLoss):
-    """The relativistic pairing loss: every real score against a generated one. With R1 and R2 it is R3GAN.
+    """The relativistic pairing loss: each real score is compared with a generated one. With R1 and R2 it is R3GAN.
 
-    The discriminator is to score each real example above its generated partner, so that dropping a mode costs the generator
-    something. It needs gradient penalties on both sides (`regularizers=["r1", "r2"]`).
+    The discriminator learns to score each real example above its generated partner, so the generator pays for a missing mode. Use
+    gradient penalties on both sides, `regularizers=["r1", "r2"]`.
 
-    `discriminator = mean(softplus(-(real - fake)))`, `generator = mean(softplus(real - fake))` with the real scores constant; both
-    are log 2 where the scores are equal. Jolicoeur-Martineau 2019, "The relativistic discriminator"; Huang, Gokaslan, Kuleshov,
+    `discriminator = mean(softplus(-(real - fake)))`, `generator = mean(softplus(real - fake))` with constant real scores; both are
+    log 2 if the scores are equal. Jolicoeur-Martineau 2019, "The relativistic discriminator"; Huang, Gokaslan, Kuleshov,
     Tompkin 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", equation 2, in the non-saturating form of the
     authors' code.
     """
@@ -255,7 +255,7 @@ class Relativistic(AdversarialLoss):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class DiscriminatorOnly(LogisticLoss):
-    """A logistic discriminator, and nothing for the generator, which learns from terms alone, such as `FeatureMatching`.
+    """A logistic discriminator; the generator learns only from regularizers, such as `FeatureMatching`.
 
     `fool = 0`. Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.1, as in the authors' code.
     """
@@ -277,5 +277,5 @@ _LOSSES = {
 
 
 def get(identifier):
-    """The loss of that name ("hinge"), or the instance or saved config that was passed."""
+    """The loss with this name, such as "hinge"; or the instance or saved config that is passed."""
     return identifiers.get("loss", AdversarialLoss, _LOSSES, identifier)

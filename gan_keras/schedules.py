@@ -1,11 +1,11 @@
-"""Who moves when. A schedule spells out one training step in the moves of a GAN.
+"""Schedules: the order of the players' updates in one training step.
 
-    gan.update_discriminator(batch)   one update of the discriminator; the generator plays but does not change
-    gan.update_generator(batch)       one update of the generator; the discriminator plays but does not change
+    gan.update_discriminator(batch)   one update of the discriminator; the generator does not change
+    gan.update_generator(batch)       one update of the generator; the discriminator does not change
     gan.update_both(batch)            both gradients at the same point, from the same generated images, then both updates
 
-Every move draws fresh latents and returns its logs. The batch that `fit` delivers holds the data of the whole step: it is
-split so that every move that looks at data sees examples of its own.
+Every update draws new latents and returns its logs. The batch of `fit` has the data of the whole step, and is split so that every
+update that uses data sees other examples.
 """
 
 import abc
@@ -20,7 +20,7 @@ class Schedule(abc.ABC):
     """Base of the schedules: implement `step` and `batches_per_step`.
 
     Attributes:
-        logs: Names of scalars that `step` logs besides those of the moves.
+        logs: Names of scalars that `step` logs besides those of the updates.
     """
 
     logs = ()
@@ -28,7 +28,7 @@ class Schedule(abc.ABC):
     @property
     @abc.abstractmethod
     def batches_per_step(self):
-        """Into how many minibatches a step splits its batch; must divide the batch size."""
+        """The number of minibatches into which a step splits its batch; it must divide the batch size."""
 
     @abc.abstractmethod
     def step(self, gan, batch):
@@ -70,7 +70,7 @@ class Alternating(Schedule):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Simultaneous(Schedule):
-    """Both players move at once, each against the other's old weights. To study the dynamics.
+    """Both players are updated at once, each against the other's old weights. Use it to study the dynamics.
 
     On a bilinear game it spirals outwards where `Alternating` stays bounded: Mescheder, Nowozin, Geiger 2017, "The Numerics
     of GANs"; Gidel et al. 2019, "Negative Momentum for Improved Game Dynamics".
@@ -86,14 +86,14 @@ class Simultaneous(Schedule):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class ThreePhase(Schedule):
-    """Fix the discriminator and train the generator; fix the generator and train the discriminator; train both jointly.
+    """Train the generator with a fixed discriminator; the discriminator with a fixed generator; then both together.
 
-    The three phases follow each other within every step, each with its count of updates. The fixed player's weights,
-    BatchNorm statistics included, are bit-identical after its phase.
+    Every step has the three phases, each with its number of updates. The weights of the fixed player, BatchNorm statistics
+    included, do not change in its phase.
 
     Args:
-        generator_updates, discriminator_updates, joint_updates: Updates in each phase, 0 or more, and at least one in all.
-            The last two share out the batch given to `fit`: their sum must divide it.
+        generator_updates, discriminator_updates, joint_updates: Updates in each phase, 0 or more, with at least one in all.
+            The batch of `fit` is split over the last two, so their sum must divide it.
     """
 
     def __init__(self, generator_updates=1, discriminator_updates=1, joint_updates=1):
@@ -129,10 +129,10 @@ class ThreePhase(Schedule):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class ThreeStep(Schedule):
-    """The discriminator on real examples; the discriminator on generated ones; then the generator.
+    """Update the discriminator on real examples, then on generated ones; then the generator.
 
-    Two separate discriminator updates where `Alternating` makes one of their sum. Penalties, which look at both kinds of
-    example, ride with the second. Not for the Wasserstein loss, whose two halves mean nothing apart.
+    These are two discriminator updates, where `Alternating` makes one from their sum. Penalties are added to the second. It does
+    not work with the Wasserstein loss, whose two halves have no meaning of their own.
     """
 
     @property
@@ -155,5 +155,5 @@ _SCHEDULES = {
 
 
 def get(identifier):
-    """The schedule of that name ("alternating"), or the instance or saved config that was passed."""
+    """The schedule with this name, such as "alternating"; or the instance or saved config that is passed."""
     return identifiers.get("schedule", Schedule, _SCHEDULES, identifier)

@@ -1,9 +1,9 @@
 """Layers that Keras lacks or gets wrong, a file for each family.
 
 - `spectral`: `SpectralNormalization`.
-- `minibatch`, against missing variety: `Packing`, `MinibatchStandardDeviation`, `MinibatchDiscrimination`.
-- `virtual`, batch normalization of each example by itself: `VirtualBatchNormalization` inside a `ReferenceBatch`.
-- `augmentation`, for few data: `DiffAugment`.
+- `minibatch`, against mode collapse: `Packing`, `MinibatchStandardDeviation`, `MinibatchDiscrimination`.
+- `virtual`, batch normalization that does not couple examples: `VirtualBatchNormalization` inside a `ReferenceBatch`.
+- `augmentation`, for small data sets: `DiffAugment`.
 """
 
 from gan_keras.inside import inside

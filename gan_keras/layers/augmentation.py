@@ -8,7 +8,7 @@ import tensorflow as tf
 from gan_keras import random
 from gan_keras.identifiers import unknown
 
-# The changes. `uniform(number)` makes so many draws from U[0, 1) for each image: a tensor (number, batch, 1, 1, 1).
+# The changes. `uniform(number)` returns that many draws from U[0, 1) for each image: a tensor (number, batch, 1, 1, 1).
 
 
 def _color(x, uniform, fill_value):
@@ -39,7 +39,7 @@ def _cutout(x, uniform, fill_value):
     for axis, draw in zip((1, 2), tf.unstack(uniform(2))):
         size = x.shape[axis]
         side = int(size / 2 + 0.5)
-        # The middle of an even side lies between two pixels, or at an edge of the image.
+        # The middle of an even side is between two pixels, or at an edge of the image.
         first = _integers(draw, 0, size - side % 2) - side // 2
         cut &= (_positions(x, axis) >= first) & (_positions(x, axis) < first + side)
     return tf.where(cut, fill_value, x)
@@ -49,7 +49,7 @@ def _affine(x, uniform, fill_value):
     angle, tall, wide, shear = (2.0 * draw - 1.0 for draw in tf.unstack(uniform(4)[..., 0]))
     angle *= math.pi / 12
     tall, wide, shear = 1.0 + 0.2 * tall, 1.0 + 0.2 * wide, 0.35 * shear
-    # From each place of the result to that in the image, both counted from the middle.
+    # From each position in the result to that in the image, both relative to the middle.
     middle = [(side - 1) / 2 for side in x.shape[1:3]]
     down, right = tf.range(x.shape[1], dtype=tf.float32)[:, None], tf.range(x.shape[2], dtype=tf.float32)
     down, right = (down - middle[0]) * tall, (right - middle[1]) * wide + shear * (down - middle[0])
@@ -59,7 +59,7 @@ def _affine(x, uniform, fill_value):
 
 
 def _between_pixels(x, rows, columns, fill_value):
-    """The images at places (batch, height, width) between the four pixels around each, bilinear."""
+    """The images at positions (batch, height, width) between pixels, by bilinear interpolation."""
     height, width, channels = x.shape[1:]
     pixels, total = tf.reshape(x, (-1, height * width, channels)), 0.0
     for row in (tf.floor(rows), tf.floor(rows) + 1.0):
@@ -73,12 +73,12 @@ def _between_pixels(x, rows, columns, fill_value):
 
 
 def _integers(draw, low, high):
-    """Integers from low to high, equally likely, of draws from U[0, 1)."""
+    """Integers from low to high, equally likely, from draws of U[0, 1)."""
     return low + tf.cast(draw * (high - low + 1), tf.int32)
 
 
 def _positions(x, axis):
-    """0, 1, 2, ... along an axis of images, ready to broadcast against them."""
+    """0, 1, 2, ... along an axis of images, for broadcasting."""
     return tf.reshape(tf.range(x.shape[axis]), [-1 if k == axis else 1 for k in range(4)])
 
 
@@ -87,29 +87,29 @@ _CHANGES = {"color": _color, "translation": _translation, "cutout": _cutout, "af
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class DiffAugment(keras.layers.Layer):
-    """Random, differentiable changes to the images that a discriminator sees, real and generated: for small data sets.
+    """Random, differentiable augmentation of the images that a discriminator sees, real and generated: for small data sets.
 
-    Put it at the head of the discriminator. It keeps the discriminator from learning a small data set by heart, and the
-    generator does not learn the changes, since real and generated images both have them. Active in training only; every image
-    of every call is changed by draws of its own. For images (batch, height, width, channels) in [-1, 1], a range that "color"
-    may leave. Gradient penalties are taken with regard to the images before the changes. Computed in float32.
+    Use it as the first layer of the discriminator, which then cannot memorise a small data set. The generator does not learn the
+    changes, since real and generated images both have them. It is active in training only, and every image of every call has its
+    own random draws. For images (batch, height, width, channels) in [-1, 1]; "color" may leave this range. Gradient penalties are
+    with respect to the images before the changes. Computed in float32.
 
     - "color": brightness, `x + U[-0.5, 0.5]`; saturation, `mean + (x - mean) U[0, 2]` with the mean over channels, which leaves
       grey images as they are; contrast, `mean + (x - mean) U[0.5, 1.5]` with the mean of the image.
-    - "translation": by a whole number of pixels along each axis, up to one eighth of the side, rounded.
-    - "cutout": a rectangle of half of each side, rounded, anywhere; a part of it may be outside of the image.
+    - "translation": by an integer number of pixels along each axis, up to one eighth of the side, rounded.
+    - "cutout": a rectangle with half of each side, rounded, at a random position; it may be partly outside the image.
     - "affine": rotation by U[-15, 15] degrees, each side scaled by 1 / U[0.8, 1.2], shear U[-0.35, 0.35], about the middle, with
-      bilinear interpolation. Not of Zhao et al.; among the changes of Karras et al. 2020, "Training Generative Adversarial
-      Networks with Limited Data", in ranges chosen here, in which digits stay digits.
+      bilinear interpolation. Not in Zhao et al.; from Karras et al. 2020, "Training Generative Adversarial Networks with Limited
+      Data", in ranges chosen here so that digits stay digits.
 
     Zhao, Liu, Lin, Zhu, Han 2020, "Differentiable Augmentation for Data-Efficient GAN Training", section 3.2, and the authors'
     code.
 
     Args:
-        policy: Names of the changes, in their order. The authors use the first three for few data.
-        fill_value: The value of the cutout, and of pixels that a translation or an affine change moves in from outside. 0, the
-            middle of the range, in the authors' code; -1 is the background of MNIST.
-        seed: Integer that the draws begin with. In training a GAN gives the layer a seed for each of its moves instead.
+        policy: Names of the changes, in order. The authors use the first three for small data sets.
+        fill_value: The value of the cutout, and of pixels from outside the image. 0, the middle of the range, in the authors'
+            code; -1 is the background of MNIST.
+        seed: Integer seed of the draws. In training, a GAN sets another seed for each of its updates.
 
     Raises:
         ValueError: An unknown change, or an input that is not a batch of images of a fixed size.
@@ -136,7 +136,7 @@ class DiffAugment(keras.layers.Layer):
             return images
 
         def uniform(number):
-            # Not by keras.random, whose floats come out otherwise under XLA than without.
+            # Not keras.random, whose floats are different under XLA.
             seed = tf.cast(self.seed_generator.next(), tf.int64)
             return random.uniform((number, tf.shape(images)[0], 1, 1, 1), seed)
 

@@ -1,4 +1,4 @@
-"""Layers of a discriminator that compare the examples of a batch, and so see missing variety."""
+"""Layers of a discriminator that compare the examples of a batch, and so detect mode collapse."""
 
 import keras
 from keras import ops
@@ -11,11 +11,11 @@ _ADVICE = "The schedule splits batch_size before, and so does one_in of a penalt
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Packing(keras.layers.Layer):
-    """Lays neighbouring examples on top of each other, so that a discriminator judges several at once: PacGAN.
+    """Concatenates neighbouring examples, so that a discriminator scores several at once: PacGAN.
 
-    Put it at the head of a discriminator to see, and so to punish, missing variety. (batch, ..., channels) becomes
-    (batch / number, ..., number * channels), and the discriminator puts out batch / number scores; generator, losses and
-    schedules stay as they are. Penalties on slopes take the slope with regard to each example by itself.
+    Use it as the first layer of a discriminator, against mode collapse. (batch, ..., channels) becomes
+    (batch / number, ..., number * channels), so the discriminator returns batch / number scores; generator, losses and schedules
+    stay the same. Gradient penalties use the gradient with respect to each example separately.
     Lin, Khetan, Fanti, Oh 2018, "PacGAN: The power of two samples in generative adversarial networks", section 2.
 
     Args:
@@ -31,7 +31,7 @@ class Packing(keras.layers.Layer):
 
     def call(self, inputs):
         inputs = sizes.divisible(inputs, self.number, "the examples of a pack", _ADVICE)
-        # Neighbours, so that a replica's share of the batch is made of whole packs.
+        # Neighbours, so that each replica has complete packs.
         packs = ops.reshape(inputs, (-1, self.number, *inputs.shape[1:]))
         packs = ops.moveaxis(packs, 1, -2)
         return ops.reshape(packs, (-1, *inputs.shape[1:-1], self.number * inputs.shape[-1]))
@@ -46,21 +46,21 @@ class Packing(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class MinibatchStandardDeviation(keras.layers.Layer):
-    """Appends a channel that tells a discriminator how much the examples of a batch differ.
+    """Appends a channel that shows a discriminator how much the examples of a batch differ.
 
-    Put it near the end of a discriminator, before the last convolution or the last but one Dense layer. It has no weights, and
-    costs next to nothing. (batch, ..., channels) becomes (batch, ..., channels + 1). The new channel is one number for each
-    group of examples:
+    Use it near the end of a discriminator, before the last convolution or the last but one Dense layer. It has no weights and
+    takes hardly any time. (batch, ..., channels) becomes (batch, ..., channels + 1). The new channel has one value for each group
+    of examples:
 
         mean(sqrt(variance(group, axis=0) + 1e-8))
 
-    the standard deviation over the group, averaged over features and positions. Several replicas share the variance of the
-    whole batch, and their result is that of one. Computed in float32.
+    the standard deviation over the group, averaged over features and positions. Replicas use the variance of the whole batch, so
+    the result does not depend on their number. Computed in float32.
     Karras, Aila, Laine, Lehtinen 2018, "Progressive Growing of GANs for Improved Quality, Stability, and Variation", section 3;
     in groups of 4 in the authors' code.
 
     Args:
-        group_size: Examples in a group, 2 or more, which are neighbours. It must divide the batch of every replica. `None`: the
+        group_size: Number of neighbouring examples in a group, 2 or more. It must divide the batch of every replica. `None`: the
             whole batch is one group.
 
     Raises:
@@ -79,7 +79,7 @@ class MinibatchStandardDeviation(keras.layers.Layer):
             x = sizes.divisible(x, self.group_size, "the examples of a group", _ADVICE)
             groups = ops.reshape(x, (-1, self.group_size, *inputs.shape[1:]))
         variance = self._mean(ops.square(groups - self._mean(groups)))
-        # 1e-8 inside the root: its slope at 0 is infinite.
+        # 1e-8 inside the root: the derivative of sqrt at 0 is infinite.
         deviation = ops.mean(ops.sqrt(variance + 1e-8), axis=tuple(range(2, len(groups.shape))), keepdims=True)
         channel = ops.reshape(ops.zeros_like(groups[..., :1]) + deviation, (-1, *inputs.shape[1:-1], 1))
         return ops.concatenate([inputs, ops.cast(channel, inputs.dtype)], axis=-1)
@@ -97,22 +97,22 @@ class MinibatchStandardDeviation(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class MinibatchDiscrimination(keras.layers.Layer):
-    """Appends to each example's features how near it is to the others of the batch, by learned measures.
+    """Appends to each example's features how close it is to the others of the batch, by learned distances.
 
-    Put it before the last Dense layer of a discriminator. It sees more than `MinibatchStandardDeviation`, for
+    Use it before the last Dense layer of a discriminator. It detects more than `MinibatchStandardDeviation`, and costs
     features * kernels * dimensions weights and batch^2 * kernels * dimensions operations. (batch, features) becomes
     (batch, features + kernels):
 
         m = x @ kernel                                                # (batch, kernels, dimensions)
         o[i, k] = sum(exp(-sum(abs(m[i, k] - m[j, k]))) for j)        # over all j, j = i included, which adds 1
 
-    o is 1 for an example that is far from all others, and the batch size where all are equal. Several replicas compare the
-    examples of all, and their result is that of one. Distances are computed in float32.
+    o is 1 for an example that is far from all others, and the batch size if all are equal. Replicas compare the examples of the
+    whole batch, so the result does not depend on their number. Distances are computed in float32.
     Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen 2016, "Improved Techniques for Training GANs", section 3.2.
 
     Args:
-        kernels: Measures of nearness, the paper's B. 100 in the authors' code.
-        dimensions: Dimensions in which each compares, the paper's C. 5 in the authors' code.
+        kernels: Number of distances, the paper's B. 100 in the authors' code.
+        dimensions: Dimensions of the space of each distance, the paper's C. 5 in the authors' code.
 
     Raises:
         ValueError: An argument is below 1, or the input is not of shape (batch, features).

@@ -1,4 +1,4 @@
-"""Spectral normalization, which bounds how steep a layer is."""
+"""Spectral normalization, which bounds the Lipschitz constant of a layer."""
 
 import keras
 from keras import ops
@@ -17,7 +17,7 @@ def _normalize(vector):
 
 
 class _AfterUpdate(keras.constraints.Constraint):
-    """Calls a function where a constraint is applied, and leaves the weight as it is."""
+    """A constraint that calls a function and does not change the weight."""
 
     def __init__(self, function):
         self.function = function
@@ -29,11 +29,11 @@ class _AfterUpdate(keras.constraints.Constraint):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class SpectralNormalization(keras.layers.Wrapper):
-    """A Dense, Conv or Embedding layer used with its kernel divided by the kernel's largest singular value.
+    """Divides the kernel of a Dense, Conv or Embedding layer by the kernel's largest singular value.
 
-    Makes each layer of a discriminator 1-Lipschitz, at the price of one power iteration for each update. Unlike
-    `keras.layers.SpectralNormalization`, which overwrites the kernel with its projection, the raw kernel W is kept, the layer
-    computes with `W / sigma(W)`, and the gradient flows through sigma: `<W, dL/dW> = 0`.
+    It makes each layer of a discriminator 1-Lipschitz, and costs one power iteration for each update.
+    `keras.layers.SpectralNormalization` overwrites the kernel with its projection. Here the kernel W is kept, the layer computes
+    with `W / sigma(W)`, and the gradient flows through sigma: `<W, dL/dW> = 0`.
 
     `sigma = u^T W v`, with u a running estimate of the left singular vector and `v = W^T u / ||W^T u||`, both constants for
     the gradient. W is the kernel as a matrix (output features, everything else). u takes one step, `u = W v / ||W v||`,
@@ -41,15 +41,15 @@ class SpectralNormalization(keras.layers.Wrapper):
     Miyato, Kataoka, Koyama, Yoshida 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
 
     Args:
-        layer: The Dense, Conv1D, Conv2D, Conv3D or Embedding layer to normalize, without a constraint on its kernel.
-        initial_iterations: Power iterations when the layer is built, so that sigma is right from the first step.
+        layer: The Dense, Conv1D, Conv2D, Conv3D or Embedding layer, without a constraint on its kernel.
+        initial_iterations: Number of power iterations when the layer is built, so that sigma is accurate from the first step.
 
     Raises:
         ValueError: The layer is of another kind, or has a constraint on its kernel.
     """
 
     def __init__(self, layer, initial_iterations=15, **kwargs):
-        # sigma is computed in float32, whatever the layer itself computes in.
+        # sigma is computed in float32, whatever the precision of the layer.
         super().__init__(layer, **{"dtype": "float32", **kwargs})
         if type(layer) not in _NORMALIZABLE:
             raise ValueError(
@@ -74,8 +74,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         )
         for _ in range(self.initial_iterations):
             self._power_iteration()
-        # Optimizers apply a weight's constraint once after each of its updates, in any training loop: the one place that is
-        # reached exactly once per update.
+        # Optimizers apply a weight's constraint exactly once after each of its updates, in any training loop.
         self._kernel.constraint = _AfterUpdate(self._power_iteration)
 
     def _power_iteration(self):
@@ -89,13 +88,13 @@ class SpectralNormalization(keras.layers.Wrapper):
         return _normalize(ops.matmul(self.u, matrix))
 
     def sigma(self):
-        """The estimate of the kernel's largest singular value that the layer divides by: a scalar, differentiable."""
+        """The estimate of the kernel's largest singular value: a scalar, differentiable."""
         matrix = self._matrix()
         v = ops.stop_gradient(self._right_vector(matrix))
         return ops.sum(ops.stop_gradient(self.u) * ops.matmul(matrix, v))
 
     def call(self, inputs, **kwargs):
-        # The wrapped layer computes as it always does, but reads the normalized kernel.
+        # The wrapped layer reads the normalized kernel.
         with keras.StatelessScope(state_mapping=[(self._kernel, self._kernel / self.sigma())]):
             return ops.cast(self.layer(inputs, **kwargs), self.compute_dtype)
 

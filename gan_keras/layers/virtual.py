@@ -1,4 +1,4 @@
-"""Virtual batch normalization: each example is normalized by the statistics of a batch that never changes."""
+"""Virtual batch normalization: each example is normalized with the statistics of a fixed batch."""
 
 import keras
 import numpy as np
@@ -10,10 +10,10 @@ from gan_keras.inside import inside
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class VirtualBatchNormalization(keras.layers.Layer):
-    """BatchNormalization by the statistics of a fixed reference batch, so that no example depends on its batch mates.
+    """BatchNormalization with the statistics of a fixed reference batch, so that examples of a batch do not affect each other.
 
-    Use it in a generator whose batches come out alike, or in a discriminator with a gradient penalty, which needs one score for
-    each example by itself. Put the network into a `ReferenceBatch`. Training and inference compute the same.
+    Use it in a generator whose samples within a batch are too similar, or in a discriminator with a gradient penalty, where each
+    score must depend on one example only. Wrap the network in a `ReferenceBatch`. Training and inference are the same.
 
     With m and q the mean of an example and the mean of its square over positions, for each channel, and `number` examples in
     the reference batch, whose averages of m and q are M and Q:
@@ -50,7 +50,7 @@ class VirtualBatchNormalization(keras.layers.Layer):
             )
         x = ops.cast(inputs, "float32")
         mean, square = self._shared(x), self._shared(ops.square(x))
-        # A difference of large numbers, which rounding may make negative.
+        # Rounding may make this difference of large numbers negative.
         variance = ops.maximum(square - ops.square(mean), 0.0)
         x = (x - mean) * ops.rsqrt(variance + self.epsilon)
         return ops.cast(x * ops.cast(self.gamma, "float32") + ops.cast(self.beta, "float32"), self.compute_dtype)
@@ -71,11 +71,11 @@ class VirtualBatchNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class ReferenceBatch(keras.layers.Wrapper):
-    """A network that sees a fixed reference batch in front of every batch, for the `VirtualBatchNormalization` in it.
+    """Puts a fixed reference batch in front of every batch of a network, for the `VirtualBatchNormalization` in it.
 
-    The reference examples are weights that are not trained, saved with the network. They are standard normal at first, as
-    latents are; in a discriminator call `adapt` before you make the GAN. Every call of the network computes `number` more
-    examples. Networks of one input, so without labels; of one or several outputs.
+    The reference examples are non-trainable weights, which are saved with the network. Initially they are standard normal, as
+    latents are; for a discriminator, call `adapt` before you make the GAN. Every call of the network computes `number` more
+    examples. The network must have one input, so it cannot take labels; it may have several outputs.
     Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen 2016, "Improved Techniques for Training GANs", section 3.5.
 
     Args:
@@ -123,7 +123,7 @@ class ReferenceBatch(keras.layers.Wrapper):
         )
 
     def adapt(self, examples):
-        """Make the first `number` of an array of examples, such as real images, the reference batch.
+        """Use the first `number` of an array of examples, such as real images, as the reference batch.
 
         Raises:
             ValueError: There are fewer, or they are of another shape than the network takes; they are not finite floats.

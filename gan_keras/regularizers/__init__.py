@@ -1,7 +1,8 @@
-"""What is added to a player's loss (terms), and what is applied to the discriminator's weights after an update (projections).
+"""Regularizers: terms of a player's loss, and projections of the discriminator's weights after an update.
 
-A loss and a regularizer are independent choices: WGAN and WGAN-GP are the same loss with another regularizer. Families, one file
-each: `gradients` are gradient penalties, `heads` read further outputs of the discriminator, `weights` look at the weights.
+Loss and regularizer are independent choices: WGAN and WGAN-GP have the same loss and different regularizers. There is a file for
+each family: `gradients` has gradient penalties, `heads` terms of other outputs of the discriminator, `weights` terms and projections
+of the weights.
 """
 
 from gan_keras import identifiers
@@ -45,10 +46,10 @@ _REGULARIZERS = {
 
 
 def get(identifier):
-    """The regularizer of that name ("r1"), or the instance or saved config that was passed."""
+    """The regularizer with this name, such as "r1"; or the instance or saved config that is passed."""
     return identifiers.get("regularizer", Regularizer, _REGULARIZERS, identifier)
 
 
 def get_all(identifiers):
-    """A tuple of those of one identifier or several."""
+    """A tuple of the regularizers of one identifier or a list of them."""
     return tuple(map(get, identifiers if isinstance(identifiers, (list, tuple)) else [identifiers]))

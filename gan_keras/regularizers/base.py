@@ -1,4 +1,4 @@
-"""What a regularizer is: a term of a player's loss, or a projection of the discriminator's weights."""
+"""Base classes of regularizers: a term of a player's loss, or a projection of the discriminator's weights."""
 
 import abc
 import inspect
@@ -14,20 +14,20 @@ class Regularizer(abc.ABC):
     """Base of terms and projections."""
 
     def prepare(self, gan):
-        """Called at the end of `compile`: raise ValueError if the GAN lacks what is needed.
+        """Called at the end of `compile`. Raise a ValueError if the GAN lacks something that the regularizer needs.
 
         Returns:
-            What is remembered from step to step: a `keras.layers.Layer`, whose weights are saved with the GAN; or `None`.
+            The state that is kept between steps: a `keras.layers.Layer`, whose weights are saved with the GAN; or `None`.
         """
         return None
 
     def after_update(self, role, variables, memory):
-        """Called when an optimizer has updated a player and the networks beside it.
+        """Called after each update of a player.
 
         Args:
-            role: The player's, "discriminator" or "generator".
-            variables: Trainable variables of the player itself.
-            memory: What `prepare` has returned.
+            role: "discriminator" or "generator".
+            variables: Trainable variables of this player.
+            memory: The state that `prepare` returned.
         """
 
     @classmethod
@@ -38,16 +38,16 @@ class Regularizer(abc.ABC):
 class Term(Regularizer):
     """Base of the terms: implement `term`, and set `name` and `players`.
 
-    What is logged under `name` is the weighted term.
+    The weighted term is logged under `name`.
 
     Args:
         weight: Non-negative coefficient, or a `keras.optimizers.schedules.LearningRateSchedule` of the training step.
-        one_in: Evaluate the term on every n-th example of the batch only. Of a gradient penalty, a mean over examples, that is an
-            unbiased estimate for a fraction of its time. Karras et al. 2020, StyleGAN2, section 3.1, skip steps instead.
+        one_in: Evaluate the term on every n-th example of the batch only. For a gradient penalty, which is a mean over examples,
+            this is an unbiased estimate in a fraction of the time. Karras et al. 2020, StyleGAN2, section 3.1, skip steps instead.
 
     Attributes:
         name: The key under which the term is logged.
-        players: Whose loss it is added to: "discriminator", "generator" or both.
+        players: The players to whose losses it is added: "discriminator", "generator" or both.
 
     Example, InfoGAN's term for a discriminator with a second output "code":
 
@@ -80,32 +80,32 @@ class Term(Regularizer):
         """The term, without its weight: a scalar.
 
         Args:
-            forward: `gan_keras.forward.ForwardPass`: images, labels, latents, generated images, the discriminator's outputs.
+            forward: `gan_keras.forward.ForwardPass`: images, labels, latents, generated images, outputs of the discriminator.
         """
 
     def __call__(self, forward):
-        """The weighted term of one in `one_in` examples."""
+        """The weighted term, on one in `one_in` examples."""
         weight = self.weight(forward.step) if callable(self.weight) else self.weight
         return weight * self.term(forward.subset(self.one_in))
 
     def get_config(self):
         weight = keras.saving.serialize_keras_object(self.weight) if callable(self.weight) else self.weight
-        # `one_in` only where it says something: a term of a user's own need not know of it.
+        # `one_in` only if it is set: a user's subclass need not have it.
         return {"weight": weight, **({"one_in": self.one_in} if self.one_in != 1 else {})}
 
     @classmethod
     def from_config(cls, config):
-        # Models of earlier versions say "every"; so may a class of a user's own.
+        # Models of earlier versions have "every"; so may a user's subclass.
         own = "every" in inspect.signature(cls).parameters
         return cls(**{"one_in" if name == "every" and not own else name: value for name, value in config.items()})
 
 
 class Projection(Regularizer):
-    """Base of the maps that are applied to the discriminator's weights after each of its updates."""
+    """Base of the projections, which change the discriminator's weights after each of its updates."""
 
     @abc.abstractmethod
     def project(self, variables):
-        """Assign to the trainable `variables` what is nearest to them and allowed."""
+        """Assign the nearest allowed values to the trainable `variables`."""
 
     def after_update(self, role, variables, memory):
         if role == "discriminator":

@@ -1,4 +1,4 @@
-"""Terms of the gradient of the discriminator's score with regard to images: gradient penalties."""
+"""Gradient penalties: terms of the gradient of the discriminator's score with respect to images."""
 
 import keras
 import tensorflow as tf
@@ -6,18 +6,18 @@ import tensorflow as tf
 from gan_keras import replicas
 from gan_keras.regularizers.base import Term
 
-# Inside the root: the slope of sqrt at 0 is infinite, and 0 * inf is NaN.
+# Inside the root: the derivative of sqrt at 0 is infinite, and 0 * inf is NaN.
 _EPSILON = 1e-12
 
 
 class GradientTerm(Term):
-    """Base of the terms of the gradient of the score with regard to an image.
+    """Base of the terms of the gradient of the score with respect to an image.
 
-    They need a discriminator that scores each example by itself: `compile` refuses BatchNormalization.
+    They need a discriminator that scores each example by itself, so `compile` raises an error for BatchNormalization.
     """
 
     def squared_norms(self, forward, images):
-        """||gradient of the score at an image||^2, for each image: shape (batch,), float32."""
+        """The squared norm of the gradient at each image: float32 tensor (batch,)."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             scores = forward.outputs(images)["score"]
@@ -25,32 +25,32 @@ class GradientTerm(Term):
         return tf.reduce_sum(tf.square(gradients), axis=list(range(1, gradients.shape.rank)))
 
     def distance_from_one(self, forward, images, one_sided=False):
-        """mean((||gradient|| - 1)^2); `one_sided` counts norms above 1 only."""
+        """`mean((||gradient|| - 1)^2)`; with `one_sided`, norms below 1 count as 1."""
         excess = tf.sqrt(self.squared_norms(forward, images) + _EPSILON) - 1.0
         return tf.reduce_mean(tf.square(tf.nn.relu(excess) if one_sided else excess))
 
 
 def _per_example(images):
-    """The shape of one number for each image, ready to broadcast against them."""
+    """The shape of one number for each image, for broadcasting."""
     return (tf.shape(images)[0],) + (1,) * (images.shape.rank - 1)
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class GradientPenalty(GradientTerm):
-    """WGAN-GP: gradient norm 1 on the lines between real and generated examples.
+    """WGAN-GP: a gradient norm of 1 on the lines between real and generated examples.
 
     `weight * mean((||grad D(x)|| - 1)^2)` at `x = real + u (fake - real)`, u ~ U[0, 1], one u for each example.
     Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
 
-    To measure a distance between points on a line take `one_sided=True`: there a slope of -1 satisfies the two-sided penalty
-    as 1 does, and a critic whose slope starts with the wrong sign may never change it. See docs/evaluation.md.
+    To measure a distance between points on a line, use `one_sided=True`: there a derivative of -1 satisfies the two-sided penalty
+    like 1, and a critic may never leave the wrong sign. See docs/evaluation.md.
 
     Args:
         weight: The paper's lambda, 10.
         one_in: As in `Term`.
-        one_sided: Whether only norms above 1 count: `weight * mean(max(0, ||grad D(x)|| - 1)^2)`, convex in D. WGAN-LP, Petzka,
-            Fischer, Lukovnicov 2018, "On the regularization of Wasserstein GANs". Gulrajani et al. (section 4) saw the
-            two-sided penalty do slightly better.
+        one_sided: Whether only norms above 1 are penalised: `weight * mean(max(0, ||grad D(x)|| - 1)^2)`, convex in D. WGAN-LP,
+            Petzka, Fischer, Lukovnicov 2018, "On the regularization of Wasserstein GANs". Gulrajani et al. (section 4) found the
+            two-sided penalty slightly better.
     """
 
     name = "gradient_penalty"
@@ -65,19 +65,19 @@ class GradientPenalty(GradientTerm):
         return self.distance_from_one(forward, between, self.one_sided)
 
     def get_config(self):
-        # Only where it says something, as `one_in`: a class of a user's own need not know of it.
+        # Only if it is set, as `one_in`: a user's subclass need not have it.
         return {**super().get_config(), **({"one_sided": True} if self.one_sided else {})}
 
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class R1(GradientTerm):
-    """R1: a flat discriminator on the data. The cheapest cure that converges; use it with the logistic losses.
+    """R1: small gradients on real examples. Simple, and proven to converge locally; use it with the logistic losses.
 
     `weight / 2 * mean(||grad D(real)||^2)`. Mescheder, Geiger, Nowozin 2018, "Which Training Methods for GANs do actually
     Converge?", equation 9.
 
     Args:
-        weight: The paper's gamma, 10 there for natural images; 1 serves small ones.
+        weight: The paper's gamma, 10 there for natural images; 1 is enough for small ones.
         one_in: As in `Term`.
     """
 
@@ -89,13 +89,13 @@ class R1(GradientTerm):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class R2(GradientTerm):
-    """R2: a flat discriminator on what is generated. With R1 and `losses.Relativistic` it makes R3GAN.
+    """R2: small gradients on generated examples. Together with R1 and `losses.Relativistic` it is R3GAN.
 
     `weight / 2 * mean(||grad D(fake)||^2)`. Mescheder, Geiger, Nowozin 2018, equation 10; Huang, Gokaslan, Kuleshov, Tompkin
     2024, "The GAN is dead; long live the GAN!", equation 4.
 
     Args:
-        weight: The paper's gamma, that of R1.
+        weight: The paper's gamma, the same as for R1.
         one_in: As in `Term`.
     """
 
@@ -107,7 +107,7 @@ class R2(GradientTerm):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class DRAGAN(GradientTerm):
-    """DRAGAN: gradient norm 1 in a neighbourhood of the data, against the sharp optima that precede collapse.
+    """DRAGAN: a gradient norm of 1 in a neighbourhood of the data, against the sharp local optima that lead to collapse.
 
     `weight * mean((||grad D(x)|| - 1)^2)` at `x = real + u noise`, u ~ U[0, 1] for each example and
     `noise = scale * std(real) * U[0, 1]` for each pixel. Kodali, Abernethy, Hays, Kira 2017, "On Convergence and Stability
@@ -129,7 +129,7 @@ class DRAGAN(GradientTerm):
 
     def term(self, forward):
         real, random = forward.images, forward.random
-        # All replicas' pixels, so that the neighbourhood does not depend on how the batch is shared out.
+        # Over the pixels of all replicas, so that the neighbourhood does not depend on how the batch is split.
         mean, mean_square = replicas.mean([tf.reduce_mean(real), tf.reduce_mean(tf.square(real))])
         deviation = tf.sqrt(tf.maximum(mean_square - tf.square(mean), 0.0))
         noise = self.scale * deviation * random.uniform(tf.unstack(tf.shape(real)))

@@ -1,4 +1,4 @@
-"""Terms that read further outputs ("heads") of the discriminator: `keras.Model(images, {"score": ..., "features": ...})`."""
+"""Terms that read more outputs ("heads") of the discriminator: `keras.Model(images, {"score": ..., "features": ...})`."""
 
 import keras
 import tensorflow as tf
@@ -15,8 +15,8 @@ class HeadTerm(Term):
 
     Args:
         weight: As in `Term`.
-        one_in: As in `Term`. The discriminator sees the chosen examples once more, so of these terms it saves no time where the
-            loss needs the scores of all anyway.
+        one_in: As in `Term`. The discriminator is called again on this part of the batch, so it saves no time here: the loss
+            needs the scores of all examples anyway.
         head: The name of the discriminator's output.
     """
 
@@ -38,15 +38,15 @@ class HeadTerm(Term):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class FeatureMatching(HeadTerm):
-    """Feature matching: the generator makes images whose mean features are those of the data.
+    """Feature matching: the mean features of generated images approach those of the data.
 
-    A goal that does not move as fast as the discriminator's score; the loss of choice for semi-supervised learning.
-    `weight * ||mean f(real) - mean f(fake)||^2`, f the head, flattened; means over the batch, of all replicas.
+    This target changes more slowly than the discriminator's score. Use it for semi-supervised learning.
+    `weight * ||mean f(real) - mean f(fake)||^2`, with f the flattened head and means over the batch of all replicas.
     Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.1.
 
     Args:
         weight, one_in: As in `Term`.
-        head: The features: a hidden layer of the discriminator, which is one of its outputs.
+        head: The output with the features, a hidden layer of the discriminator.
     """
 
     name = "feature_matching"
@@ -63,18 +63,17 @@ class FeatureMatching(HeadTerm):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class MutualInformation(HeadTerm):
-    """InfoGAN: a part of the latents that can be read off the generated image, and so comes to mean something.
+    """InfoGAN: a part of the latents, the code, can be predicted from the generated image, so it gets a meaning.
 
     `-weight * mean(log q(code | G(z, code)))`, an upper bound of `weight * (H(code) - I(code; G))`, for both players. q is a head
-    of the discriminator: logits for a `priors.Categorical`; else the means of normal distributions, or means and then
+    of the discriminator: logits for a `priors.Categorical`; else the means of normal distributions, or means followed by
     logarithms of variances. Chen et al. 2016, "InfoGAN", equations 5 and 6.
 
     Args:
-        weight: The paper's lambda, 1. The term of a continuous code is a squared error: the narrower its range, the larger the
-            weight.
+        weight: The paper's lambda, 1. The term of a continuous code is a squared error, so a narrow range needs a large weight.
         one_in: As in `Term`.
         code: The name of the part in `priors.Joint`. The term is logged as mutual_information_CODE.
-        head: The name of the discriminator's output; by default that of the code.
+        head: The name of the discriminator's output; by default the same as `code`.
     """
 
     players = ("discriminator", "generator")
@@ -107,13 +106,13 @@ class MutualInformation(HeadTerm):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Classification(HeadTerm):
-    """A discriminator that also tells the class: AC-GAN, and semi-supervised learning.
+    """A discriminator that also predicts the class: AC-GAN, and semi-supervised learning.
 
-    `weight * mean(cross-entropy(label, head))`, the head being logits (batch, classes).
-    On real images, for the discriminator: of those that have a label; -1 is left out. On generated ones, for both players: the
-    label that the generator was asked for. AC-GAN has both: Odena, Olah, Shlens 2017, "Conditional Image Synthesis with
-    Auxiliary Classifier GANs", equation 3. K + 1 classes (Salimans et al. 2016, section 5) are the term on real images with the
-    score `logsumexp(logits)`.
+    `weight * mean(cross-entropy(label, head))`, where the head has logits (batch, classes).
+    On real images, the term is the discriminator's, and images with the label -1 are left out. On generated images, it is a term of
+    both players, with the labels of the generator's input. AC-GAN has both: Odena, Olah, Shlens 2017, "Conditional Image Synthesis
+    with Auxiliary Classifier GANs", equation 3. For K + 1 classes (Salimans et al. 2016, section 5), use the term on real images and
+    the score `logsumexp(logits)`.
 
     Args:
         weight, one_in: As in `Term`.
@@ -159,23 +158,24 @@ class Classification(HeadTerm):
 class Consistency(HeadTerm):
     """The discriminator's answer is the same for two views of a real image.
 
-    For a discriminator that is random in training, by DiffAugment, GaussianNoise or Dropout. Of the score it keeps the
-    discriminator from learning changes that do not matter; of class logits, compared by softmax, it takes the labels of few
-    images to the many that look like them. One more pass of the discriminator; 0 on held-out data.
+    For a discriminator with layers that are random in training, such as DiffAugment, GaussianNoise or Dropout. Applied to the
+    score, it makes the discriminator ignore these changes. Applied to class probabilities, it carries few labels over to similar
+    images. It costs one more pass of the discriminator, and is 0 on held-out data.
 
-        weight * mean(||a(head(x')) - a(head(x''))||^2),    x', x'' two views of x, a the activation
+        weight * mean(||a(head(x')) - a(head(x''))||^2)    for two views x', x'' of x and the activation a
         weight * mean(||a(head(x')) - a(average(x))||^2)    with average=True, for the moving average of the discriminator
 
     Zhang, Zhang, Odena, Lee 2020, "Consistency Regularization for Generative Adversarial Networks", section 2, where one of the
-    views is x itself; Wei et al. 2018, "Improving the Improved Training of Wasserstein GANs", section 3, with views by Dropout, for
-    semi-supervised learning too; Tarvainen and Valpola 2017, "Mean teachers are better role models", section 2, with the average.
+    views is x itself; Wei et al. 2018, "Improving the Improved Training of Wasserstein GANs", section 3, where Dropout makes the
+    views, also for semi-supervised learning; Tarvainen and Valpola 2017, "Mean teachers are better role models", section 2, with the
+    average.
 
     Args:
-        weight: 10 in Zhang et al. 2020. Of class logits, let it rise from a small one, so that classes have time to form.
+        weight: 10 in Zhang et al. 2020. For class probabilities, begin with a small one.
         one_in: As in `Term`.
         head: The name of the discriminator's output. The term is logged as consistency_HEAD.
-        activation: Keras' name of it, such as "softmax"; by default the head's values are compared.
-        average: `True` compares with the moving average of the discriminator, which sees the unchanged image and gets no
+        activation: A Keras activation by name, such as "softmax"; by default the head itself is compared.
+        average: Whether to compare with the moving average of the discriminator, which sees the unchanged image and gets no
             gradient.
     """
 

@@ -13,7 +13,7 @@ from gan_keras.regularizers.base import Projection, Term
 class WeightClipping(Projection):
     """WGAN: every weight of the critic clipped to [-limit, limit] after each of its updates.
 
-    Makes the critic Lipschitz, for an unknown constant: `wasserstein` is then known up to a factor. GradientPenalty trains
+    Makes the critic Lipschitz with an unknown constant, so `wasserstein` is known up to a factor. `GradientPenalty` usually works
     better. Arjovsky, Chintala, Bottou 2017, "Wasserstein GAN", algorithm 1.
 
     Args:
@@ -35,11 +35,11 @@ class WeightClipping(Projection):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class HistoricalAveraging(Term):
-    """Historical averaging: weights stay near the mean of all that they have been. It damps players that circle each other.
+    """Historical averaging: weights stay near the mean of their past values, which damps oscillations of the players.
 
-    `weight * sum((w - mean of w over the updates so far)^2)` over the weights of both players. Each player's gradient sees its own
-    weights only; the logged value is the sum. Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.3, which
-    names no coefficient.
+    `weight * sum((w - mean of w over the updates so far)^2)` over the weights of both players. The gradient for a player has
+    only the part of its own weights; the logged value is the sum. Salimans et al. 2016, "Improved Techniques for Training GANs",
+    section 3.3, which gives no weight.
 
     Args:
         weight: As in `Term`.
@@ -63,7 +63,7 @@ class HistoricalAveraging(Term):
 
 
 class _Means(keras.layers.Layer):
-    """The mean of each weight over the updates of its player; the weights before the first count as one."""
+    """The mean of each weight over the updates of its player; the initial weights count as one."""
 
     def __init__(self, variables):
         super().__init__(trainable=False, name="historical_averaging")
