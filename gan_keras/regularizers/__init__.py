@@ -1,8 +1,8 @@
 """Regularizers: terms of a player's loss, and projections of the discriminator's weights after an update.
 
 Loss and regularizer are independent choices: WGAN and WGAN-GP have the same loss and different regularizers. There is a file for
-each family: `gradients` has gradient penalties, `heads` terms of other outputs of the discriminator, `weights` terms and projections
-of the weights.
+each family: `gradients` has gradient penalties, `heads` terms of other outputs of the discriminator, `weights` terms and
+projections of the weights.
 """
 
 from gan_keras import identifiers

@@ -109,10 +109,10 @@ class Classification(HeadTerm):
     """A discriminator that also predicts the class: AC-GAN, and semi-supervised learning.
 
     `weight * mean(cross-entropy(label, head))`, where the head has logits (batch, classes).
-    On real images, the term is the discriminator's, and images with the label -1 are left out. On generated images, it is a term of
-    both players, with the labels of the generator's input. AC-GAN has both: Odena, Olah, Shlens 2017, "Conditional Image Synthesis
-    with Auxiliary Classifier GANs", equation 3. For K + 1 classes (Salimans et al. 2016, section 5), use the term on real images and
-    the score `logsumexp(logits)`.
+    On real images, the term is the discriminator's, and images with the label -1 are left out. On generated images, it is a term
+    of both players, with the labels of the generator's input. AC-GAN has both: Odena, Olah, Shlens 2017, "Conditional Image
+    Synthesis with Auxiliary Classifier GANs", equation 3. For K + 1 classes (Salimans et al. 2016, section 5), use the term on
+    real images and the score `logsumexp(logits)`.
 
     Args:
         weight, one_in: As in `Term`.
@@ -167,8 +167,8 @@ class Consistency(HeadTerm):
 
     Zhang, Zhang, Odena, Lee 2020, "Consistency Regularization for Generative Adversarial Networks", section 2, where one of the
     views is x itself; Wei et al. 2018, "Improving the Improved Training of Wasserstein GANs", section 3, where Dropout makes the
-    views, also for semi-supervised learning; Tarvainen and Valpola 2017, "Mean teachers are better role models", section 2, with the
-    average.
+    views, also for semi-supervised learning; Tarvainen and Valpola 2017, "Mean teachers are better role models", section 2, with
+    the average.
 
     Args:
         weight: 10 in Zhang et al. 2020. For class probabilities, begin with a small one.
