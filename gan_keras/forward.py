@@ -1,4 +1,4 @@
-"""What the networks make of a batch: one record, which losses and terms read."""
+"""The outputs of the networks on a batch, as one record that losses and terms read."""
 
 import contextlib
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from gan_keras.random import Random
 
 
 class Batch(NamedTuple):
-    """The data of one step, or of a part of it, and the random draws that go with it."""
+    """The data of one step, or of a part of it, and its random numbers."""
 
     images: tf.Tensor
     labels: tf.Tensor | None
@@ -22,8 +22,8 @@ class Batch(NamedTuple):
     def split(self, number):
         """`number` minibatches of equal size.
 
-        Minibatch k takes the examples k, k + number, k + 2 number, ...: the same ones whether the batch lies on one replica or
-        is shared out over several.
+        Minibatch k has the examples k, k + number, k + 2 number, ...: the same ones whether the batch is on one replica or split
+        over several.
 
         Raises:
             ValueError: number does not divide the batch.
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 
 class lazy:
-    """A property that is computed once. `functools.cached_property` has a lock until Python 3.12, on which replicas wait for ever."""
+    """A property that is computed once. Until Python 3.12, the lock of `functools.cached_property` is a deadlock for replicas."""
 
     def __init__(self, compute):
         self.compute = compute
@@ -51,24 +51,24 @@ class lazy:
 
 
 class ForwardPass:
-    """The networks on a minibatch. What is not asked for is not computed.
+    """The outputs of the networks on a minibatch, computed when they are first read.
 
     Args:
         gan: `GAN`.
         batch: `Batch`.
-        moving: The players that are trained, of "discriminator" and "generator". The others play, but nothing of them changes.
-        training: `False` on held-out data: all layers at inference, and the generator is the one that samples.
+        moving: The players that are updated: "discriminator", "generator" or both. State of the other player does not change.
+        training: `False` on held-out data: layers run in inference mode, and the generator is the one that samples.
 
     Attributes:
         images: Real images, (batch, ...).
-        labels: Integers (batch,), -1 where unknown; or `None`.
-        asked: The labels that the generated images are made for, those of the real ones; `None` for a GAN without labels.
+        labels: Integers (batch,), -1 for an unknown label; or `None`.
+        asked: The labels of the generated images, which are those of the real ones; `None` for a GAN without labels.
         prior: `gan_keras.priors.Prior` that latents are drawn from.
-        latents: {name: tensor} of what the generated images are made of; "z" where the prior has one part.
-        fake: Generated images, as many.
-        on_real, on_fake: {name: tensor}, the discriminator's outputs on both: "score", and those of further heads.
-        random: `gan_keras.random.Random`, to draw from.
-        step: Training steps made so far, for schedules.
+        latents: {name: tensor}, the latents of the generated images; "z" if the prior has one part.
+        fake: Generated images, as many as real ones.
+        on_real, on_fake: {name: tensor}, the discriminator's outputs on both: "score", and other heads.
+        random: `gan_keras.random.Random`, for random draws.
+        step: Number of training steps so far, for schedules.
     """
 
     def __init__(self, gan, batch, moving=(), training=True):
@@ -77,7 +77,7 @@ class ForwardPass:
         self.images, self.labels, self.random = batch
         self.asked, self.prior = self.labels if gan.needs_labels else None, gan.prior
         self.step = gan.step.value
-        # Keep what a network assigns that plays, such as BatchNorm's statistics: the network stays as it is.
+        # Collect assignments of a network that is not updated, such as BatchNorm's statistics: its variables do not change.
         self._scopes = {role: keras.StatelessScope() for role in ("generator", "discriminator")}
 
     @lazy
@@ -99,33 +99,33 @@ class ForwardPass:
         return self.outputs(self.fake)
 
     def outputs(self, images):
-        """The discriminator's outputs on images, as {name: float32 tensor}; one tensor is the "score"."""
+        """The discriminator's outputs on images, as {name: float32 tensor}; a single output is the "score"."""
         if not self._training:
             return self.judged(images)
         with self._playing("discriminator"):
             return named(self._call(self._gan.discriminator, images, training=True))
 
     def judged(self, images):
-        """As `outputs`, of the discriminator that evaluates, its moving average where there is one; at inference."""
+        """As `outputs`, with the discriminator that evaluates (its moving average if there is one), in inference mode."""
         return named(self._call(self._gan.judge, images, training=False))
 
     def network(self, name, x):
-        """One of the networks beside the players, on `x`; on held-out data its moving average, where there is one."""
+        """A network of `with_generator` or `with_discriminator`, on `x`; on held-out data its moving average, if there is one."""
         role, network = self._gan.companion(name)
         network = network if self._training else self._gan.averaged.get(name, network)
         with self._playing(role):
             return float32(network(x, training=self._training))
 
     def memory(self, regularizer):
-        """What a regularizer remembers, as its method `prepare` has made it."""
+        """The state of a regularizer, which its method `prepare` returned."""
         return next(m for r, m in zip(self._gan.game_regularizers, self._gan.memories) if r is regularizer)
 
     def subset(self, one_in):
-        """The pass on one in `one_in` examples, with the generated images of this one."""
+        """The forward pass of one in `one_in` examples, with the same generated images."""
         if one_in == 1:
             return self
         part = ForwardPass(self._gan, self._batch.part(one_in), self._moving, self._training)
-        part._scopes = self._scopes  # draws of its own there too
+        part._scopes = self._scopes  # so that its random draws differ
         part.latents = {name: latent[::one_in] for name, latent in self.latents.items()}
         part.fake = self.fake[::one_in]
         return part
@@ -134,15 +134,15 @@ class ForwardPass:
         return network([x, self.labels] if len(network.inputs) > 1 else x, training=training)
 
     def _playing(self, role):
-        # One scope for all calls of the pass, so that each has random draws of its own.
+        # One scope for all calls of the pass, so that their random draws differ.
         return contextlib.nullcontext() if role in self._moving or not self._training else self._scopes[role]
 
 
 def named(made):
-    """What a discriminator returns, as {name: float32 tensor}."""
+    """The outputs of a discriminator, as {name: float32 tensor}."""
     return float32(heads(made))
 
 
 def float32(structure):
-    """Losses and terms are computed in float32, whatever the networks compute in."""
+    """Casts to float32: losses and terms are computed in it, whatever the precision of the networks."""
     return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), structure)

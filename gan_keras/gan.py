@@ -1,4 +1,4 @@
-"""The GAN: a generator and a discriminator as one `keras.Model`, and the game between them."""
+"""The GAN: a generator and a discriminator as one `keras.Model`, and their training."""
 
 import math
 
@@ -15,26 +15,26 @@ from gan_keras.random import EVALUATION, TRAINING, Random, seed_layers, seed_sta
 class GAN(GenerativeModel):
     """A generative adversarial network: build, `compile`, `fit`, `evaluate`, `predict`, `save`, `sample`.
 
-    `gan(z)` is the generator (its moving average where `ema` is set), so `predict`, `summary` and `export` mean what they
-    say. Goodfellow et al. 2014, "Generative Adversarial Networks".
+    `gan(z)` is the generator (its moving average if `ema` is set), and so are `predict`, `summary` and `export`. Goodfellow et al.
+    2014, "Generative Adversarial Networks".
 
     Args:
         generator: Functional `keras.Model` from latents (batch, latent_dim) to images; for a conditional GAN from
             [latents, integer labels (batch,)].
-        discriminator: Functional `keras.Model` from images, or [images, labels], to scores (logits); or to a dict of outputs,
-            "score" among them, whose others regularizers read.
+        discriminator: Functional `keras.Model` from images, or [images, labels], to scores (logits); or to a dict with the output
+            "score" and others, which regularizers read.
         seed, ema, num_classes, prior, value_range: As in `GenerativeModel`.
-        with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players, for
-            the terms of a regularizer: `forward.network(name, inputs)`.
-        averaged: Names of networks that `evaluate` uses by a moving average too, as it does the generator: "discriminator", or
-            networks beside the players; with `ema`. The attribute of this name is {name: moving average}.
+        with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players.
+            Regularizers call them as `forward.network(name, inputs)`.
+        averaged: Names of more networks of which a moving average is kept, for `evaluate`: "discriminator", or those of
+            `with_generator` and `with_discriminator`; needs `ema`. The attribute of this name is {name: moving average}.
 
     Attributes:
-        step: Training steps made so far, a weight: saved, and the place from which training and its data go on.
+        step: Number of training steps so far; a weight, and saved. Resumed training continues from it.
 
-    Logged (means over the epoch, in `fit` and, with the prefix `val_`, on validation data):
-        d_loss, g_loss: What the players minimise, the terms of regularizers included.
-        d_acc_real, d_acc_fake: Share of real and of generated examples that the discriminator tells rightly; 0.5 is the ideal.
+    Logged (means over the epoch; on validation data with the prefix `val_`):
+        d_loss, g_loss: The losses of the players, terms of regularizers included.
+        d_acc_real, d_acc_fake: Accuracy of the discriminator on real and on generated examples; 0.5 is the ideal.
         wasserstein: `mean D(real) - mean D(fake)`, for the Wasserstein loss only.
         One key for each term, such as gradient_penalty: the weighted term.
 
@@ -70,7 +70,7 @@ class GAN(GenerativeModel):
         checks.check_averaged(averaged, ema)
         self.averaged = {name: frozen_copy(self.companion(name)[1], f"ema_{name}") for name in averaged}
 
-    # The game: compile, and the two steps that Keras calls.
+    # compile, and the two steps that Keras calls.
 
     def compile(
         self,
@@ -84,11 +84,11 @@ class GAN(GenerativeModel):
         run_eagerly=False,
         **unknown,
     ):
-        """Choose how the game is played. Every part is a name, an instance, or a saved config.
+        """Configure the training. Each part is a name, an instance, or a saved config.
 
         Args:
-            d_optimizer, g_optimizer: Keras optimizers, one for each player; learning-rate schedules are welcome. Where a player
-                computes in float16, each is put into a `keras.optimizers.LossScaleOptimizer`.
+            d_optimizer, g_optimizer: Keras optimizers, one for each player. If a network computes in float16, they are wrapped in
+                a `keras.optimizers.LossScaleOptimizer`.
             loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys",
                 "relativistic", "discriminator_only" or an `AdversarialLoss`.
             regularizers: One or several names, such as "r1" or "gradient_penalty" (`gan_keras.regularizers`), or `Regularizer` objects.
@@ -96,7 +96,7 @@ class GAN(GenerativeModel):
             jit_compile, steps_per_execution, run_eagerly: As in `keras.Model.compile`.
 
         Raises:
-            ValueError: The parts contradict each other; the message says which and what to change.
+            ValueError: Parts that do not work together; the message says which, and what to change.
         """
         checks.check_compile(unknown, d_optimizer, g_optimizer, steps_per_execution)
         checks.check_memories(self.memories if self.compiled else ())
@@ -153,7 +153,7 @@ class GAN(GenerativeModel):
         return self.report(logs, batch.images)
 
     def test_step(self, data):
-        """The game on held-out data, between the sampling generator and the discriminator, with nothing updated."""
+        """The losses on held-out data, of the generator that samples and the discriminator, without updates."""
         random = Random(self.seed, EVALUATION, self.examples_seen)
         forward = ForwardPass(self, self._batch(data, random), training=False)
         states = seed_states(self.sampler, self.judge)
@@ -165,22 +165,22 @@ class GAN(GenerativeModel):
 
     @property
     def judge(self):
-        """The discriminator that evaluates: its moving average where `averaged` has it, else the discriminator."""
+        """The discriminator that evaluates: its moving average if `averaged` has it, else the discriminator."""
         return self.averaged.get("discriminator", self.discriminator)
 
-    # The moves, which schedules call.
+    # The updates, which schedules call.
 
     def update_discriminator(self, batch, on=("real", "fake")):
-        """One update of the discriminator. `on="real"` or `on="fake"` takes one half of its loss. Returns logs."""
+        """One update of the discriminator. `on="real"` or `on="fake"` uses one half of its loss. Returns logs."""
         forward = self._begin(batch, "discriminator")
-        forward.fake  # made before the tape, which need not see how
+        forward.fake  # computed outside of the tape, which does not need it
         with tf.GradientTape() as tape:
             loss, logs = self._discriminator_loss(forward, on)
             scaled = replicas.scaled(self.d_optimizer, loss)
         return self._update(logs, discriminator=(tape, scaled))
 
     def update_generator(self, batch):
-        """One update of the generator against the scores of as many examples as `batch` has. Returns logs."""
+        """One update of the generator, with as many generated examples as `batch` has. Returns logs."""
         forward = self._begin(batch, "generator")
         with tf.GradientTape() as tape:
             loss, logs = self._generator_loss(forward)
@@ -198,16 +198,16 @@ class GAN(GenerativeModel):
         return self._update({**logs, **more}, discriminator=(d_tape, d_scaled), generator=(g_tape, g_scaled))
 
     def _begin(self, batch, *moving):
-        """The forward pass of a move, with fresh seeds for Dropout and its like; Keras would count them on in unsaved state."""
+        """The forward pass of an update. Sets the seeds of layers such as Dropout, which Keras keeps in state that is not saved."""
         seed_layers(
             batch.random, self.generator, self.discriminator, *self.with_generator.values(), *self.with_discriminator.values()
         )
         forward = ForwardPass(self, batch, moving)
-        forward.latents  # drawn next, whatever is asked for first
+        forward.latents  # drawn first, whatever is computed first
         return forward
 
     def _discriminator_loss(self, forward, on=("real", "fake")):
-        """The discriminator's loss and logs. `on` names the halves that count."""
+        """The discriminator's loss and logs. `on` has the halves of the loss that are used."""
         loss = self.adversarial_loss
         real = forward.on_real["score"] if "real" in on else None
         fake = forward.on_fake["score"] if "fake" in on else None
@@ -228,7 +228,7 @@ class GAN(GenerativeModel):
         return total, {"g_loss": total, **terms}
 
     def _update(self, logs, **moves):
-        """Updates of the players named, from the tape and the scaled loss of each, once all that they depend on is computed."""
+        """Update players, given as role=(tape, scaled loss), after everything that the updates depend on is computed."""
         gradients = {}
         for role, (tape, loss) in moves.items():
             checks.check_trainable(getattr(self, role), role)
@@ -255,7 +255,7 @@ class GAN(GenerativeModel):
         return [variable for network in self._networks(role) for variable in network.trainable_variables]
 
     def companion(self, name):
-        """(the player that it is trained with, network) of a network beside the players, or of the discriminator itself."""
+        """(role, network) for the name "discriminator", or one of `with_generator` or `with_discriminator`."""
         if name == "discriminator":
             return name, self.discriminator
         for role in ("generator", "discriminator"):
@@ -292,9 +292,9 @@ _regularizers = regularizers.get_all  # `compile` has an argument of the module'
 
 
 def _after(gradients, logs):
-    """Weights are assigned only when everything that reads them has been computed.
+    """A context in which weights are assigned only after everything that reads them has been computed.
 
-    tf.function promises this order, but its graph optimizer merges equal reads (R1's pass over the real images is the same as
-    the loss's) and loses it: a generator's gradient then sees some of the discriminator's new weights, in some runs.
+    tf.function promises this order, but its graph optimizer merges equal reads (R1 and the loss both call the discriminator on the
+    real images) and loses it: in some runs, a generator's gradient then used some of the discriminator's new weights.
     """
     return tf.control_dependencies([g for g in gradients if g is not None] + list(logs.values()))

@@ -1,4 +1,4 @@
-"""A generator as a `keras.Model`: latents, samples, a moving average, checked data, saving. What trains it is a subclass' business."""
+"""A generator as a `keras.Model`: latents, samples, a moving average, data checks, saving. Subclasses implement the training."""
 
 import functools
 import types
@@ -11,32 +11,30 @@ from gan_keras import checks, inputs, priors, replicas, sizes
 from gan_keras.forward import float32
 from gan_keras.random import SAMPLING, Random, seed_states, seeded
 
-# Samples are drawn in blocks and computed in groups of these sizes, so that sample i of a seed is the same bytes however many
-# are asked for.
+# Samples are drawn in blocks and computed in groups of these sizes, so that sample i of a seed has the same bytes for every n.
 BLOCK, _GROUP = 256, 32
 
 
 class GenerativeModel(keras.Model):
-    """Base of the models that turn latents into images: implement `compile`, `train_step` and `test_step`.
+    """Base of the models that map latents to images: implement `compile`, `train_step` and `test_step`.
 
-    `model(z)` is the generator (its moving average where `ema` is set), so `predict`, `summary` and `export` mean what they
-    say.
+    `model(z)` is the generator (its moving average if `ema` is set), and so are `predict`, `summary` and `export`.
 
     Args:
         generator: Functional `keras.Model` from latents (batch, latent_dim) to images; for a conditional model from
             [latents, integer labels (batch,)].
-        prior: `priors.Prior` that latents are drawn from; `None`: standard normal.
-        seed: Integer from 0 to 2^31 - 1. Everything random in training is a pure function of (seed, step, replica).
-        ema: Decay in (0, 1) of a moving average of the generator's weights, BatchNorm statistics included, which samples and
-            evaluates in the generator's place: `average += (1 - d) (weight - average)` after each step, with
-            `d = min(ema, (1 + step) / (10 + step))` so that early averages are not those of the initial weights. `None`: none.
+        prior: `priors.Prior`, the distribution of the latents; `None`: standard normal.
+        seed: Integer from 0 to 2^31 - 1. All random numbers of training are a pure function of (seed, step, replica).
+        ema: Decay in (0, 1) of a moving average of the generator's weights, BatchNorm statistics included, which is used for
+            sampling and evaluation: `average += (1 - d) (weight - average)` after each step, with
+            `d = min(ema, (1 + step) / (10 + step))`, so that it forgets the initial weights soon. `None`: no average.
             If you load weights into `generator` after training has begun, call `reset_average()`.
         num_classes: Number of labels; `None` for a model without them.
-        value_range: (low, high) of the images; by default what the generator's last activation tells: (-1, 1) for tanh, (0, 1)
-            for sigmoid, else `None`, any.
+        value_range: (low, high) of the images; by default that of the generator's last activation: (-1, 1) for tanh, (0, 1) for
+            sigmoid, else `None`, unbounded.
 
     Attributes:
-        step: Training steps made so far, a weight: saved, and the place from which training and its data go on.
+        step: Number of training steps so far; a weight, and saved. Resumed training continues from it.
         latent_dim: Size of a latent.
         conditional: Whether the generator takes labels.
     """
@@ -58,12 +56,12 @@ class GenerativeModel(keras.Model):
         self.step = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
-        # The networks were built when they were made. Not by build(), after which a subclass could add no state.
+        # The networks are built already. Set here instead of by build(), after which a subclass could not add weights.
         self.built = True
 
     @property
     def sampler(self):
-        """The network that samples: the moving average of the generator where there is one, else the generator."""
+        """The network that samples: the moving average of the generator if there is one, else the generator."""
         return self.generator if self.ema_generator is None else self.ema_generator
 
     @property
@@ -78,7 +76,7 @@ class GenerativeModel(keras.Model):
 
     @property
     def optimizers(self):
-        """{attribute: (optimizer, the variables that it updates)}."""
+        """{name of the attribute: (optimizer, the variables that it updates)}."""
         return {"optimizer": (self.optimizer, self.trainable_variables)}
 
     def call(self, inputs, training=False):
@@ -96,21 +94,21 @@ class GenerativeModel(keras.Model):
 
         Args:
             n: Number of images, 1 or more.
-            seed: Integer from 0 to 2^31 - 1. The i-th image of a seed is the same, byte for byte, for every n.
+            seed: Integer from 0 to 2^31 - 1. The i-th image of a seed has the same bytes for every n.
             labels: Conditional models only: an integer for all images, n integers, or `None` for 0, 1, 2, ... in turn.
-            **parts: A part of the latents by its name in the prior, the same for all images: a number or as many as the part
-                has; an integer for a `Categorical`. What is not given is drawn.
+            **parts: Fixed parts of the latents, by their names in the prior, the same for all images: a number, or as many as the
+                part has; an integer for a `Categorical`. The other parts are random.
 
         Returns:
             NumPy array (n, height, width, channels), float32 in `value_range`.
 
         Raises:
-            ValueError: n below 1, a seed out of range, labels or parts of the wrong number or range.
+            ValueError: n is below 1, the seed is out of range, or labels or parts have a wrong size or range.
         """
         return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels, **parts)])
 
     def sample_batches(self, n, seed=0, labels=None, **parts):
-        """An iterator of what `sample` returns, as (images, labels or `None`) of up to 256: a million in bounded memory.
+        """An iterator over the images of `sample` and their labels (or `None`), in batches of up to 256, for very many samples.
 
         Args:
             n, seed, labels, parts: As in `sample`.
@@ -135,16 +133,16 @@ class GenerativeModel(keras.Model):
 
     @functools.cached_property
     def _compiled_block(self):
-        # Unlike predict_on_batch it makes the images once, not once on every replica.
+        # Unlike predict_on_batch, it computes the images once, not once on every replica.
         return tf.function(self.block_of_samples, autograph=False)
 
     def block_of_samples(self, seed, block, n, labels=None, fixed=None):
-        """Samples 256 block to 256 block + n - 1 of a seed, as a graph: what `sample` runs and `serving.export` writes.
+        """Samples 256 block to 256 block + n - 1 of a seed, as a graph, for `sample` and `serving.export`.
 
         Args:
             seed, block, n: Integers or scalar tensors; n from 1 to 256.
             labels: Integer tensor (256,), for a conditional model.
-            fixed: {part of the latents: tensor (size,)} of what is not drawn; NaN where it is.
+            fixed: {part of the latents: tensor (size,)}; NaN means random.
         """
         random = Random(seed, SAMPLING, block, shared=False)
         inputs = self._latents(random, fixed)
@@ -181,13 +179,13 @@ class GenerativeModel(keras.Model):
     # The moving average.
 
     def averages(self):
-        """[(network, its moving average)], brought up to date after each step."""
+        """[(network, its moving average)], updated after each step."""
         return [] if self.ema_generator is None else [(self.generator, self.ema_generator)]
 
     def reset_average(self):
-        """Set the moving average to the generator's weights. Call it after you have given the generator other weights.
+        """Set the moving average to the generator's weights. Call it after you have loaded other weights into the generator.
 
-        Before the first training step `sample` and `evaluate` do it themselves.
+        Before the first training step, `sample` and `evaluate` call it themselves.
         """
         for network, average in self.averages():
             average.set_weights(network.get_weights())
@@ -197,7 +195,7 @@ class GenerativeModel(keras.Model):
             self.reset_average()
 
     def finish_step(self):
-        """The end of a subclass' `train_step`: bring the average up to date, and count the step."""
+        """Call it at the end of a subclass' `train_step`: it updates the moving averages and counts the step."""
         if self.averages():
             step = tf.cast(self.step.value, tf.float32)
             decay = tf.minimum(self.ema, (1.0 + step) / (10.0 + step))
@@ -206,15 +204,15 @@ class GenerativeModel(keras.Model):
                     average.assign_add(tf.cast(1.0 - decay, average.dtype) * (weight - average))
         self.step.assign_add(1)
 
-    # What is logged: means over the epoch.
+    # Logs: means over the epoch.
 
     def measure(self, names):
-        """Make a mean for each name that `report` will be given. Call it in `compile`."""
-        # Keras would take a dict of metrics for state of the model, and refuse more of it once the model is built.
+        """Create a mean for each name that is passed to `report`. Call it in `compile`."""
+        # Keras would track a dict of metrics as state of the model, and refuse more state once the model is built.
         self._means = types.MappingProxyType({name: keras.metrics.Mean(name=name) for name in names})
 
     def report(self, logs, images):
-        """Take the scalars of a step into the means over all examples, and return these. `images` are those of the step."""
+        """Update the means over all examples with the scalars of a step, and return them. `images` are those of the step."""
         for name, value in logs.items():
             checks.check_log(name, self._means)
             self._means[name].update_state(value, sample_weight=tf.shape(images)[0])
@@ -231,7 +229,7 @@ class GenerativeModel(keras.Model):
         """Examples since the means were reset, as an evaluation begins with: a tensor."""
         return next(iter(self._means.values())).count * replicas.number()  # each replica counts its own
 
-    # What comes in: refused early, with a message that says how to put it right.
+    # Data: checked early, with errors that say how to fix them.
 
     @property
     def batch_parts(self):
@@ -250,18 +248,18 @@ class GenerativeModel(keras.Model):
         validation_data=None,
         **kwargs,
     ):
-        """As `keras.Model.fit`. The first batch is looked at before anything else happens.
+        """As `keras.Model.fit`. The first batch is checked before anything else happens.
 
         With `steps_per_execution` above 1 Keras rounds `steps_per_epoch` up to a multiple of it.
 
         Args:
             x: Images in `value_range`, (batch, height, width, channels): an array, or a data set of images or (images, labels):
                 a `tf.data.Dataset`, a `keras.utils.PyDataset`, a Python generator, PyTorch's `DataLoader`.
-            y: Integer labels, for a model of labels with `x` an array; ignored by another one.
-            steps_per_epoch: As in Keras, but 0 trains no step: what is left of a run that has ended.
+            y: Integer labels, for a model with labels if `x` is an array; else ignored.
+            steps_per_epoch: As in Keras, but 0 is allowed: it trains no step, if a resumed run is complete.
 
         Raises:
-            ValueError: The data are not what this model can train on, or a callback cannot work on it.
+            ValueError: The model cannot be trained on these data, or a callback does not work with it.
         """
         x = self.check_data(x, y, batch_size, validation_split)
         if self.optimizer is None:
@@ -286,7 +284,7 @@ class GenerativeModel(keras.Model):
         return history
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """As `keras.Model.evaluate`, on held-out images. The first batch is looked at as in `fit`."""
+        """As `keras.Model.evaluate`, on held-out images. The first batch is checked as in `fit`."""
         if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):  # as `fit` passes them, which has looked
             x = self._check_source(x, y, batch_size)
             self._start_average()
@@ -306,26 +304,26 @@ class GenerativeModel(keras.Model):
             return super().test_on_batch(x, y, *args, **kwargs)
 
     def check_data(self, x, y=None, batch_size=None, validation_split=0.0):
-        """Raise ValueError if the first batch is not what this model can train on. `fit` begins with it.
+        """Raise ValueError if the model cannot be trained on the first batch. `fit` calls it.
 
         Returns:
-            x; for a Python generator another one, which begins with the batch that was looked at.
+            x; for a Python generator, a new one that begins with the batch that was checked.
         """
         if not self.compiled:
             raise ValueError("Call compile() before fit().")
         return self._check_source(x, y, batch_size, validation_split, self.batch_parts)
 
     def check_labels(self, labels):
-        """Raise ValueError unless the array `labels` holds integers from 0 to num_classes - 1, or -1 where that means unknown."""
+        """Raise ValueError unless the array `labels` has integers from 0 to num_classes - 1, or -1 where unknown labels are allowed."""
         checks.check_labels(labels, self.num_classes, unlabelled=not self.needs_labels)
 
     def unpack(self, data):
-        """(images, labels or `None`) of a batch; raises ValueError where shapes or types are wrong."""
+        """(images, labels or `None`) of a batch; raises ValueError if shapes or types are wrong."""
         shape = tuple(self.generator.outputs[0].shape[1:])
         return inputs.unpack(replicas.unpacked(data, shape), shape, self.num_classes, self.value_range)
 
     def _check_source(self, x, y, batch_size=None, validation_split=0.0, parts=None):
-        """Raise ValueError unless the first batch of `x` is good and its batches are multiples of `parts`; returns `x`."""
+        """Raise ValueError unless the first batch of `x` is valid and batch sizes are multiples of `parts`; returns `x`."""
         if replicas.is_distributed(x):
             return x
         first, x = inputs.first_batch(x, None if self.num_classes is None else y)
@@ -341,7 +339,7 @@ class GenerativeModel(keras.Model):
             sizes.check_sizes(found, parts, number)
         return x
 
-    # Saving: everything that a run needs to go on.
+    # Saving: all that is needed to resume a run.
 
     def save(self, filepath, *args, **kwargs):
         """As `keras.Model.save`, to a .keras file."""
@@ -352,7 +350,7 @@ class GenerativeModel(keras.Model):
         super().save(filepath, *args, **kwargs)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
-        """As `keras.Model.export`: the function from latents (and labels) to images. `serving.export` writes more endpoints."""
+        """As `keras.Model.export`, of the generator. `serving.export` writes more endpoints."""
         if input_signature is None:
             inputs = [keras.InputSpec(shape=x.shape, dtype=x.dtype) for x in self.generator.inputs]
             input_signature = [inputs if self.conditional else inputs[0]]
