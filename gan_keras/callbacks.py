@@ -1,6 +1,6 @@
-"""Callbacks for `fit` that count in steps and know both optimizers.
+"""Callbacks for `fit` that count steps and support both optimizers.
 
-A long run is one `fit` call: `gan.fit(stream, steps_per_epoch=remaining_steps, callbacks=[...])`. In epochs they work as well.
+A long run is one `fit` call: `gan.fit(stream, steps_per_epoch=remaining_steps, callbacks=[...])`. Several epochs also work.
 """
 
 import csv
@@ -19,10 +19,10 @@ from gan_keras.replicas import is_chief
 
 
 class EverySteps(keras.callbacks.Callback):
-    """Base of the callbacks that act every so many training steps, and once more at the end of training.
+    """Base of the callbacks that act every `every` training steps, and once more at the end of training.
 
-    Steps are the GAN's own count, so that a resumed run acts at the steps where an uninterrupted one does. Of several workers
-    the chief alone acts.
+    Steps are counted by the GAN, so a resumed run acts at the same steps as an uninterrupted one. Of several workers, only the
+    chief acts.
 
     Args:
         every: Steps between two actions.
@@ -33,7 +33,7 @@ class EverySteps(keras.callbacks.Callback):
         self.every = count("every", every)
 
     def act(self, step, logs):
-        """What to do after `step` steps. `logs` are the training metrics' current means."""
+        """The action after `step` steps. `logs` are the current means of the training metrics."""
         raise NotImplementedError
 
     def on_train_begin(self, logs=None):
@@ -62,11 +62,11 @@ class EverySteps(keras.callbacks.Callback):
 class NonFiniteGuard(keras.callbacks.Callback):
     """Stops training with an error as soon as a logged value is NaN or infinite. Put it first in the list.
 
-    Because it raises, callbacks after it do not act on the broken model: no checkpoint is overwritten. `Checkpoint` looks at
-    the weights themselves besides.
+    Callbacks after it do not run then, so no checkpoint of the diverged model is written. `Checkpoint` also checks the weights
+    themselves.
 
     Raises:
-        FloatingPointError: Names the step and the values.
+        FloatingPointError: With the step and the values.
     """
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -103,15 +103,15 @@ def _checkpoint(gan):
 
 
 class Checkpoint(EverySteps):
-    """Saves everything a run needs to go on, and takes it up again to the bit, at any step.
+    """Saves the complete state of a run, which can be resumed at any step with the same result, to the byte.
 
-    Writes by `tf.train.CheckpointManager`: to temporary files that are then renamed, with checksums. A process killed at any
-    moment leaves whole checkpoints behind. A GAN with non-finite weights is not saved.
+    It uses `tf.train.CheckpointManager`, which writes temporary files with checksums and then renames them, so checkpoints are
+    complete even if the process is killed. A GAN with non-finite weights is not saved.
 
     Args:
-        directory: Where the checkpoints lie: `ckpt-STEP.index` and `ckpt-STEP.data-*`.
+        directory: Folder of the checkpoints `ckpt-STEP.index` and `ckpt-STEP.data-*`.
         every: Steps between two checkpoints. One more is written when training ends.
-        keep: How many of the newest are kept.
+        keep: Number of checkpoints that are kept, the newest ones.
 
     Example:
 
@@ -188,17 +188,17 @@ class Checkpoint(EverySteps):
 
 
 class SampleGrid(EverySteps):
-    """A picture of samples every so many steps, always of the same latents, and an animation of them at the end.
+    """Writes a picture of samples every `every` steps, always from the same latents, and an animation at the end.
 
-    A GAN of points is shown by 2,500 of them over the real ones.
+    For a GAN of points, it draws 2,500 of them over real ones.
 
     Args:
-        directory: Where `step-0001000.png` and so on are written.
-        every: Steps between two pictures. One more shows the end.
-        n: Number of samples in a picture; `None`: 100, or fewer of images above 200 pixels on a side.
-        seed: Seed of the latents. A conditional GAN shows its labels in turn.
-        animation: Path of an animated GIF of all pictures in the directory, written when training ends; `None`: none.
-        real: Real points (n, 1 or 2) to show generated ones over; for GANs of points only.
+        directory: Folder of the pictures `step-0001000.png` and so on.
+        every: Steps between two pictures. One more is drawn when training ends.
+        n: Number of samples in a picture; `None`: 100, or fewer if images have more than 200 pixels on a side.
+        seed: Seed of the latents. Labels of a conditional GAN are 0, 1, 2, ... in turn.
+        animation: Path of an animated GIF of all pictures in the directory, which is written when training ends; `None`: none.
+        real: Real points (n, 1 or 2) below the generated ones; for GANs of points only.
     """
 
     def __init__(self, directory, every=500, n=None, seed=0, animation=None, real=None):
@@ -229,17 +229,17 @@ class SampleGrid(EverySteps):
 
 
 class Evaluate(keras.callbacks.Callback):
-    """Writes metrics of sample quality into the logs at the end of every so many epochs: `History`, `ModelCheckpoint` see them.
+    """Adds metrics of sample quality to the logs at the end of every `every` epochs, for `History`, `ModelCheckpoint` and others.
 
-    Put it before the callbacks that read its metrics. Between evaluations the last values are repeated, so that the columns of a
-    log stay whole and `ModelCheckpoint` sees nothing better.
+    Put it before the callbacks that read its metrics. Between evaluations, the last values are repeated: the columns of a log are
+    complete, and `ModelCheckpoint` does not save again.
 
     Args:
         evaluator: `evaluation.Evaluator`.
-        every: Epochs between two evaluations. The first epoch is evaluated besides.
-        n: Number of samples. With fewer than some thousands the Frechet distance is mostly bias; compare only equal n.
+        every: Epochs between two evaluations. The first epoch is always evaluated.
+        n: Number of samples. Below a few thousand, the Frechet distance is mostly bias; compare only values of equal n.
         groups: Groups of metrics, as in `Evaluator.metrics`.
-        seed: Of the latents, always the same.
+        seed: Seed of the latents, which are always the same.
 
     Example:
 
@@ -269,18 +269,18 @@ class Evaluate(keras.callbacks.Callback):
 
 
 class HistoryFile(EverySteps):
-    """Appends the metrics' means since the last row to a CSV file: step, seconds, and one column for each metric.
+    """Appends the means of the metrics since the last row to a CSV file: step, seconds, and one column for each metric.
 
-    A run that goes on from a checkpoint drops the rows beyond it, so that no step is told twice. After each row the metrics
-    begin anew, as Keras lets them do at each epoch: a row is the mean of the steps since the last row, epoch or resumption,
-    and Keras' own `History` holds what came after an epoch's last row.
+    A run that is resumed from a checkpoint drops the rows after it, so that every step occurs once. After each row the metrics are
+    reset, as Keras does after each epoch: a row has the means of the steps since the last row, epoch or resumption, and Keras'
+    `History` has those after the last row of an epoch.
 
     Args:
         path: The file.
         every: Steps between two rows.
 
     Attributes:
-        seconds: Training time so far, earlier parts of the run included.
+        seconds: Training time so far, including that before the run was resumed.
     """
 
     def __init__(self, path, every=100):
@@ -330,18 +330,18 @@ class HistoryFile(EverySteps):
 
 
 class TensorBoard(EverySteps):
-    """Losses, penalties, learning rates, throughput, samples and metrics of their quality, for TensorBoard.
+    """Writes losses, penalties, learning rates, throughput, samples and quality metrics for TensorBoard.
 
-    Look at them with `tensorboard --logdir DIRECTORY`. Keras' own TensorBoard callback knows neither steps nor both optimizers.
-    Needs the package tensorboard.
+    Start it with `tensorboard --logdir DIRECTORY`. Keras' own TensorBoard callback supports neither steps nor two optimizers. Needs
+    the package tensorboard.
 
     Args:
-        directory: Where event files are written. A run that goes on adds a file; steps it makes again are told twice.
-        every: Steps between two points of the curves: the metrics' current means, and training steps per second.
-        pictures: Steps between two sample grids, of images only, each drawn at the next multiple of `every`.
-        evaluator: `evaluation.Evaluator`, whose Frechet distance and manifold metrics of 5,000 samples are written too; or `None`.
-        evaluations: Steps between two evaluations, likewise; the time they take does not count in the throughput.
-        seed: Of the sample grids.
+        directory: Folder of the event files. A resumed run adds a file; steps that are repeated occur twice.
+        every: Steps between two points of the curves: current means of the metrics, and training steps per second.
+        pictures: Steps between two sample grids (images only), which are drawn at the next multiple of `every`.
+        evaluator: `evaluation.Evaluator` for the Frechet distance and the manifold metrics of 5,000 samples; or `None`.
+        evaluations: Steps between two evaluations, at the next multiple of `every`. Their time does not count in the throughput.
+        seed: Seed of the sample grids.
 
     Raises:
         ImportError: tensorboard is not installed.

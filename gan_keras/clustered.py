@@ -13,21 +13,21 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class ClusteredGAN(GAN):
-    """A GAN that is trained with labels as a conditional one, and sampled like one without: for labels such as `clusters.spectral`.
+    """A GAN that is trained with labels, like a conditional one, and sampled without them: for labels such as `clusters.spectral`.
 
-    One part of the generator's latents stands for the label. In training it is that of the real image; in sampling it is drawn,
-    each label as often as training saw it, evenly: of however many samples, each label has its share, up to one or two. Sage,
+    One part of the generator's latents is the label. In training, it is the label of the real image. In sampling, it is random:
+    labels occur as often as in training, and evenly, so that their counts differ from the expected ones by at most two. Sage,
     Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with Clustered Generative Adversarial Networks".
 
     Args:
         generator: As in `GAN`; it takes latents alone.
         discriminator: As in `GAN`; it may take labels.
-        prior: `priors.Joint` with the part that stands for the label.
+        prior: `priors.Joint` with the part that is the label.
         part: Name of this part, a `priors.Categorical`. Its size is `num_classes`.
         arguments: As in `GAN`.
 
     Attributes:
-        label_shares: How often training saw each label, a mean over all steps; a weight, and saved.
+        label_shares: Frequency of each label in training; a weight, and saved.
 
     Raises:
         ValueError: The prior has no such part; the generator takes labels.
@@ -57,14 +57,14 @@ class ClusteredGAN(GAN):
 
     def _draw_labels(self, random, rows):
         ends = tf.cumsum(self.label_shares.value)
-        # Steps of the golden ratio from a random start: of however many samples in a row, each label has about its share.
+        # Steps of the golden ratio from a random start: labels have nearly their frequencies in any number of successive samples.
         places = tf.math.floormod(random.uniform((1, 1)) + _GOLDEN * tf.range(rows, dtype=tf.float32)[:, tf.newaxis], 1.0)
         return tf.reduce_sum(tf.cast(places * ends[-1] >= ends[:-1], tf.int32), axis=1)
 
     def train_step(self, data):
         logs = super().train_step(data)
         _, labels = self.unpack(data)
-        with tf.control_dependencies(list(logs.values())):  # a step that is refused while it runs does not count
+        with tf.control_dependencies(list(logs.values())):  # a step that fails does not count
             (seen,) = replicas.mean([tf.reduce_mean(tf.one_hot(tf.cast(labels, tf.int32), self.num_classes), axis=0)])
             self.label_shares.assign_add((seen - self.label_shares) / tf.cast(self.step.value, tf.float32))
         return logs

@@ -1,4 +1,4 @@
-"""Labels for images that have none: clusters of images of one kind, found without labels."""
+"""Clusters of images, as labels for a `ClusteredGAN`."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from scipy.cluster import vq
 
 from gan_keras import identifiers
 
-# Images of this side at most, in cells of 4x4 pixels with 8 directions: larger ones cost no more.
+# Larger images are shrunk to this side. Cells have 4x4 pixels and 8 directions.
 SIDE, CELL, DIRECTIONS, BLOCK = 28, 4, 8, 8192
 # Chosen by the part of train[:50000] that is in a cluster of mostly its own digit. 2,000 to 4,000 centres, and 15 to 30 dimensions,
 # change it by 1 % at most; the other numbers were tried less.
@@ -19,21 +19,20 @@ COMPONENTS, CENTRES, NEIGHBOURS, DIMENSIONS = 50, 3000, 10, 15
 def spectral(images, number, seed=0):
     """The cluster of each image, by spectral clustering of histograms of oriented gradients.
 
-    A GAN whose players are told the cluster need not part the data into kinds itself, which is where GANs leave kinds out and make
-    blends between them: `ClusteredGAN`. Sage, Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with
-    Clustered Generative Adversarial Networks".
+    A GAN that is conditioned on clusters, a `ClusteredGAN`, drops fewer modes and generates fewer blends between them. Sage,
+    Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with Clustered Generative Adversarial Networks".
 
-    k-means with many centres comes first. A graph joins each centre to its ten nearest. Its first eigenvectors give each centre a
-    place, near to those that are its neighbours or neighbours of neighbours; k-means of the places makes the clusters. Yan, Huang,
+    First, k-means finds many centres. A graph connects each centre with its ten nearest. The first eigenvectors of the graph embed
+    the centres, and k-means of this embedding gives the clusters. Yan, Huang,
     Jordan 2009, "Fast Approximate Spectral Clustering"; Ng, Jordan, Weiss 2001, "On Spectral Clustering"; Dalal, Triggs 2005,
     "Histograms of Oriented Gradients for Human Detection". 60,000 digits take ten seconds on two cores.
 
     Args:
-        images: (n, height, width, channels) or (n, height, width), bytes or floats, compared by their edges: colour alone does not
-            count. Or points (n, dimensions).
-        number: Of clusters. With too few, a cluster has images of several kinds. With too many, it has too few images to learn
-            more from than these: see the memorisation ratio of `evaluation`.
-        seed: Of what k-means begins with.
+        images: (n, height, width, channels) or (n, height, width), uint8 or floats; they are compared by their edges, not by colour
+            alone. Or points (n, dimensions).
+        number: Number of clusters. With too few, a cluster has images of several kinds. With too many, the GAN may memorise the few
+            images of a cluster: see the memorisation ratio of `evaluation`.
+        seed: Seed of the initial centres of k-means.
 
     Returns:
         int32 array (n,), from 0 to number - 1. A cluster may be empty.

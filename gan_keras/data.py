@@ -1,7 +1,7 @@
 """Images from disk to the training step: `load` reads them, `batches` streams them.
 
-The stream is a pure function: batch t depends on (seed, t) and on nothing else. A run that stops at step t goes on with
-`batches(..., start=t)` and sees what it would have seen.
+The stream is a pure function: batch t depends only on (seed, t). A run that stopped at step t continues with
+`batches(..., start=t)`, as if it had not stopped.
 """
 
 import gzip
@@ -19,14 +19,14 @@ from gan_keras import files
 from gan_keras.random import SHUFFLING, stateless_seed
 from gan_keras.toys import TOYS, stack_digits
 
-# Points of a toy, stacked images: how many, and the seed they are drawn with. The sizes of PacGAN's and VEEGAN's experiments.
+# Numbers of points of a toy and of stacked images, and their seeds. The sizes are those of PacGAN's and VEEGAN's experiments.
 _TOY_SPLITS = {"train": (100_000, 0), "test": (10_000, 1)}
 _STACKED_SPLITS = {"train": (128_000, 0), "test": (26_000, 1)}
 
-# Training images at the end that are held out for choices.
+# The last training images, which are held out for model selection.
 VALIDATION = 10_000
 
-# What `load` knows by name.
+# Data sets that `load` knows by name.
 NAMES = ("mnist", "stacked_mnist", *TOYS)
 
 _MNIST = pathlib.Path(__file__).with_name("mnist.npz")
@@ -41,28 +41,28 @@ _MNIST_MD5 = {
 
 
 def load(source="mnist", split="train", image_size=(28, 28), channels=1):
-    """Images and labels of a data set on disk, as arrays.
+    """Load the images and labels of a data set, as arrays.
 
     Args:
         source: "mnist" for the MNIST that comes with the package; "stacked_mnist" for three of its digits as colours (128,000
             from training digits, 26,000 from test digits); a toy of points, "ring", "grid", "swiss_roll" or "gaussians"
             (100,000 and 10,000, labelled by mode); or the path of
-            an .npz file in Keras' layout (x_train, y_train, x_test, y_test; labels may be missing);
+            an .npz file in Keras' layout (x_train, y_train, x_test, y_test; labels are optional);
             a folder of IDX files, gzipped or not (MNIST, Fashion-MNIST, KMNIST, EMNIST);
-            a folder of images (.png, .jpg, .bmp, .gif), resized to `image_size`; a subfolder for each class gives labels,
-            subfolders named train and test give the split. Read in an order of their own, so that a slice is no class.
+            a folder of images (.png, .jpg, .bmp, .gif), resized to `image_size`. Subfolders are the classes, or train and test
+            with the classes inside. Images are shuffled in a fixed order, so that a slice has all classes.
         split: "train" (60,000 for MNIST), "test" (10,000), "validation" (the last 10,000 of train), or a slice such as
-            "train[:50000]" or "test[:1000]". For model selection train on "train[:-10000]" and look at "validation". Nothing
-            but "test" reads test images.
-        image_size, channels: Height and width, and 1 (grey) or 3 (colour), of a folder of images; ignored elsewhere.
+            "train[:50000]" or "test[:1000]". For model selection, train on "train[:-10000]" and evaluate on "validation".
+            Only "test" reads test images.
+        image_size, channels: (height, width), and 1 (grey) or 3 (colour), for a folder of images; else ignored.
 
     Returns:
         images: uint8 array (n, height, width, channels), 0 to 255; for toys float32 points (n, d).
-        labels: int32 array (n,), or `None` where there are none.
+        labels: int32 array (n,), or `None` if there are none.
 
     Raises:
-        ValueError: The file is damaged, of another layout, or not what the original distribution's checksums say; "validation"
-            would be all training images.
+        ValueError: The file is damaged, has another layout, or does not match the checksums of the original distribution;
+            "validation" would be all training images.
         FileNotFoundError: There is nothing at the path.
     """
     side, part = _parse_split(split)
@@ -98,22 +98,22 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
 
 
 def with_few_labels(images, labels, number, share=0.2, seed=0):
-    """A data set of which only `number` images have a label, for semi-supervised learning.
+    """Keep only `number` labels of a data set, for semi-supervised learning.
 
-    The images with a label are chosen at random, equally many of each class, and are repeated until they are `share` of all;
-    each image is in the set without its label, -1, once.
+    The images with a label are chosen at random, the same number for each class, and repeated until they are the fraction `share`
+    of all. Every image is also in the set once with the label -1.
 
     Args:
         images, labels: As `load` returns them.
-        number: How many labels are used, a multiple of the number of classes.
-        share: In (0, 1).
-        seed: Of the choice.
+        number: Number of labels, a multiple of the number of classes.
+        share: Fraction of images with a label in the result, in (0, 1).
+        seed: Seed of the choice.
 
     Returns:
         images, labels as `batches` takes them.
 
     Raises:
-        ValueError: There are no labels, or too few; `number` is no multiple of the number of classes.
+        ValueError: There are no labels or too few; `number` is not a multiple of the number of classes.
     """
     if labels is None:
         raise ValueError("Semi-supervised learning needs labels. Received: labels=None")
@@ -135,7 +135,7 @@ def with_few_labels(images, labels, number, share=0.2, seed=0):
 
 
 def shape_of(name):
-    """The shape of one example of a data set that `load` knows by name: (28, 28, 1) of "mnist".
+    """The shape of an example of a named data set: (28, 28, 1) for "mnist".
 
     Raises:
         ValueError: The name is none of these.
@@ -149,21 +149,21 @@ def shape_of(name):
 
 
 def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0, start=0, shard=(0, 1)):
-    """An endless, shuffled stream of batches, as `fit(stream, steps_per_epoch=...)` takes it.
+    """An infinite, shuffled stream of batches, for `fit(stream, steps_per_epoch=...)`.
 
-    Every epoch is a new permutation that depends on (seed, epoch); the `n % batch_size` examples at its end are left out.
+    Every epoch is a new permutation, which depends on (seed, epoch); its last `n % batch_size` examples are left out.
 
     Args:
-        images: uint8 array (n, height, width, channels), scaled to `value_range`; or floats that lie there already; or float
+        images: uint8 array (n, height, width, channels), which is scaled to `value_range`; or floats in this range; or float
             points (n, d).
-        labels: Integers (n,), -1 for an image without one; or `None` for batches of images alone.
-        batch_size: Examples in a batch. With a schedule that takes several minibatches in a step, a multiple of their number.
-        value_range: (low, high) that the generator emits: `gan.value_range`; (-1, 1) for tanh, (0, 1) for sigmoid; `None` for
+        labels: Integers (n,), -1 for an unknown label; or `None` for batches of images only.
+        batch_size: Examples in a batch; a multiple of the number of minibatches in a step of the schedule.
+        value_range: (low, high) of the generator's images, `gan.value_range`: (-1, 1) for tanh, (0, 1) for sigmoid; `None` for
             floats of any range.
-        seed: Integer; decides the order.
-        start: The first batch of the stream: 0, or the step a run goes on from.
-        shard: (index, number): this worker's part of each batch, for several hosts. Parts do not overlap, and together they
-            are the batch of one host; `batch_size` stays that of all together.
+        seed: Integer, the seed of the order.
+        start: The first batch of the stream: 0, or the step from which a run is resumed.
+        shard: (index, number): this worker's part of each batch, for several machines. The parts together are the batch of one
+            machine; `batch_size` is that of all workers together.
 
     Returns:
         `tf.data.Dataset` of float32 images (batch, height, width, channels) or points (batch, d), or of (images, int32 labels).

@@ -1,6 +1,6 @@
-"""Evaluation of samples: every metric beside its value on real training images.
+"""Evaluation of samples: metrics, each with its value on real training images.
 
-`Evaluator` knows the real images; it is called with samples. What the metrics mean is in docs/evaluation.md.
+`Evaluator` has the real images and computes the metrics of samples, which docs/evaluation.md explains.
 """
 
 import dataclasses
@@ -14,14 +14,14 @@ from gan_keras import explore, metrics, plots
 from gan_keras.classifier import DigitClassifier
 from gan_keras.identifiers import unknown
 
-# Metrics that compare all pairs take at most so many of the samples.
+# Metrics that compare all pairs use at most this many samples.
 _PAIRS = 10_000
 _LATENT_IMAGES = 64
 _BLOCK = 256
 
 
 class Metric(NamedTuple):
-    """What a metric is called for people, and which direction is better: "lower", "higher", or the value to come near to."""
+    """The printed name of a metric, and which values are better: "lower", "higher", or the ideal value."""
 
     title: str
     better: str
@@ -60,7 +60,7 @@ METRICS = {
 
 
 def metric_of(name):
-    """The `Metric` of a name; the errors of a code with another name are those of a code."""
+    """The `Metric` of a key; "NAME_errors" of any code are "code_errors"."""
     if name not in METRICS and name.endswith("_errors"):
         return METRICS["code_errors"]._replace(title=f"the same, code {name.removesuffix('_errors')}")
     return METRICS[name]
@@ -68,15 +68,15 @@ def metric_of(name):
 
 @dataclasses.dataclass
 class Samples:
-    """Samples as the metrics need them.
+    """Samples, with all that the metrics need.
 
     Attributes:
-        images: uint8; the first 10,000 at most.
+        images: uint8; at most the first 10,000.
         features: float32 (n, d) of all n samples, or `None` without an extractor.
         probabilities: float32 (n, classes), or `None`.
-        labels: Integers (n,) that a conditional GAN was asked for, or `None`.
-        recover: Function of uint8 images and labels (or `None`) to the squared errors that a search of latents leaves, or `None`.
-        own: Where the samples are training images, their indices; none is its own neighbour.
+        labels: Integers (n,), the labels of a conditional GAN's samples, or `None`.
+        recover: Function from uint8 images and labels (or `None`) to the squared errors of the best latents, or `None`.
+        own: The indices of samples that are training images, none of which is its own neighbour.
     """
 
     images: np.ndarray
@@ -93,12 +93,12 @@ class Evaluator:
     Args:
         train: uint8 images (n, height, width, channels) that the generator was trained on.
         test: uint8 images that it was not trained on; samples are compared with these.
-        extractor: Function of uint8 images to features (n, d), or to (features, class probabilities). The default is the
-            digit classifier that comes with the package. For data of your own pass your own: say, a Keras application
-            without its top. An attribute `identity`, if it has one, stands in reports.
-        seed: Of everything random in the metrics.
-        train_labels: Integers (n,) of `train`, for a conditional GAN: its samples have each label as often as these do, and the
-            label metrics have a value on real images. `None`: as many samples of each label.
+        extractor: Function from uint8 images to features (n, d), or to (features, class probabilities). The default is the digit
+            classifier that comes with the package. For other images, pass your own, such as a Keras application without its
+            top. Its attribute `identity`, if it has one, is written to reports.
+        seed: Seed of the random numbers in the metrics.
+        train_labels: Integers (n,), the labels of `train`, for a conditional GAN: its samples have the same label frequencies, and
+            the label metrics have a value on real images. `None`: the same number of samples for each label.
 
     Raises:
         ValueError: Images of the wrong type, rank or shape, or all of one value; labels that do not match them.
@@ -112,7 +112,7 @@ class Evaluator:
     ```
     """
 
-    # Name of a group on the command line, and what it needs of `Samples`. The method `_NAME` computes it.
+    # Name of a group on the command line, and the attributes of `Samples` that it needs. The method `_NAME` computes it.
     GROUPS = {
         "frechet": (),
         "kernel": (),
@@ -134,7 +134,7 @@ class Evaluator:
         for name, images in (("train", self.train), ("test", self.test)):
             if (images == images.flat[0]).all():
                 raise ValueError(f"Every pixel of {name} has the same value: there is nothing to compare with.")
-        # In an order of its own, so that a part is no selection: MNIST's first test digits are plainer than its last.
+        # Shuffled, so that a part is not a selection: MNIST's first test digits are easier than its last.
         self.test = self.test[np.random.default_rng(seed).permutation(len(self.test))]
         self.extractor = DigitClassifier() if extractor is None else extractor
         self.seed = seed
@@ -147,18 +147,18 @@ class Evaluator:
 
     @property
     def identity(self):
-        """What the features are of: distances compare only where this is the same."""
+        """The identity of the features: only distances of the same features can be compared."""
         name = getattr(self.extractor, "__name__", type(self.extractor).__name__)
         return getattr(self.extractor, "identity", f"unnamed extractor {name}")
 
     def of_gan(self, gan, n=10_000, groups=None, seed=1):
-        """`metrics` of `n` samples of a GAN, drawn as by `sample`."""
+        """`metrics` of `n` samples of a GAN, as `sample` draws them."""
         return self.metrics(self.sample(gan, n, seed), groups)
 
     def real(self, n=10_000, groups=None):
-        """`metrics` of `n` random training images (all of them, if there are fewer) instead of samples.
+        """`metrics` of `n` random training images (or all, if there are fewer) instead of samples.
 
-        It is what a perfect generator would have. Latent recovery, which needs a generator, has none.
+        A perfect generator would have these values. Latent recovery needs a generator, and is left out.
 
         Raises:
             ValueError: Unknown group.
@@ -176,10 +176,10 @@ class Evaluator:
         Args:
             gan: A `GAN` of images.
             n: Number of samples.
-            seed: Of the latents; and of the order of a conditional GAN's labels, each of which has its share of `train_labels`.
+            seed: Seed of the latents, and of the order of a conditional GAN's labels.
 
         Raises:
-            ValueError: The range is not known, or samples are not finite.
+            ValueError: The range of the images is unknown, or samples are not finite.
         """
         if gan.value_range is None:
             raise ValueError(
@@ -197,14 +197,14 @@ class Evaluator:
             candidates = 1024 * (gan.num_classes if gan.conditional else 1)
             search = functools.partial(explore.invert, gan, starts=1, steps=100, candidates=candidates, seed=self.seed)
             samples.recover = lambda images, labels: search(images, labels).errors
-        else:  # what the extractor reads are other classes
+        else:  # the extractor has other classes
             samples.labels = None
         return samples
 
     def describe(self, batches):
-        """`Samples` of an iterable of (uint8 images, labels or `None`), in the memory of their features.
+        """`Samples` of an iterable of (uint8 images, labels or `None`), which keeps only their features in memory.
 
-        Labels of classes that the extractor does not read are left out.
+        Labels that the extractor has no class for are dropped.
         """
         images, features, probabilities, labels = [], [], [], []
         kept = 0
@@ -238,10 +238,10 @@ class Evaluator:
 
         Args:
             samples: From `sample` or `describe`.
-            groups: Names in `GROUPS`; `None` for all that the samples allow.
+            groups: Names in `GROUPS`; `None`: all that are possible.
 
         Raises:
-            ValueError: An unknown group; too few samples; a group that needs what the samples do not have.
+            ValueError: An unknown group; too few samples; a group for which the samples lack something.
         """
         possible = self._possible(samples)
         groups = possible if groups is None else self._known(groups)
@@ -252,7 +252,7 @@ class Evaluator:
         return _with_errors({name: value for group in groups for name, value in getattr(self, f"_{group}")(samples).items()})
 
     def _possible(self, samples):
-        """The names of the groups that samples allow."""
+        """The names of the groups that are possible for samples."""
         return [g for g, needs in self.GROUPS.items() if all(getattr(samples, need) is not None for need in needs)]
 
     def _known(self, groups):
@@ -268,14 +268,14 @@ class Evaluator:
         """The held-out images as `Samples`."""
         return self.describe([(self.test, None)])
 
-    # The groups. Each returns {metric: value, or (value, standard error)}.
+    # The groups. Each method returns {metric: value, or (value, standard error)}.
 
     def _frechet(self, samples):
         return {"frechet_distance": metrics.frechet_distance(self.reference.features, samples.features)}
 
     def _kernel(self, samples):
         real, made = self.reference.features, samples.features
-        block = max(2, min(len(real) // 2, len(made) // 2, 1000))  # two at least, for a standard error
+        block = max(2, min(len(real) // 2, len(made) // 2, 1000))  # at least two, for a standard error
         return {"kernel_distance": metrics.kernel_distance(real, self._shuffled(made), block)}
 
     def _score(self, samples):
@@ -289,7 +289,7 @@ class Evaluator:
         }
 
     def _shuffled(self, samples):
-        """Samples in a random order: where labels come evenly, a batch of successive ones is more even than one of real data."""
+        """Samples in random order: if labels are drawn evenly, a batch of successive samples is more even than real data."""
         return samples[np.random.default_rng(self.seed).permutation(len(samples))]
 
     def _manifold(self, samples):
@@ -299,7 +299,7 @@ class Evaluator:
 
     def _parzen(self, samples):
         held_out, made = self.test[:_PAIRS] / 255.0, samples.images / 255.0
-        # Held-out images choose the bandwidth and others are judged by it: the generator was trained on neither.
+        # The bandwidth is chosen on held-out images, and others are measured: the generator was trained on neither.
         cut = max(1, len(held_out) // 10)
         bandwidth = metrics.choose_bandwidth(held_out[:cut], made)
         return {"parzen_log_likelihood": metrics.parzen_log_likelihood(held_out[cut:], made, bandwidth)}
@@ -319,7 +319,7 @@ class Evaluator:
 
     def _latent(self, samples):
         images, labels = self.test[:_LATENT_IMAGES], None
-        if samples.labels is not None:  # each image under the label that the classifier reads
+        if samples.labels is not None:  # each image with the label that the classifier predicts
             labels = self.reference.probabilities[: len(images)].argmax(axis=1)
         return {"latent_recovery_mse": samples.recover(images, labels).mean()}
 
@@ -340,9 +340,9 @@ _NEEDS = {
 
 
 def toy_metrics(toy, points, seed=2):
-    """The metrics of points of a `toys.Toy`, as `Evaluator.metrics` gives them.
+    """The metrics of points of a `toys.Toy`, in the form of `Evaluator.metrics`.
 
-    The sliced distance is to as many fresh points of the toy.
+    The sliced distance is to the same number of new points of the toy.
     """
     real, _ = toy.sample(len(points), seed)
     values = {"wasserstein": metrics.sliced_wasserstein(real, points)}
@@ -352,10 +352,10 @@ def toy_metrics(toy, points, seed=2):
 
 
 def stacked_metrics(images, classifier):
-    """Modes of stacked digits, uint8 (n, height, width, 3): a classifier reads each colour. As `Evaluator.metrics` gives them.
+    """Metrics of the modes of stacked digits, uint8 (n, height, width, 3), in the form of `Evaluator.metrics`.
 
-    A classifier reads junk as some digit too: beside the modes stand those that a sample hit whose three digits were all read
-    with over 0.9, and the mean probability with which digits were read.
+    The classifier predicts the digit of each colour, also for junk. Therefore "sure_modes" counts only samples whose three digits
+    all have a probability over 0.9, and "confidence" is the mean probability.
     """
     p = np.stack([classifier(images[..., [channel]])[1] for channel in range(3)], axis=1)
     labels = p.argmax(axis=2) @ [100, 10, 1]
@@ -371,13 +371,13 @@ def stacked_metrics(images, classifier):
 
 
 def _with_errors(values):
-    """{name: (value, standard error or `None`)} as plain numbers."""
+    """{name: (value, standard error or `None`)} as Python numbers."""
     pairs = {name: value if isinstance(value, tuple) else (value, None) for name, value in values.items()}
     return {name: (value if isinstance(value, int) else float(value), error) for name, (value, error) in pairs.items()}
 
 
 def _in_blocks(batches):
-    """The same images in batches of 256 at most, so that an extractor meets no whole data set."""
+    """The same images in batches of at most 256, so that the extractor never gets a whole data set."""
     for images, labels in batches:
         for start in range(0, max(len(images), 1), _BLOCK):
             part = slice(start, start + _BLOCK)

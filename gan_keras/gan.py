@@ -148,7 +148,7 @@ class GAN(GenerativeModel):
         """One step of the schedule."""
         batch = self._batch(data, Random(self.seed, TRAINING, self.step.value))
         logs = self.schedule.step(self, batch)
-        with _after((), logs):  # a step that is refused while it runs does not count
+        with _after((), logs):  # a step that fails does not count
             self.finish_step()
         return self.report(logs, batch.images)
 

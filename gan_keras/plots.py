@@ -1,4 +1,4 @@
-"""Pictures for people: grids of samples, animations, curves."""
+"""Pictures: grids of samples, animations, curves."""
 
 import pathlib
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def to_uint8(images, value_range):
-    """Images in `value_range` as bytes, 0 to 255, rounded; what lies outside is clipped.
+    """Images in `value_range` as uint8, rounded and clipped.
 
     Raises:
         ValueError: A pixel is NaN or infinite.
@@ -19,7 +19,7 @@ def to_uint8(images, value_range):
     return np.rint(np.clip((np.asarray(images) - low) / (high - low), 0.0, 1.0) * 255.0).astype("uint8")
 
 
-# Pixels on a side: of images that are enlarged, of a page of samples, of an animation.
+# Pixels on a side: of images that are enlarged, of a page, of an animation.
 _SMALL, _PAGE, _ANIMATION = 64, 2048, 1024
 _GAP = 2
 
@@ -29,8 +29,8 @@ def grid(images, columns=None, scale=None, gap=_GAP):
 
     Args:
         images: uint8 array (n, height, width, 1 or 3), or with the channels first.
-        columns: Images in a row; by default as many as make the picture square.
-        scale: Whole number by which pixels are enlarged; by default 2 for images of up to 64 pixels on a side, else 1.
+        columns: Images in a row; by default so that the picture is square.
+        scale: Integer by which pixels are enlarged; by default 2 for images of up to 64 pixels on a side, else 1.
         gap: Pixels between images, before enlarging.
 
     Returns:
@@ -51,18 +51,18 @@ def grid(images, columns=None, scale=None, gap=_GAP):
 
 
 def page_of(shape):
-    """How many images of a shape, without the batch, fit on a square page of 2,048 pixels: a square number from 1 to 100."""
+    """The number of images of a shape (height, width, channels) on a square page of 2,048 pixels: a square from 1 to 100."""
     return min(10, max(1, _PAGE // (max(shape) + _GAP))) ** 2
 
 
 def animation(pictures, path, frames=60, seconds=6.0):
-    """Write picture files as an animated GIF that rests on the last one, shrunk to 1,024 pixels on a side if they are larger.
+    """Write picture files as an animated GIF that pauses at the last one. Larger pictures are shrunk to 1,024 pixels on a side.
 
     Args:
         pictures: Paths of pictures of one size, in order.
         path: Where to write the GIF.
-        frames: At most so many of the pictures are taken, evenly spread, first and last included.
-        seconds: Length of one round, without the rest at the end.
+        frames: The maximum number of pictures, which are evenly spaced and include the first and the last.
+        seconds: Length of the animation, without the pause at the end.
     """
     pictures = list(pictures)
     chosen = np.unique(np.linspace(0, len(pictures) - 1, min(frames, len(pictures))).round().astype(int))
@@ -76,7 +76,7 @@ def animation(pictures, path, frames=60, seconds=6.0):
 
 
 def curves(history, path):
-    """Plot every column of a history file against its steps: losses, penalties and distances above, accuracies below.
+    """Plot every column of a history file over the steps: losses, penalties and distances above, accuracies below.
 
     Args:
         history: Path of a CSV file with a column `step`, as `callbacks.HistoryFile` writes it.
@@ -100,10 +100,10 @@ def curves(history, path):
 
 
 def points(samples, real, path, title=""):
-    """Plot generated points over the density of real ones: in two dimensions dots on a shade, in one two histograms.
+    """Plot generated points over the density of real ones (two dimensions), or two histograms (one dimension).
 
     Args:
-        samples, real: Arrays (n, d), d 1 or 2. What lies outside the region of the real ones is not shown.
+        samples, real: Arrays (n, d), d 1 or 2. Points outside the region of the real ones are not shown.
         path: Where to write the picture.
         title: Text above it.
     """
@@ -127,17 +127,17 @@ def points(samples, real, path, title=""):
 
 
 def sheets(images, neighbours, path, confidence=None, classes=None, real_classes=None, title=""):
-    """One picture of what a person wants to see of samples, real ones beside them.
+    """One picture with several sheets of samples.
 
-    Samples; samples each above its nearest training image; and, where a classifier read them, the share of each class, and
-    the samples that it was least and most sure of.
+    Samples; samples above their nearest training images; and, with a classifier, the frequencies of the classes and the samples
+    with the lowest and highest confidence.
 
     Args:
         images: uint8 samples (n, height, width, 1 or 3), 100 or more for full sheets.
-        neighbours: The nearest training images of the first samples, uint8, 30 or so.
+        neighbours: The nearest training images of the first samples, uint8, about 30.
         path: Where to write the picture.
-        confidence: (n,) the probability of each sample's likeliest class, or `None`.
-        classes, real_classes: (n,), (m,) the likeliest class of each sample and of each real image, or `None`.
+        confidence: (n,) the probability of the predicted class of each sample, or `None`.
+        classes, real_classes: (n,), (m,) the predicted class of each sample and of each real image, or `None`.
         title: Text above it.
     """
     rows = 1 if confidence is None else 2
@@ -164,7 +164,7 @@ def sheets(images, neighbours, path, confidence=None, classes=None, real_classes
 
 
 class Panel(NamedTuple):
-    """Images in rows and columns, with names for people: a part of what `labelled` draws."""
+    """Images in rows and columns, with titles: a part of a picture of `labelled`."""
 
     images: np.ndarray  # uint8 (rows, columns, height, width, 1 or 3)
     title: str = ""
@@ -173,10 +173,10 @@ class Panel(NamedTuple):
 
 
 def labelled(panels, path):
-    """Draw `Panel`s one below the other.
+    """Draw `Panel`s below each other.
 
     Args:
-        panels: `Panel`s, one or more.
+        panels: List of `Panel`s.
         path: Where to write the picture.
     """
     pictures = [grid(np.concatenate(panel.images), panel.images.shape[1]) for panel in panels]
@@ -213,14 +213,14 @@ def _show(axes, images, title):
 
 
 def _figure(width, height, layout="constrained"):
-    # matplotlib is slow to import, and not everyone draws. The object interface leaves the user's backend alone.
+    # matplotlib is slow to import, and not always needed. The object interface does not change the user's backend.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout=layout)
 
 
 def manifold(gan, columns=20, spread=2.0):
-    """The images of a GAN with two latent dimensions over a regular grid of latents: what lies between digits.
+    """The images of a GAN with two latent dimensions over a regular grid of latents.
 
     Args:
         gan: A `GAN` with `latent_dim` 2, unconditional.

@@ -1,9 +1,9 @@
-"""What latents are drawn from: one distribution, or several with names, side by side.
+"""Priors: the distributions of latents; one, or several with names.
 
     Normal(16)                                                 the latents of most GANs
     Joint(z=Normal(62), digit=Categorical(10), style=Uniform(2))  InfoGAN's: noise, and a code with a meaning
 
-The generator takes one tensor, (batch, size): the parts in their order. Terms see them by name, and
+The generator takes one tensor, (batch, size), the concatenation of the parts. Regularizers read them by name, and
 `gan.sample(n, digit=7)` fixes one.
 """
 
@@ -22,7 +22,7 @@ class Prior(abc.ABC):
     """Base of the priors: implement `draw`.
 
     Args:
-        size: Numbers in a latent.
+        size: Dimensions of a latent.
     """
 
     def __init__(self, size):
@@ -33,16 +33,16 @@ class Prior(abc.ABC):
         """`rows` latents: float32 tensor (rows, size). `random` is a `gan_keras.random.Random`."""
 
     def value(self, given):
-        """What a user gives for a part of all samples, as float32 array (size,)."""
+        """A fixed value of this part, as float32 array (size,)."""
         array = np.asarray(given, "float32")
         if array.shape not in ((), (self.size,)) or not np.isfinite(array).all():
             raise ValueError(f"A fixed part of a latent is a number, or {self.size} of them. Received: {given!r}")
         return np.broadcast_to(array, (self.size,))
 
     def cross_entropy(self, latents, predicted):
-        """`-mean(log q(latents))` in nats, a scalar, of what a network has predicted from the image: see `MutualInformation`.
+        """`-mean(log q(latents))` in nats, a scalar, where a network predicts q from the image: see `MutualInformation`.
 
-        `predicted` is (batch, size), the means of normal distributions of variance 1, or (batch, 2 size), means and then
+        `predicted` is (batch, size), the means of normal distributions of variance 1, or (batch, 2 size), means followed by
         logarithms of variances.
         """
         mean, log_variance = predicted, 0.0
@@ -53,7 +53,7 @@ class Prior(abc.ABC):
         return 0.5 * tf.reduce_mean(tf.reduce_sum(squares, axis=-1))
 
     def between(self, a, b, t):
-        """Latents on the way from `a` (t = 0) to `b` (t = 1): on the straight line, unless the prior has a rule of its own.
+        """Interpolation from `a` (t = 0) to `b` (t = 1): linear, unless the prior overrides it.
 
             (1 - t) a + t b
 
@@ -80,7 +80,7 @@ class Prior(abc.ABC):
 
     @property
     def parts(self):
-        """{name: prior}, in the order of the latent."""
+        """{name: prior}, in the order of their concatenation."""
         return {"z": self}
 
     def draw_parts(self, random, rows):
@@ -97,12 +97,12 @@ class Prior(abc.ABC):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Normal(Prior):
-    """Normal, with mean 0.
+    """A normal distribution with mean 0.
 
     Args:
-        size: Numbers in a latent.
-        stddev: Standard deviation. In a `Joint` prior a small one leaves what matters most to a code beside the noise: with
-            0.1, each category of the code is a small region of the latents. Mukherjee et al. 2019, ClusterGAN, section 3.1.
+        size: Dimensions of a latent.
+        stddev: Standard deviation. Beside a code in a `Joint` prior, use a small one, such as 0.1: then each category of the code
+            is a small region of the latents, and the noise matters less. Mukherjee et al. 2019, ClusterGAN, section 3.1.
     """
 
     def __init__(self, size, stddev=1.0):
@@ -121,18 +121,18 @@ class Normal(Prior):
             direction = (sin((1 - t) angle) u + sin(t angle) v) / sin(angle),    cos(angle) = <u, v>
             between   = ((1 - t) |a| + t |b|) direction
 
-        Normal latents of many dimensions all have a length near sqrt(size). The straight line between two of them passes points
-        of length sqrt(size / 2), which are hardly ever drawn, so that the generator was not trained on them. Of the many great
-        circles between opposite ends one is taken. A zero vector has no direction, and takes that of the other end.
+        Normal latents of many dimensions have a length near sqrt(size). The midpoint of a straight line between two of them has a
+        length of sqrt(size / 2): such latents are hardly ever drawn, so the generator was not trained on them. Between opposite
+        vectors, one of many great circles is used. A zero vector gets the direction of the other end.
 
-        White 2016, "Sampling Generative Networks", section 2.1, whose formula is that of ends of equal length.
+        White 2016, "Sampling Generative Networks", section 2.1, for ends of equal length.
         """
         a, b = self._ends(a, b, t)
         lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b)]
         u, v = (_divided(x, length) for x, length in zip((a, b), lengths))
         u, v = np.where(lengths[0] > 0, u, v), np.where(lengths[1] > 0, v, u)
         cosine = (u * v).sum(axis=-1, keepdims=True)
-        # The same as a rotation of u towards the unit vector w at a right angle to it, which divides by no sine.
+        # Equal to a rotation of u towards the unit vector w that is orthogonal to it, without a division by a sine.
         w = v - cosine * u
         sine = np.linalg.norm(w, axis=-1, keepdims=True)
         axis = np.eye(self.size)[np.abs(u).argmin(axis=-1)]
@@ -148,10 +148,10 @@ class Normal(Prior):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Uniform(Prior):
-    """Uniform on [low, high). Radford et al. 2016 draw latents from U[-1, 1].
+    """A uniform distribution on [low, high). Radford et al. 2016 draw latents from U[-1, 1].
 
     Args:
-        size: Numbers in a latent.
+        size: Dimensions of a latent.
         low, high: Bounds.
     """
 
@@ -170,9 +170,9 @@ class Uniform(Prior):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Categorical(Prior):
-    """One of `size` classes, all equally likely, as a one-hot vector. A fixed value is the number of the class.
+    """One of `size` equally likely classes, as a one-hot vector. A fixed value is the number of the class.
 
-    Between two classes lies their mixture, which a linear layer turns into the mixture of their embeddings.
+    Interpolation between two classes is linear, so a linear layer maps it to the interpolation of their embeddings.
     """
 
     def draw(self, random, rows):
@@ -192,7 +192,7 @@ class Categorical(Prior):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Joint(Prior):
-    """Several priors with names, side by side, independent of each other."""
+    """Several independent priors with names."""
 
     def __init__(self, **parts):
         parts = {name: get(part) for name, part in parts.items()}
@@ -233,13 +233,13 @@ def _divided(vectors, lengths):
 
 
 def join(latents):
-    """The one tensor that the generator takes, of {name: latents}."""
+    """The concatenation of {name: latents}, which the generator takes."""
     parts = list(latents.values())
     return tf.concat(parts, axis=1) if parts[1:] else parts[0]
 
 
 def get(identifier):
-    """The prior that was passed, or of a saved config."""
+    """The prior that is passed, or that of a saved config."""
     if not isinstance(identifier, (Prior, dict)):
         raise ValueError(f"A prior is an object such as gan_keras.priors.Normal(size). Received: {identifier!r}")
     return identifiers.get("prior", Prior, {}, identifier)

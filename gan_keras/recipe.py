@@ -1,4 +1,4 @@
-"""What a recipe is: everything that defines a model and its training, as one object. `recipes` has the recipes themselves."""
+"""Classes of recipes: all that defines a model and its training, as one object. The recipes themselves are in `recipes`."""
 
 import abc
 import copy
@@ -14,12 +14,12 @@ from gan_keras.vae import VAE
 
 
 def adam(learning_rate, beta_1, beta_2=0.999):
-    """The saved form of a Keras Adam: each build makes an optimizer of its own from it."""
+    """The config of a Keras Adam, from which each build creates an optimizer."""
     return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2}}
 
 
 def cosine_decay(learning_rate, steps, alpha=0.0):
-    """The saved form of a rate that falls from `learning_rate` to `alpha` of it along a cosine in `steps` steps, for `adam`."""
+    """The config of a learning rate for `adam`, which falls from `learning_rate` to `alpha learning_rate` along a cosine."""
     return {
         "module": "keras.optimizers.schedules",
         "class_name": "CosineDecay",
@@ -29,26 +29,25 @@ def cosine_decay(learning_rate, steps, alpha=0.0):
 
 
 def rmsprop(learning_rate, rho):
-    """The saved form of a Keras RMSprop."""
+    """The config of a Keras RMSprop."""
     return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho}}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelRecipe(abc.ABC):
-    """What the recipes of all models have.
+    """Base class of recipes.
 
     Attributes:
         generator: Builder, called with latent_dim, num_classes and shape.
-        data, split: What it is trained on unless told otherwise, as `data.load` takes them.
-        labelled: How many training images have a label for the training, as `data.with_few_labels` takes it; `None`: all.
-        latent_dim: Size of a latent; that of the prior, where there is one.
+        data, split: The default training data, as in `data.load`.
+        labelled: Number of training images with a label, as in `data.with_few_labels`; `None`: all.
+        latent_dim: Dimensions of a latent; equal to that of `prior`, if there is one.
         num_classes, ema, value_range: As in `GenerativeModel`.
         batch_size: Examples for each update.
-        steps: Steps that the training script makes unless told otherwise.
-        steps_per_execution: Steps that the script hands to TensorFlow at once. Saves time between steps where these are short;
-            the weights are the same.
-        jit_on_cpu: Whether the step is faster through XLA on a CPU, measured by the benchmark (docs/performance.md).
-        bfloat16_on_cpu: The same of computing in bfloat16, on a CPU with instructions for it; the samples are as good.
+        steps: The default number of training steps of the script.
+        steps_per_execution: Steps in one call of TensorFlow, which saves time if steps are short. The weights are the same.
+        jit_on_cpu: Whether XLA is faster on a CPU, by the benchmark (docs/performance.md).
+        bfloat16_on_cpu: Whether bfloat16 is faster on a CPU with instructions for it, and the samples are as good.
     """
 
     generator: Callable
@@ -67,12 +66,12 @@ class ModelRecipe(abc.ABC):
 
     @property
     def batch_per_step(self):
-        """Examples that `fit` must deliver for a step."""
+        """Examples in a step, the batch size of `fit`."""
         return self.batch_size
 
     @abc.abstractmethod
     def model(self, shape, seed):
-        """The model, not yet compiled."""
+        """The model, not compiled."""
 
     @abc.abstractmethod
     def compile(self, model, **execution):
@@ -82,13 +81,13 @@ class ModelRecipe(abc.ABC):
         """The compiled model. Sets Keras' global random seed, from which the initial weights are drawn.
 
         Args:
-            seed: Integer from 0 to 2^31 - 1: the initial weights, and everything random in training.
-            jit_compile: As in `GAN.compile`; "auto" is on with a GPU, and on a CPU where the recipe is faster for it.
+            seed: Integer from 0 to 2^31 - 1, the seed of the initial weights and of all random numbers in training.
+            jit_compile: As in `GAN.compile`; "auto" is on with a GPU, and on a CPU for recipes that are faster with it.
             steps_per_execution: As in `GAN.compile`.
             shape: (height, width, channels) of the images, or (dimensions,) of the points; by default those of the recipe's data.
 
         Raises:
-            ValueError: The networks do not come in this shape.
+            ValueError: The networks do not support this shape.
         """
         if jit_compile == "auto" and self.jit_on_cpu and not replicas.distributed():
             jit_compile = True
@@ -98,23 +97,23 @@ class ModelRecipe(abc.ABC):
         return model
 
     def training_set(self, images, labels=None, seed=0):
-        """(images, labels) that a model of this recipe is trained on; labels are `None` where it has none.
+        """(images, labels) on which a model of this recipe is trained; labels are `None` if it has none.
 
         Args:
-            images, labels: As `data.load` returns them.
-            seed: Chooses the images that have a label, if few have, and the first centres of clusters.
+            images, labels: As from `data.load`.
+            seed: Seed of the choice of labels (`labelled`) and of clusters.
         """
         if self.labelled is not None:
             return data.with_few_labels(images, labels, self.labelled, seed=seed)
         return images, None if self.num_classes is None else labels
 
     def stream(self, model, images, labels=None, seed=0, start=0, shard=(0, 1)):
-        """The batches of `training_set`, as `data.batches` streams them.
+        """The stream of batches of `training_set`, as from `data.batches`.
 
         Args:
-            model: As `build` returns it.
-            images, labels: As `data.load` returns them.
-            seed, start, shard: As in `data.batches`; the seed is that of the training set as well.
+            model: As from `build`.
+            images, labels: As from `data.load`.
+            seed, start, shard: As in `data.batches`; the seed is also that of `training_set`.
         """
         images, labels = self.training_set(images, labels, seed)
         return data.batches(images, labels, self.batch_per_step, model.value_range, seed, start, shard)
@@ -138,14 +137,14 @@ class ModelRecipe(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe(ModelRecipe):
-    """Everything that defines a GAN and its training.
+    """All that defines a GAN and its training.
 
     Attributes:
         discriminator: Builder, called with num_classes and shape.
         prior, averaged: As in `GAN`.
-        clusters: How many clusters of the images, as `clusters.spectral` finds them, both players are told instead of labels: a
-            part of the latents named "cluster", after `latent_dim` numbers of the prior. `None`: none.
-        d_optimizer, g_optimizer: As `keras.optimizers.get` takes them; each build makes optimizers of its own.
+        clusters: Number of clusters of `clusters.spectral` that replace labels in a `ClusteredGAN`. The part "cluster" of the
+            latents follows the `latent_dim` dimensions of the prior. `None`: no clusters.
+        d_optimizer, g_optimizer: As in `keras.optimizers.get`; each build creates new optimizers.
         loss, regularizers, schedule: As in `GAN.compile`.
         batch_size: Examples for each update of the discriminator.
         Others: As in `ModelRecipe`.
@@ -204,11 +203,11 @@ class Recipe(ModelRecipe):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VAERecipe(ModelRecipe):
-    """Everything that defines a VAE and its training.
+    """All that defines a VAE and its training.
 
     Attributes:
         encoder: Builder, called with latent_dim and shape.
-        optimizer: As `keras.optimizers.get` takes it.
+        optimizer: As in `keras.optimizers.get`.
         deviation: As in `VAE`.
         Others: As in `ModelRecipe`; without labels.
     """

@@ -26,24 +26,24 @@ _WRITTEN = {"recipe": settings.recipe_name, "data": settings.data_name, "shape":
 
 
 class Run:
-    """A training and its folder. `Run(folder)` opens one, `Run.new` begins one.
+    """A training run and its folder. `Run(folder)` opens one, `Run.new` begins one.
 
     Args:
-        folder: The folder of a run that has begun.
+        folder: The folder of an existing run.
 
     Attributes:
         folder: `pathlib.Path`; the files below are in it.
-        settings: What config.json holds: recipe, seed, batch_size, latent_dim, num_classes, data, split, shape, jit, precision,
-            steps or minutes, the recipe's values, versions.
-        model: The finished GAN, model.keras.
-        weights: weights.npz, what there is instead in a model that comes with the package.
-        clusters: clusters.npy, the cluster of each training image, of a run with clusters.
-        checkpoints, samples, tensorboard: Folders of the checkpoints, of the sample grids, of the event files.
+        settings: The contents of config.json: recipe, seed, batch_size, latent_dim, num_classes, data, split, shape, jit,
+            precision, steps or minutes, the recipe's values, versions.
+        model: The trained GAN, model.keras.
+        weights: weights.npz, which pretrained models have instead.
+        clusters: clusters.npy, the cluster of each training image, for a recipe with clusters.
+        checkpoints, samples, tensorboard: Folders of checkpoints, sample grids and event files.
         history, curves, animation, manifold: history.csv and the pictures of the whole run.
-        report, report_picture: What an evaluation writes.
+        report, report_picture: The files of an evaluation.
 
     Raises:
-        ValueError: The folder is not that of a run, or its settings are damaged.
+        ValueError: The folder is not a run folder, or its settings are damaged.
     """
 
     def __init__(self, folder, _settings=None):
@@ -59,33 +59,33 @@ class Run:
 
     @classmethod
     def new(cls, folder, **given):
-        """A run that is to begin. Nothing is written before `train`.
+        """A new run. Nothing is written before `train`.
 
         Args:
-            folder: Empty, or not there yet.
+            folder: A path that does not exist, or an empty folder.
             given: As in `settings.resolve`: recipe, steps or minutes, seed, batch_size, latent_dim, data, split, shape, jit,
-                precision. What is left out is the recipe's.
+                precision. Defaults are the recipe's.
 
         Raises:
-            ValueError: A setting is out of range, or the folder is taken.
+            ValueError: A setting is out of range, or the folder is not empty.
         """
         run = cls(folder, settings.resolve(**given))
-        if replicas.is_chief():  # of several workers the others come when it may have begun already
+        if replicas.is_chief():  # other workers may start after the run has begun
             run.check_free()
         images, labels = run.training_data
         run.settings["shape"] = list(images.shape[1:])
         chosen = recipes.get(run.settings["recipe"])
         if chosen.num_classes is not None:
-            # The ten digits of a recipe, or as many classes as the user's own images have.
+            # The ten digits, or the number of classes of the user's images.
             own = run.settings["data"] != chosen.data and labels is not None
             run.settings["num_classes"] = int(labels.max()) + 1 if own else chosen.num_classes
         return run
 
     def go_on(self, steps=None, minutes=None, **given):
-        """Set how far a run goes, to steps or minutes in all. Other settings that are given must be those it has.
+        """Set the total steps or minutes of a run. Other settings that are passed must be equal to its own.
 
         Raises:
-            ValueError: The run has other settings, or its recipe has changed since.
+            ValueError: The run has other settings, or its recipe has changed.
         """
         self.settings["shape"] = self.settings["shape"] or list(self.training_data[0].shape[1:])
         for name, value in given.items():
@@ -93,7 +93,7 @@ class Run:
                 raise identifiers.unknown("setting", name, self.settings)
             value = _WRITTEN[name](value) if name in _WRITTEN else value
             if name == "recipe" and ":" in value and not self._changed(recipes.get(value)):
-                self.settings["recipe"] = value  # its file has been moved
+                self.settings["recipe"] = value  # the file was moved
             if value != self.settings[name] and (name, value) not in (("jit", "auto"), ("precision", "auto")):
                 raise ValueError(
                     f"{self.folder} holds a run with {name} {self.settings[name]!r}, not {value!r}. Leave that out to go on with "
@@ -107,7 +107,7 @@ class Run:
 
     @functools.cached_property
     def recipe(self):
-        """The recipe, with this run's batch size, latents and labels."""
+        """The recipe, with the batch size, latent_dim and num_classes of this run."""
         chosen = recipes.get(self.settings["recipe"])
         own = {name: self.settings.get(name, getattr(chosen, name)) for name in ("batch_size", "latent_dim", "num_classes")}
         return dataclasses.replace(chosen, **own)
@@ -116,7 +116,7 @@ class Run:
         return [name for name in recipe.differs_from(self.settings["values"]) if name not in settings.OWN]
 
     def _check_recipe(self):
-        """Raise ValueError if the recipe is not what it was; warn if its file is not, since code cannot be compared by its meaning."""
+        """Raise ValueError if the recipe has changed; warn if its file has, since the meaning of code cannot be compared."""
         name, changed = self.settings["recipe"], self._changed(self.recipe)
         if changed:
             raise ValueError(
@@ -130,7 +130,7 @@ class Run:
             )
 
     def data(self, split):
-        """Images and labels of the run's data, as `data.load` returns them."""
+        """Images and labels of the run's data, as from `data.load`."""
         source, shape = self.settings["data"], self.settings["shape"]
         height, width, channels = shape if shape and len(shape) == 3 else (28, 28, 1)
         images, labels = data.load(source, split, (height, width), channels)
@@ -150,8 +150,7 @@ class Run:
         """The compiled GAN, untrained.
 
         Args:
-            periods: Numbers of steps between which callbacks act. Several steps are handed to TensorFlow at once, as the recipe
-                says, where all actions fall between two such calls.
+            periods: Periods of callbacks, in steps. The recipe's `steps_per_execution` is used if it divides all of them.
         """
         ends = [*periods, self.settings["steps"] or 0, *self._checkpoint().steps()]
         at_once = 1 if replicas.distributed() else math.gcd(self.recipe.steps_per_execution, *ends)
@@ -160,13 +159,12 @@ class Run:
             return self.recipe.build(self.settings["seed"], self.settings["jit"] == "on", at_once, shape)
 
     def load(self):
-        """The trained GAN: the finished model, or the newest complete checkpoint of a run that is still training.
+        """The trained GAN; the newest complete checkpoint of a run that is still training; or a pretrained model.
 
-        Of a model that comes with the package, its weights. Of both but the finished model, the GAN is built anew, which sets Keras'
-        global random seed.
+        In the last two cases the GAN is built anew, which sets Keras' global random seed.
 
         Raises:
-            ValueError: There is neither, or the file is damaged.
+            ValueError: There is no model and no checkpoint, or the file is damaged.
         """
         if self.weights.is_file():
             self._check_recipe()
@@ -189,7 +187,7 @@ class Run:
     # Training.
 
     def check(self, gan):
-        """Raise ValueError unless the GAN can train on the run's data, be saved and sampled. Nothing is written."""
+        """Raise ValueError unless the GAN can be trained on the run's data, saved and sampled. Nothing is written."""
         if gan.makes_images and gan.value_range is None:
             raise ValueError(
                 "The range of the generator's images is not known. End it in tanh or sigmoid, or give the recipe one: "
@@ -203,9 +201,9 @@ class Run:
 
     @contextlib.contextmanager
     def claimed(self, gan):
-        """Hold the folder until the block or the process ends: two trainings in one would spoil each other's files.
+        """A context that locks the folder until it ends, so that two processes do not train in one folder.
 
-        Of several workers the first holds it.
+        Of several workers, the first one locks it.
 
         Raises:
             ValueError: Another process trains in it, or it cannot be written.
@@ -228,10 +226,10 @@ class Run:
             self._lock.release()
 
     def restore(self, gan):
-        """Put the newest complete checkpoint into the GAN and return its step, 0 where there is none.
+        """Restore the GAN from the newest complete checkpoint and return its step; 0 if there is none.
 
         Raises:
-            ValueError: The run has made more steps than it is to make; it began with other images or labels.
+            ValueError: The checkpoint has more steps than the run should have; the run began with other images or labels.
         """
         digest = self.digest()
         if self.settings.setdefault("training_set", digest) != digest:
@@ -247,12 +245,12 @@ class Run:
         return start
 
     def train(self, gan=None, log_every=100, sample_every=250, checkpoint_every=500, callbacks=(), verbose="auto"):
-        """Train from the newest checkpoint to the end that the settings name, then save model and pictures.
+        """Train from the newest checkpoint for the steps or minutes of the settings, then save the model and pictures.
 
         Args:
-            gan: A GAN that `build` has built, and `restore` has restored; `None`: one is built, checked and restored here.
+            gan: A GAN from `build`, after `restore`; `None`: build, check and restore one.
             log_every, sample_every, checkpoint_every: Steps between rows of the history, sample grids, checkpoints.
-            callbacks: More Keras callbacks. They come before the checkpoint.
+            callbacks: More Keras callbacks, which are called before the checkpoint.
             verbose: As in `keras.Model.fit`.
 
         Returns:
@@ -270,7 +268,7 @@ class Run:
                 self._write_settings()
             if not self._finished(gan):
                 if chief:
-                    self.model.unlink(missing_ok=True)  # of an earlier part of the run: the checkpoints are ahead of it
+                    self.model.unlink(missing_ok=True)  # from before the run was resumed: checkpoints are newer
                 checkpoint = self._checkpoint(checkpoint_every)
                 self._fit(gan, log_every, sample_every, checkpoint, callbacks, verbose if chief else 0)
             if chief:
@@ -293,13 +291,13 @@ class Run:
                 ),
                 history,
                 *more,
-                checkpoint,  # last, so that what it resumes from has its picture and its row
+                checkpoint,  # last, after the picture and the row of this step
             ],
         )
 
     @property
     def number_of_clusters(self):
-        """How many clusters of the images the run is told; `None`: none."""
+        """The number of clusters of the recipe, or `None`."""
         return getattr(self.recipe, "clusters", None)
 
     def digest(self):
@@ -335,7 +333,7 @@ class Run:
 
     @property
     def seconds(self):
-        """Training seconds so far, by history.csv, whose last row a killed process may have left incomplete."""
+        """Seconds of training so far, from history.csv, whose last row may be incomplete if the process was killed."""
         try:
             with open(self.history, newline="") as file:
                 return max((float(row["seconds"] or 0) for row in csv.DictReader(file)), default=0.0)
@@ -362,7 +360,7 @@ class Run:
     def _write_settings(self):
         with files.replacing(self._config) as temporary:
             temporary.write_text(json.dumps(self.settings, indent=2) + "\n")
-        if self.number_of_clusters:  # found anew, elsewhere or with other versions, they might be others
+        if self.number_of_clusters:  # on another machine or with other versions, they might differ
             with files.replacing(self.clusters) as temporary, open(temporary, "wb") as file:
                 np.save(file, self._training_set[1])
         self._is_new = False
@@ -378,7 +376,7 @@ class Run:
 
 
 def _check_saving(gan, name):
-    """Raise ValueError unless what a user's own recipe is made of can be saved and loaded."""
+    """Raise ValueError unless the parts of a user's recipe can be saved and loaded."""
     try:
         type(gan).from_config(gan.get_config())
         keras.saving.deserialize_keras_object(gan.get_compile_config())
@@ -390,7 +388,7 @@ def _check_saving(gan, name):
 
 
 class _StopAfter(keras.callbacks.Callback):
-    """Ends training after the call of TensorFlow (up to 20 steps of a toy) in which the time is up."""
+    """Ends training when the time is up, after the current call of TensorFlow (up to 20 steps)."""
 
     def __init__(self, minutes, history):
         super().__init__()

@@ -1,6 +1,6 @@
 """A trained GAN as a folder that model servers load: SavedModel, ONNX, LiteRT or OpenVINO.
 
-What is written needs neither gan_keras nor Keras nor data where it is loaded.
+The exported model needs neither gan_keras nor Keras nor data.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ from gan_keras.identifiers import unknown
 
 
 class Format(NamedTuple):
-    """The file that a format is written to, and the packages that it needs besides TensorFlow."""
+    """The file of a format, and the packages that it needs besides TensorFlow."""
 
     file: str
     packages: tuple = ()
@@ -36,25 +36,26 @@ FORMATS = {
 
 
 def export(gan, folder, format="savedmodel", card=None):
-    """Write the next version, `folder/1/`, `folder/2/` and so on, the layout of model servers; it appears when it is whole.
+    """Export the next version: `folder/1/`, `folder/2/` and so on, the layout of model servers. It appears when it is complete.
 
-    Several processes may export into one folder at once.
+    Several processes may export to one folder at the same time.
 
     Args:
-        gan: `GAN`. With `ema` the moving average is what is exported.
-        folder: Made if there is none. Its name is the model's name for most servers.
+        gan: `GAN`. With `ema`, the moving average is exported.
+        folder: Created if it does not exist. Most servers use its name as that of the model.
         format: "savedmodel", with the endpoints below; or "onnx" (`model.onnx`), "litert" (`model.tflite`), "openvino"
-            (`model.xml`, `model.bin`), which have the first endpoint alone.
-        card: Text of `model_card.md`; `None`: none.
+            (`model.xml`, `model.bin`), which have the first endpoint only.
+        card: Text of `model_card.md`; `None`: no file.
 
-    Endpoints of the SavedModel, all inputs and outputs named; `label` where the network takes it:
+    Endpoints of the SavedModel, with named inputs and outputs; `label` if the network takes it:
         serving_default: z (batch, latent_dim) float32, label (batch,) int32 > images (batch, height, width, channels) float32.
         generate: seed int64, n int32, label int32 > images, which are `gan.sample(n, seed, label)` byte for byte. seed from 0
-            to 2^31 - 1, n from 1 to 256; label -1 stands for 0, 1, 2, ... in turn. Where the prior has several parts, each is
-            an input too, float32 (size,), which fixes it as in `gan.sample(n, seed, label, part=...)`; NaN: it is drawn.
+            to 2^31 - 1, n from 1 to 256; label -1 means 0, 1, 2, ... in turn.
         generate_png: As generate > image_bytes (n,) string: each image as a PNG file. For images of a known range.
-        discriminate: images float32, label (batch,) int32 > logits (batch,), and probability (batch,) of being real for losses
-            whose best discriminator tells one; and the discriminator's other outputs by their names. Of a `GAN` only.
+        generate_with_parts, generate_png_with_parts: If the prior has several parts: the same, with an input for each part, float32
+            (size,), which fixes it as in `gan.sample(n, seed, label, part=...)`; NaN means that it is random.
+        discriminate: images float32, label (batch,) int32 > logits (batch,), for a `LogisticLoss` also probability (batch,) of
+            being real, and other outputs of the discriminator by name. For a `GAN` only.
 
     Returns:
         The path of the version.
@@ -65,7 +66,7 @@ def export(gan, folder, format="savedmodel", card=None):
     """
     folder = pathlib.Path(folder)
     check(format, folder)
-    with files.temporary(folder / "version") as building:  # hidden: servers look at numbers only
+    with files.temporary(folder / "version") as building:  # hidden: servers only load numbers
         building.mkdir(parents=True)
         if format == "savedmodel":
             described = {
@@ -83,7 +84,7 @@ def export(gan, folder, format="savedmodel", card=None):
 
 
 def _described_latents(gan):
-    """What each part of the latents is drawn from; of the part that stands for the label, also the share of each class."""
+    """The distribution of each part of the latents, with the frequencies of clusters."""
     described = {name: identity.describe(part) for name, part in gan.prior.parts.items()}
     if isinstance(gan, ClusteredGAN):
         described[gan.part]["shares"] = gan.label_shares.numpy().astype(float).round(6).tolist()
@@ -91,7 +92,7 @@ def _described_latents(gan):
 
 
 def _publish(building, folder):
-    """Rename a whole version to the next free number; returns its path."""
+    """Rename a complete version to the next free number; returns its path."""
     while True:
         version = folder / str(max((int(path.name) for path in _versions(folder)), default=0) + 1)
         try:
@@ -107,7 +108,7 @@ def _versions(folder):
 
 
 def check(format="savedmodel", folder=None):
-    """Raise what `export` would of a format, and of a folder if it is given, before there is a GAN."""
+    """Raise the errors of `export` for a format and a folder, before there is a GAN."""
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     packages = FORMATS[format].packages
@@ -127,7 +128,7 @@ def check(format="savedmodel", folder=None):
 
 
 def _write_saved_model(gan, path):
-    """Write the SavedModel and return its signatures, as `signatures.json` lists them."""
+    """Write the SavedModel and return its signatures, for `signatures.json`."""
     archive = keras.export.ExportArchive()
     archive.track(gan.sampler)
     if isinstance(gan, GAN):
@@ -188,7 +189,7 @@ def _endpoints(gan):
 
 
 def _checked(gan, inputs):
-    """What a network takes of an endpoint's inputs, with the bounds of labels checked where it runs."""
+    """The inputs of a network from those of an endpoint, with assertions on the labels in the graph."""
     if len(inputs) == 1:
         return inputs[0]
     first, label = inputs
@@ -198,7 +199,7 @@ def _checked(gan, inputs):
 
 
 def _sample(gan, seed, n, *more):
-    """`gan.sample(n, seed, label, **parts)` as a graph, with the bounds checked where it runs."""
+    """`gan.sample(n, seed, label, **parts)` as a graph, with assertions on the inputs."""
     label, *parts = more if gan.conditional else (None, *more)
     checks = _bounds(seed, 0, 2**31 - 1, "seed must lie from 0 to 2**31 - 1.")
     checks += _bounds(n, 1, BLOCK, f"n must lie from 1 to {BLOCK}.")
@@ -212,7 +213,7 @@ def _sample(gan, seed, n, *more):
 
 
 def _bounds(value, lowest, highest, message):
-    """Assertions, for `tf.control_dependencies`, that integers lie between two others, both allowed."""
+    """Assertions, for `tf.control_dependencies`, that integers are from `lowest` to `highest`."""
     return [
         tf.debugging.assert_greater_equal(value, tf.constant(lowest, value.dtype), message),
         tf.debugging.assert_less_equal(value, tf.constant(highest, value.dtype), message),
@@ -220,7 +221,7 @@ def _bounds(value, lowest, highest, message):
 
 
 def _png(images, value_range):
-    """As `plots.to_uint8`, then a PNG file of each image."""
+    """PNG files of the images, with pixels as from `plots.to_uint8`."""
     low, high = value_range
     pixels = tf.cast(tf.round(tf.clip_by_value((images - low) / (high - low), 0.0, 1.0) * 255.0), tf.uint8)
     return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.TensorSpec((), tf.string))

@@ -1,4 +1,4 @@
-"""The settings of a run: what decides its result, complete and checked. A run folder keeps them in config.json."""
+"""The settings of a run, which determine its result, complete and checked. They are in config.json of the run folder."""
 
 import hashlib
 import math
@@ -17,11 +17,11 @@ from gan_keras.random import MAX_STEPS
 # The name of a precision > Keras' dtype policy.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
-# What config.json holds; num_classes besides, where there are labels, recipe_file, of a user's own recipe, and training_set, of the
-# images and labels of a run that has begun.
+# The keys of config.json. Some runs also have num_classes (with labels), recipe_file (a user's recipe) and training_set (the
+# digest of images and labels, once the run has begun).
 NAMES = "recipe seed batch_size latent_dim data split shape jit precision steps minutes values versions".split()
 
-# Attributes of a recipe that the settings hold themselves.
+# Attributes of a recipe that are settings themselves.
 OWN = ("batch_size", "latent_dim", "num_classes", "data", "split", "steps")
 
 
@@ -39,18 +39,18 @@ def resolve(
     jit="auto",
     precision="auto",
 ):
-    """The settings of a new run, as JSON: what is left out is the recipe's, and paths are absolute.
+    """The settings of a new run, as JSON, with the recipe's defaults and absolute paths.
 
     Args:
-        recipe: As `recipes.get` takes it.
-        steps: Training steps in all; `None`: the recipe's.
-        minutes: Train for this long instead.
-        seed: Integer from 0 to 2^31 - 1: of the initial weights, the order of the data, the noise.
+        recipe: As in `recipes.get`.
+        steps: Total number of training steps; `None`: the recipe's.
+        minutes: Training time, instead of steps.
+        seed: Integer from 0 to 2^31 - 1, the seed of the initial weights, the order of the data and the noise.
         batch_size, latent_dim, data, split: `None`: the recipe's. `split` is the part of the data to train on, as in `data.load`.
-        shape: (height, width, channels) to which a folder of images is read; other data have their own.
-        jit: "on" or "off": XLA; "auto": on with a GPU, and where the recipe is faster for it.
-        precision: "float32", "bfloat16" or "float16": what is computed in; weights are float32. "auto": bfloat16 where the recipe
-            is faster for it on this CPU, else float32.
+        shape: (height, width, channels) to which the images of a folder are converted; other data keep their shape.
+        jit: XLA "on" or "off"; "auto": on with a GPU, and for recipes that are faster with it.
+        precision: Precision of the layers: "float32", "bfloat16" or "float16"; weights are float32. "auto": bfloat16 for recipes
+            that are faster with it on this CPU, else float32.
 
     Raises:
         ValueError: An unknown recipe, or a setting out of range.
@@ -67,7 +67,7 @@ def resolve(
         "data": data_name(chosen.data if data is None else data),
         "split": chosen.split if split is None else split,
         "shape": list(shape) if isinstance(shape, tuple) else shape,
-        # Settled now: bits differ between the two.
+        # Resolved now, because the bits of the result depend on it.
         "jit": ("on" if compiled else "off") if jit == "auto" else jit,
         "precision": ("bfloat16" if half else "float32") if precision == "auto" else precision,
         "steps": chosen.steps if steps is None and minutes is None else steps,
@@ -82,7 +82,7 @@ def resolve(
 
 
 def completed(found, where):
-    """Settings read from the file `where`, with what runs of earlier versions lack.
+    """Settings from the file `where`, completed by what runs of earlier versions lack.
 
     Raises:
         ValueError: Something is missing, of another type, or out of range.
@@ -96,7 +96,7 @@ def completed(found, where):
 
 
 def check(settings, where):
-    """Raise ValueError where a setting is of another type or out of range."""
+    """Raise ValueError if a setting has a wrong type or is out of range."""
 
     def integer(low, high):
         return lambda value: type(value) is int and low <= value <= high
@@ -149,13 +149,13 @@ def file_digest(name):
 
 
 def multiplies_bfloat16(cpuinfo="/proc/cpuinfo"):
-    """Whether the processor has instructions for products in bfloat16, AVX-512 BF16 or AMX, as far as Linux tells."""
+    """Whether the processor has instructions for bfloat16, AVX-512 BF16 or AMX; detected on Linux."""
     path = pathlib.Path(cpuinfo)
     return path.exists() and not {"avx512_bf16", "amx_bf16"}.isdisjoint(path.read_text().split())
 
 
 def versions():
-    """What a result was made with."""
+    """The versions of the packages that a result depends on."""
     return {
         "gan_keras": __version__,
         "keras": keras.__version__,

@@ -1,4 +1,4 @@
-"""Samples by the million: a folder of files, read back as a stream."""
+"""Millions of samples as a folder of files, which is read as a stream."""
 
 import itertools
 import pathlib
@@ -15,25 +15,25 @@ FORMATS = ("npz", "tfrecord")
 
 
 def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, report=None, **parts):
-    """Write `num` samples of a GAN of images as files of `size` in `folder`, which appears when it is whole.
+    """Write `num` samples of a GAN of images to files of `size` in `folder`, which appears when it is complete.
 
-    Together the files hold the bytes of `gan.sample(num, seed, label, **parts)`.
+    The files have the same bytes as `gan.sample(num, seed, label, **parts)`.
 
     Args:
         gan: `GAN` of images in a known range.
-        folder: Where nothing is yet.
+        folder: A path that does not exist.
         num, seed: Number of samples, and their seed.
-        label: One integer for all, of a conditional GAN; `None` for 0, 1, 2, ... in turn.
+        label: One integer for all samples of a conditional GAN; `None`: 0, 1, 2, ... in turn.
         format: "npz" (`images` uint8 (n, height, width, channels) and, if conditional, `labels` int32) or "tfrecord" (one
-            `tf.train.Example` for each sample: `image`, a PNG file; `label`; and `number`, how many the file holds, since
-            TensorFlow takes a file that is cut between two records for a whole one).
-        size: Samples in a file, a multiple of 256; the last has the rest.
-        report: Function of (files done, files in all), called after each.
-        parts: Parts of the latents by name, as `gan.sample` takes them.
+            `tf.train.Example` for each sample: `image`, a PNG file; `label`; and `number`, the number of samples in the file,
+            since TensorFlow does not detect a file that was cut between two records).
+        size: Samples in a file, a multiple of 256; the last file has the rest.
+        report: Function of (files done, files in all), called after each file.
+        parts: Parts of the latents by name, as in `gan.sample`.
 
     Raises:
-        ValueError: The folder exists; a size that is no multiple; an unknown format; a GAN of no images or of an unknown
-            range; what `gan.sample` refuses.
+        ValueError: The folder exists; the size is not a multiple of 256; an unknown format; the GAN does not generate images, or
+            their range is unknown; the errors of `gan.sample`.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
@@ -57,7 +57,7 @@ def write(gan, folder, num, seed=0, label=None, format="npz", size=40 * BLOCK, r
 
 
 def read(folder):
-    """The samples that `write` wrote: an iterator of (uint8 images, int32 labels or `None`), one file at a time.
+    """An iterator over the samples of `write`, as (uint8 images, int32 labels or `None`) of one file at a time.
 
     Raises:
         ValueError: There are no files, or some are missing; while it iterates, a file is damaged.

@@ -1,4 +1,4 @@
-"""The variational autoencoder: the usual comparison with a GAN, sampled, evaluated, exported and resumed by the same code."""
+"""The variational autoencoder, for comparisons: it is sampled, evaluated, exported and resumed like a GAN."""
 
 import keras
 import tensorflow as tf
@@ -22,11 +22,11 @@ class VAE(GenerativeModel):
 
     Args:
         generator: The decoder, as in `GenerativeModel`; without labels.
-        encoder: Functional `keras.Model` from images to (batch, 2 latent_dim): means, then logarithms of variances.
-        deviation: Standard deviation of a pixel around what the decoder says; a smaller one gives sharper reconstructions,
-            and latents that match the prior less.
-        seed, ema, value_range: As in `GenerativeModel`; of the encoder, too, a moving average is kept. The prior is standard
-            normal.
+        encoder: Functional `keras.Model` from images to (batch, 2 latent_dim): means, followed by logarithms of variances.
+        deviation: Standard deviation of a pixel around the decoder's output. A smaller one gives sharper reconstructions, and
+            latents that match the prior less.
+        seed, ema, value_range: As in `GenerativeModel`; with `ema` there is also a moving average of the encoder. The prior is
+            standard normal.
     """
 
     def __init__(self, generator, encoder, deviation=1.0, seed=0, ema=None, value_range=None, **kwargs):
@@ -37,7 +37,7 @@ class VAE(GenerativeModel):
 
     @property
     def recognizer(self):
-        """The network that evaluates: the moving average of the encoder where there is one, else the encoder."""
+        """The encoder that evaluates: its moving average if there is one, else the encoder."""
         return self.encoder if self.ema_encoder is None else self.ema_encoder
 
     def averages(self):
@@ -65,7 +65,7 @@ class VAE(GenerativeModel):
         checks.check_no_losses([self.generator, self.encoder], "VAE")
         gradients = tape.gradient(scaled, self._variables())
         self.optimizer.apply_gradients(zip(replicas.agreed(self.optimizer, gradients), self._variables()))
-        with tf.control_dependencies([logs["loss"]]):  # a step that is refused while it runs does not count
+        with tf.control_dependencies([logs["loss"]]):  # a step that fails does not count
             self.finish_step()
         return self.report(logs, images)
 
