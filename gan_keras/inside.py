@@ -1,12 +1,12 @@
-"""A look inside networks: the layers that layers hold, and the heads of a discriminator."""
+"""Finding layers inside layers, and the heads of a discriminator."""
 
 import keras
 
 
 def inside(network, kind=keras.layers.Layer):
-    """All layers of a network, or all objects of another `kind` that they hold, however deep.
+    """All layers of a network, or all objects of another `kind` in them, at any depth.
 
-    A layer holds others as attributes, or in lists and dicts of them. `keras.Model.layers` has the outermost alone.
+    A layer has others as attributes, or in lists and dicts. `keras.Model.layers` has only the outermost ones.
     """
     found, seen, waiting = [], set(), [network]
     while waiting:
@@ -26,5 +26,5 @@ def inside(network, kind=keras.layers.Layer):
 
 
 def heads(made):
-    """What a discriminator makes, as {name: output}; one output alone is the "score"."""
+    """The outputs of a discriminator, as {name: output}; a single output is the "score"."""
     return made if isinstance(made, dict) else {"score": made}

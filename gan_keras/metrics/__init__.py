@@ -1,8 +1,9 @@
-"""Quality of samples: arrays in, plain numbers out. Nothing here knows of GANs.
+"""Metrics of sample quality: functions from arrays to numbers, independent of GANs.
 
-Families, one file each: `frechet` and `kernel` compare distributions of features, `neighbours` fidelity with diversity, `score` reads
-a classifier's probabilities, `parzen`, `memorisation`, `two_sample` and `latent` look at pixels, `modes` counts the modes of toys,
-`transport` is exact optimal transport in one dimension and along random directions, `classes` counts errors of groups.
+There is a file for each family: `frechet` and `kernel` compare distributions of features, `neighbours` measures fidelity and
+diversity, `score` uses the probabilities of a classifier, `parzen`, `memorisation`, `two_sample` and `latent` use pixels, `modes`
+counts the modes of toys, `transport` is exact optimal transport in one dimension and along random directions, `classes` counts the
+errors of clusters.
 """
 
 from gan_keras.metrics.classes import matched_errors

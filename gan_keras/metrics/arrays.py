@@ -1,4 +1,4 @@
-"""What the metrics share: checked arrays, and distances of all pairs in blocks."""
+"""Shared by the metrics: checks of arrays, and distances of all pairs in blocks."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ def vectors(name, array, at_least=1, width=None):
     """`array` as float64 (n, d), or ValueError: wrong shape, too few rows, NaN or infinite values.
 
     Args:
-        name: What the array is called in the message.
-        array: Array (n, ...); the further axes are flattened.
-        at_least: Rows that the metric needs.
-        width: Number of columns that another array dictates, or `None`.
+        name: Name of the array in messages.
+        array: Array (n, ...); axes after the first are flattened.
+        at_least: Number of rows that the metric needs.
+        width: Required number of columns, or `None`.
     """
     array = np.asarray(array)
     if array.ndim < 2 or array.dtype.kind not in "fiub":
@@ -29,7 +29,7 @@ def vectors(name, array, at_least=1, width=None):
 
 
 def pair(real, generated, at_least=1):
-    """Both sets as float64 (n, d) of one width; ValueError also where all real rows are the same."""
+    """Both sets as float64 (n, d) of the same width; also a ValueError if all real rows are equal."""
     real = vectors("real", real, at_least)
     generated = vectors("generated", generated, at_least, real.shape[1])
     if len(real) > 1 and (real == real[0]).all():
@@ -39,7 +39,7 @@ def pair(real, generated, at_least=1):
 
 def squared_distances(rows, columns, block=1000):
     """Iterate over (slice of rows, squared Euclidean distances of these rows to all columns), one matrix product each."""
-    # Differences do not change; the products lose fewer digits about the mean.
+    # Centering does not change differences, and the products lose fewer digits.
     center = columns.mean(axis=0)
     columns = columns - center
     lengths = (columns**2).sum(axis=1)

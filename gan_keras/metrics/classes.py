@@ -1,18 +1,18 @@
-"""Classes that are found without their names."""
+"""Errors of clusters, which have no names of classes."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 
 def matched_errors(found, labels):
-    """Examples that a grouping puts outside of their class, for the pairing of groups and classes that makes them fewest.
+    """The number of examples outside of their class, for the best matching of clusters and classes.
 
-    `min over permutations p of sum(p(found) != labels)`: each group stands for one class and each class for one group; more groups
-    than classes, or fewer, leave some without partner. The test of InfoGAN's code (Chen et al. 2016, section 7.2), and of
-    clustering. It misleads where two groups share a class: both cannot be right.
+    `min over permutations p of sum(p(found) != labels)`: each cluster is matched with one class; if their numbers differ, some
+    have no match. The test error of InfoGAN's code (Chen et al. 2016, section 7.2), and of clusterings. It is misleading if two
+    clusters share a class: only one of them counts as right.
 
     Args:
-        found: Integers (n,), the group of each example.
+        found: Integers (n,), the cluster of each example.
         labels: Integers (n,), its class.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Frechet distance: the two sets of features as Gaussians, and how far apart these are."""
+"""Frechet distance: the distance of two Gaussians with the moments of two sets of features."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from gan_keras.metrics.arrays import vectors
 
 
 class Moments:
-    """Mean and covariance of features that arrive in batches: a million samples in the memory of one batch.
+    """Mean and covariance of features, updated in batches: a million samples need the memory of one batch.
 
     Example:
 
@@ -18,7 +18,7 @@ class Moments:
     ```
 
     Attributes:
-        n: Rows seen.
+        n: Number of rows so far.
         mean: (d,), float64.
         covariance: (d, d), float64, unbiased (divided by n - 1).
     """
@@ -29,14 +29,14 @@ class Moments:
         self._scatter = None
 
     def update(self, features, name="features"):
-        """Add rows (n, d); ValueError, which calls them `name`, for NaN or another width."""
+        """Add rows (n, d), which error messages call `name`; ValueError for NaN or another width."""
         features = vectors(name, features, width=None if self.n == 0 else len(self.mean))
         n, mean = len(features), features.mean(axis=0)
         scatter = (features - mean).T @ (features - mean)
         if self.n == 0:
             self.n, self.mean, self._scatter = n, mean, scatter
             return self
-        # Chan, Golub, LeVeque 1979: what two groups' sums of squares lack is the distance of their means.
+        # Chan, Golub, LeVeque 1979: sums of squares of two groups are added, plus a term for the distance of their means.
         apart = mean - self.mean
         total = self.n + n
         self._scatter += scatter + np.outer(apart, apart) * (self.n * n / total)
@@ -56,15 +56,15 @@ def frechet_distance(real, generated):
 
         |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2)
 
-    The first figure to look at: it sees both bad samples and missing ones. It depends on the features, so that only
-    distances of the same extractor compare, and on the number of samples: finite sets of one distribution have a distance
-    above 0, about `frechet_bias`. Compare only figures of equal numbers.
+    The first metric to look at: it reacts to bad samples and to missing ones. It depends on the extractor of the features and
+    on the number of samples, so compare only distances with the same of both. Finite sets of one distribution have a distance
+    above 0, about `frechet_bias`.
 
-    The root is taken of a symmetric matrix, by its eigenvalues, in float64: no complex numbers, no epsilon on the diagonal.
+    The root is that of a symmetric matrix, by its eigenvalues, in float64: no complex numbers, no epsilon on the diagonal.
 
     Args:
-        real, generated: Arrays of features (n, d), or `Moments`. At least 2 rows each; with fewer rows than columns the
-            covariance is singular, which this handles, but the bias is large.
+        real, generated: Arrays of features (n, d), or `Moments`. At least 2 rows each. With fewer rows than columns the
+            covariance is singular, which is handled, but the bias is large.
 
     Returns:
         float, 0 or more.
@@ -86,11 +86,11 @@ def frechet_distance(real, generated):
 
 
 def frechet_bias(covariance, n, m):
-    """What `frechet_distance` is on average for n and m draws from one Gaussian, to first order in 1/n and 1/m.
+    """The expected `frechet_distance` of n and m draws from one Gaussian, to first order in 1/n and 1/m.
 
         (1/n + 1/m) (tr C + sum_i l_i / 4 + sum_ij l_i l_j / (l_i + l_j) / 2),    l the eigenvalues of C
 
-    The floor below which a distance says nothing: of d features of unit variance with n = m, it is d (d + 5) / (2 n).
+    Distances near this value mean nothing. For d features of unit variance and n = m, it is d (d + 5) / (2 n).
 
     Args:
         covariance: (d, d), of the real features.

@@ -10,18 +10,18 @@ def kernel_distance(real, generated, block=1000):
 
         mean_{i != j} k(r_i, r_j) + mean_{i != j} k(g_i, g_j) - 2 mean_{i, j} k(r_i, g_j)
 
-    Unbiased: 0 on average for two draws of one distribution, at every sample size, and so may be negative. Use it beside the
-    Frechet distance where samples are few.
+    It is unbiased: 0 on average for two draws of one distribution, at every sample size; so it may be negative. Use it in
+    addition to the Frechet distance if there are few samples.
 
-    Both sets are cut into blocks; the estimate is the mean over the pairs of blocks, the error their standard deviation over
-    the root of their number. Rows must be in random order, as samples and the shuffled data are.
+    Both sets are split into blocks. The estimate is the mean over pairs of blocks; the error is their standard deviation divided by
+    the root of their number. Rows must be in random order.
 
     Args:
         real, generated: Arrays of features (n, d), at least 2 rows each.
-        block: Rows in a block, 2 or more, or all rows where there are fewer. The rest is left out.
+        block: Rows in a block, 2 or more; all rows if there are fewer. The rest is left out.
 
     Returns:
-        (distance, standard error): floats; the error is NaN where there is only one block.
+        (distance, standard error): floats; the error is NaN if there is only one block.
 
     Raises:
         ValueError: Fewer than 2 rows, different widths, NaN.

@@ -1,4 +1,4 @@
-"""Latent recovery: how near a generator comes to images it has not seen."""
+"""Latent recovery: how close a generator can come to images that it was not trained on."""
 
 import keras
 import numpy as np
@@ -10,26 +10,26 @@ _BLOCK, _IMAGES = 256, 64
 def recover_latents(
     generate, images, candidates, starts=1, steps=100, learning_rate=0.1, weights=None, free=None, allowed=None
 ):
-    """The latents whose images are nearest to given ones, and the squared errors that remain.
+    """The latents of the images that are nearest to given ones, and their squared errors.
 
         argmin_z mean_p w_ip (G(z)_p - x_ip)^2
 
-    On held-out images the errors are those of reconstruction by a model without an encoder: they tell of modes that the
-    generator cannot make. Look at them beside a metric of sample quality: a generator that makes everything wins.
+    On held-out images, large errors show modes that the generator lacks. Use it together with a metric of sample quality: a
+    generator of arbitrary images has the smallest errors.
 
-    Each search begins at the nearest of the candidates, several times from the next nearest, and goes on with Adam; the best
-    latent that it met is kept. It is a local search, whose errors are upper bounds: more starts find less.
+    Adam starts from each of the nearest candidates, and the best latent on its way is kept. The search is local, so the errors are
+    upper bounds, which more starts can lower.
 
     Args:
-        generate: Function of a tensor (n, latent_dim) to images (n, ...), differentiable, in the range of `images`.
+        generate: Differentiable function from a tensor (n, latent_dim) to images (n, ...) in the range of `images`.
         images: Floats (n, ...).
-        candidates: Latents (c, latent_dim), of the prior.
-        starts: Candidates that each search begins at.
-        steps, learning_rate: Of Adam.
-        weights: Weights of the pixels, 0 or more, that broadcast to (n, ...); scaled here to a mean of 1 for each image.
-            `None`: all 1.
-        free: Booleans (latent_dim,): the numbers of a latent that Adam moves; others stay those of the candidate. `None`: all.
-        allowed: Booleans (n, c): the candidates that the search of an image may begin at; `None`: all.
+        candidates: Latents (c, latent_dim), drawn from the prior.
+        starts: Number of candidates from which each search starts.
+        steps, learning_rate: Those of Adam.
+        weights: Weights of the pixels, 0 or more, that broadcast to (n, ...), and are scaled to a mean of 1 for each image. `None`:
+            all 1.
+        free: Booleans (latent_dim,): the dimensions that Adam changes; the others stay as in the candidate. `None`: all.
+        allowed: Booleans (n, c): the candidates from which the search for an image may start; `None`: all.
 
     Returns:
         latents: float32 (n, latent_dim).
@@ -52,14 +52,14 @@ def recover_latents(
 
 
 def _search(generate, images, candidates, starts, steps, learning_rate, weights, allowed, free):
-    """`recover_latents` of some of the images."""
+    """`recover_latents` for a part of the images."""
     distances = np.concatenate(list(_distances(generate, images, candidates, weights)), axis=1)
     if allowed is not None:
         distances = np.where(allowed, distances, np.inf)
     if not 1 <= starts <= np.isfinite(distances).sum(axis=1).min():
         raise ValueError(f"There must be as many candidates as starts for each image, one or more. Received: starts={starts}.")
     nearest = distances.argsort(axis=1, kind="stable")[:, :starts]
-    # One row for each start: the starts of an image lie side by side.
+    # One row for each start; those of an image are neighbours.
     goals, weights = (x if starts == 1 or x is None else np.repeat(x, starts, axis=0) for x in (images, weights))
     z = tf.Variable(candidates[nearest.ravel()])
     best, best_z = tf.Variable(tf.fill([len(goals)], np.float32(np.inf))), tf.Variable(z)
@@ -108,7 +108,7 @@ def _scaled(weights, shape):
 
 
 def _distances(generate, images, candidates, weights):
-    """Blocks (n, 256) of squared errors of all candidates' images, without the term that is the same for all."""
+    """Blocks (n, 256) of squared errors of all candidates, without the term that is equal for all."""
     goals = images.reshape(len(images), -1)
     for start in range(0, len(candidates), _BLOCK):
         made = np.asarray(generate(tf.constant(candidates[start : start + _BLOCK])))

@@ -10,14 +10,13 @@ def nearest_neighbours(images, references, exclude_self=False):
 
         index_i = argmin_j mean_p (x_ip - y_jp)^2
 
-    Memorisation shows as a small ratio of the mean error to training images to that to held-out images: about 1 where both
-    are strangers (somewhat less if there are more training images, since more points lie nearer), 0 for copies. Neither
-    error alone is a quality: a blurred mean digit has a small one.
+    The ratio of the mean error to training images and that to held-out images shows memorisation: it is 0 for copies, and about
+    1 for new images (somewhat less if there are more training images, since then some of them are nearer). The errors
+    themselves do not measure quality: a blurred mean digit has a small one.
 
     Args:
-        images: (n, ...), uint8 or floats; (m, ...) for `references`, of the same shape and scale. Bytes count as [0, 1].
-        exclude_self: `images` are the first n references, and none counts as its own neighbour: for the ratio that real
-            images have.
+        images: (n, ...), uint8 or floats; (m, ...) for `references`, of the same shape and scale. uint8 is scaled to [0, 1].
+        exclude_self: Whether `images` are the first n references, which are not their own neighbours: for the ratio of real images.
 
     Returns:
         indices: (n,) integers into `references`.
@@ -40,7 +39,7 @@ def nearest_neighbours(images, references, exclude_self=False):
     references = vectors("references", references, at_least=1 + exclude_self).astype("float32") * np.float32(scale)
     images = vectors("images", images, width=references.shape[1]).astype("float32") * np.float32(scale)
     indices = np.empty(len(images), int)
-    # float32: it only has to find the neighbour; the error itself is exact.
+    # float32 is enough to find the neighbour; the error itself is exact.
     for part, distances in squared_distances(images, references, block=500):
         if exclude_self:
             rows = np.arange(len(distances))

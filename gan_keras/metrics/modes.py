@@ -1,4 +1,4 @@
-"""Modes of the toys: how many are hit, how well, how evenly."""
+"""Modes of toys: how many are hit, how well, how evenly."""
 
 import numpy as np
 import scipy
@@ -7,10 +7,10 @@ from gan_keras.metrics.arrays import vectors
 
 
 def mode_counts(points, centers, deviation):
-    """Modes hit, share of high-quality samples, and divergence of the modes' shares, for a mixture of known Gaussians.
+    """Number of modes hit, fraction of high-quality samples, and KL of the mode frequencies, for a mixture of known Gaussians.
 
-    A sample is of high quality within 3 standard deviations of the nearest center; a mode is hit with one such sample or more.
-    A perfect generator has a share of 0.9889 in two dimensions.
+    A sample has high quality if it is within 3 standard deviations of the nearest center; a mode is hit if it has such a sample. A
+    perfect generator has a fraction of 0.9889 in two dimensions.
 
     Args:
         points: (n, d).
@@ -19,8 +19,8 @@ def mode_counts(points, centers, deviation):
 
     Returns:
         modes: int, 0 to the number of centers; higher is better.
-        high_quality: float, share of all samples, 0 to 1; higher is better.
-        kl: `kl_from_uniform` of the high-quality samples' modes, in nats; lower is better. Infinite where there are none.
+        high_quality: float, fraction of all samples, 0 to 1; higher is better.
+        kl: `kl_from_uniform` of the modes of high-quality samples, in nats; lower is better. Infinite if there are none.
 
     Raises:
         ValueError: Wrong shapes, NaN, deviation not above 0.
@@ -39,14 +39,14 @@ def mode_counts(points, centers, deviation):
 
 
 def kl_from_uniform(labels, number):
-    """KL(shares of the labels || uniform over `number` labels), in nats: 0 for even shares, log(number) for one label only.
+    """KL(frequencies of the labels || uniform over `number` labels), in nats: 0 if they are equal, log(number) for a single label.
 
-    Of n labels drawn evenly it is about (number - 1) / (2 n). Metz et al. 2017, "Unrolled Generative Adversarial Networks",
-    section 3.3.1, for stacked MNIST.
+    For n random labels of a uniform distribution, it is about (number - 1) / (2 n). Metz et al. 2017, "Unrolled Generative
+    Adversarial Networks", section 3.3.1, for stacked MNIST.
 
     Args:
         labels: Integers (n,) from 0 to number - 1.
-        number: How many labels there are.
+        number: Number of labels.
 
     Returns:
         A float; infinity for n = 0.

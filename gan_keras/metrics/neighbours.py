@@ -1,4 +1,4 @@
-"""Fidelity and diversity apart: is a sample near real ones, and is every real one near a sample?"""
+"""Fidelity and diversity: is each sample near real ones, and is each real one near a sample?"""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ from gan_keras.metrics.arrays import pair, squared_distances
 
 
 def precision_recall(real, generated, k=3):
-    """Share of samples inside the real manifold (precision), and of real examples inside the generated one (recall).
+    """Fraction of samples inside the real manifold (precision), and of real examples inside the generated one (recall).
 
-        precision = mean_j [g_j lies in the ball of some r_i],    recall = mean_i [r_i lies in the ball of some g_j]
+        precision = mean_j [g_j is in the ball of some r_i],    recall = mean_i [r_i is in the ball of some g_j]
 
-    A ball reaches from a point to its k-th nearest neighbour in its own set. Both are shares from 0 to 1, higher is better.
-    High precision with low recall is mode collapse; the reverse, junk around the data. One outlier's large ball can raise
-    either; `density_coverage` is hardened against it.
+    The radius of a ball is the distance of a point to its k-th nearest neighbour in its own set. Both are from 0 to 1, higher is
+    better. High precision with low recall is mode collapse; the reverse is junk around the data. The large ball of an outlier can
+    raise either; `density_coverage` is more robust.
 
     Args:
-        real, generated: Arrays of features (n, d), more than k rows each. Use equal numbers: both depend on them.
-        k: Neighbour that a ball reaches to.
+        real, generated: Arrays of features (n, d), more than k rows each. Use the same number of rows: both metrics depend on it.
+        k: Number of the neighbour.
 
     Returns:
         (precision, recall): floats.
@@ -37,17 +37,17 @@ def precision_recall(real, generated, k=3):
 
 
 def density_coverage(real, generated, k=5):
-    """How deep samples lie among real examples (density), and the share of real examples with a sample near (coverage).
+    """How many real examples are near each sample (density), and the fraction of real examples with a sample nearby (coverage).
 
-        density = mean_j sum_i [g_j lies in the ball of r_i] / k,    coverage = mean_i [some g_j lies in the ball of r_i]
+        density = mean_j sum_i [g_j is in the ball of r_i] / k,    coverage = mean_i [some g_j is in the ball of r_i]
 
-    Only balls of real examples count, so outliers among the samples do no harm. Density is 0 or more, about 1 for the
-    real distribution and above it where samples crowd into the dense parts; coverage is a share, `1 - 2^-k` or so for two
-    equal draws of one distribution. Higher is better for both; coverage is the figure for missing modes.
+    Only balls of real examples are used, so outliers among the samples have no effect. Density is 0 or more; it is about 1 for the
+    real distribution, and larger if samples concentrate in dense regions. Coverage is from 0 to 1; it is about `1 - 2^-k` for two
+    draws of one distribution. Higher is better for both; coverage is the metric for missing modes.
 
     Args:
-        real, generated: Arrays of features (n, d), more than k rows of real ones. Use equal numbers: coverage depends on them.
-        k: Neighbour that a ball reaches to.
+        real, generated: Arrays of features (n, d), more than k real rows. Use the same number of rows: coverage depends on it.
+        k: Number of the neighbour.
 
     Returns:
         (density, coverage): floats.
@@ -75,7 +75,7 @@ def _sets(real, generated, k):
 
 
 def _radii(points, k):
-    """Squared distance of each point to its k-th nearest neighbour; the nearest of all is the point itself."""
+    """Squared distance of each point to its k-th nearest neighbour, not counting the point itself."""
     radii = np.empty(len(points))
     for part, distances in squared_distances(points, points):
         radii[part] = np.partition(distances, k, axis=1)[:, k]

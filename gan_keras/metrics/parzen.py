@@ -1,4 +1,4 @@
-"""Parzen-window log-likelihood: the measure of the first GAN papers."""
+"""Parzen-window log-likelihood: the metric of the first GAN papers."""
 
 import numpy as np
 import scipy
@@ -11,12 +11,12 @@ def parzen_log_likelihood(test, samples, bandwidth):
 
         log p(x) = log mean_i exp(-|x - s_i|^2 / (2 h^2)) - d log(h sqrt(2 pi))
 
-    For comparison with the papers that report it. In 784 dimensions it misleads: k-means centroids beat real digits (Theis,
-    van den Oord, Bethge 2016), so print both beside it, and believe other figures first.
+    Only for comparison with papers that report it. In 784 dimensions it is misleading: k-means centroids are better than real
+    digits (Theis, van den Oord, Bethge 2016), so report both with it, and trust other metrics more.
 
     Args:
         test: Images (n, ...) in [0, 1], not binarised.
-        samples: Images (m, ...) in [0, 1]; Goodfellow et al. take 10,000.
+        samples: Images (m, ...) in [0, 1]; Goodfellow et al. have 10,000.
         bandwidth: h, above 0, from `choose_bandwidth` on validation images.
 
     Returns:
@@ -32,10 +32,10 @@ def parzen_log_likelihood(test, samples, bandwidth):
 
 
 def choose_bandwidth(validation, samples, bandwidths=np.logspace(-1, 0, 10)):
-    """The bandwidth under which validation images are likeliest.
+    """The bandwidth with the highest likelihood of validation images.
 
     Args:
-        validation: Images (n, ...) in [0, 1] that the model was not trained on; Goodfellow et al. take 1,000.
+        validation: Images (n, ...) in [0, 1] that the model was not trained on; Goodfellow et al. have 1,000.
         samples: As in `parzen_log_likelihood`.
         bandwidths: Candidates; the default is the authors' list.
 

@@ -1,4 +1,4 @@
-"""What a classifier's probabilities say of samples: recognisable, varied, and of the class that was asked for."""
+"""Metrics of a classifier's probabilities: are samples recognisable, varied, and of the requested class?"""
 
 import numpy as np
 
@@ -6,23 +6,23 @@ from gan_keras.metrics.arrays import vectors
 
 
 def classifier_score(probabilities, batch=None):
-    """Inception score with any classifier: how sure it is of each sample, and how varied its answers are; higher is better.
+    """The Inception score with any classifier: how confident and how varied its predictions are; higher is better.
 
         exp(mean_i KL(p(y | x_i) || mean_j p(y | x_j))),    1 to the number of classes
 
-    It looks at no real image and sees nothing inside a class: ten perfect, ever repeated digits have the full score. Compare
-    it with the score of real images under the same classifier.
+    It uses no real images, and does not see variety inside a class: ten perfect digits, repeated, have the full score. Compare
+    it with the score of real images for the same classifier.
 
     Args:
         probabilities: (n, classes), rows that sum to 1; at least 2 rows.
-        batch: `None` takes the whole set at once. A number takes the mean of the scores of consecutive batches of that size,
-            the rest left out: TF-GAN's tutorial has 32, which holds the score of real digits down to about 8.4 of 10.
+        batch: `None`: the score of the whole set. Integer: the mean of the scores of consecutive batches of this size, without the
+            rest. TF-GAN's tutorial has 32, with which real digits have a score of about 8.4 of 10.
 
     Returns:
         float.
 
     Raises:
-        ValueError: Rows that are no probabilities, or fewer than a batch.
+        ValueError: Rows that are not probabilities, or fewer than a batch.
 
     Salimans et al. 2016, "Improved Techniques for Training GANs", section 4. TF-GAN's MNIST tutorial for the batches.
     """
@@ -37,9 +37,9 @@ def classifier_score(probabilities, batch=None):
 
 
 def class_shares(probabilities):
-    """The share of samples whose likeliest class is each one.
+    """The fraction of samples in each class, by the most likely class.
 
-    Beside that of real images it says whether a generator makes all classes equally well.
+    Compare it with that of real images, to see whether classes are missing or rare.
 
         share_y = mean_i [argmax p(. | x_i) = y]
 
@@ -50,16 +50,16 @@ def class_shares(probabilities):
         Array (classes,) that sums to 1.
 
     Raises:
-        ValueError: Rows that are no probabilities.
+        ValueError: Rows that are not probabilities.
     """
     p = _probabilities(probabilities, at_least=1)
     return np.bincount(p.argmax(axis=1), minlength=p.shape[1]) / len(p)
 
 
 def label_accuracy(probabilities, labels):
-    """Share of samples whose likeliest class is the label they were made for; 0 to 1, higher is better.
+    """Fraction of samples whose most likely class is their label; 0 to 1, higher is better.
 
-    For conditional models, beside `classifier_score`, which does not know what was asked for.
+    For conditional models, in addition to `classifier_score`, which does not use labels.
 
         mean_i [argmax_y p(y | x_i) = label_i]
 
@@ -71,7 +71,7 @@ def label_accuracy(probabilities, labels):
         float.
 
     Raises:
-        ValueError: Rows that are no probabilities, or labels of another number or range.
+        ValueError: Rows that are not probabilities, or labels of another number or range.
 
     Shmelkov, Schmid, Alahari 2018, "How good is my GAN?", section 3: GAN-test.
     """
@@ -80,21 +80,21 @@ def label_accuracy(probabilities, labels):
 
 
 def label_cross_entropy(probabilities, labels):
-    """Mean cross-entropy of a classifier and the labels that samples were made for, in nats; 0 or more, lower is better.
+    """Mean cross-entropy of a classifier and the labels of samples, in nats; 0 or more, lower is better.
 
-    For conditional models: it sees doubt that the accuracy does not.
+    For conditional models. Unlike the accuracy, it includes the confidence.
 
         mean_i -log p(label_i | x_i)
 
     Args:
-        probabilities: (n, classes), rows that sum to 1; held above 1e-12.
+        probabilities: (n, classes), rows that sum to 1; values below 1e-12 count as 1e-12.
         labels: (n,) integers.
 
     Returns:
         float.
 
     Raises:
-        ValueError: Rows that are no probabilities, or labels of another number or range.
+        ValueError: Rows that are not probabilities, or labels of another number or range.
 
     Odena, Olah, Shlens 2017, AC-GAN, equation 3.
     """

@@ -1,4 +1,4 @@
-"""Exact optimal transport in one dimension, and its mean over directions."""
+"""Exact optimal transport in one dimension, and its mean over random directions."""
 
 import numpy as np
 import scipy
@@ -34,12 +34,12 @@ def sliced_wasserstein(x, y, directions=256, seed=0):
 
         mean_k W1(x . u_k, y . u_k),    u_k uniform on the unit sphere
 
-    In one dimension it is the distance itself; in d it is smaller by about sqrt(2 / (pi d)) for a mere shift.
+    In one dimension it is the exact distance. In d dimensions, it is the distance times about sqrt(2 / (pi d)) for a shift.
 
     Args:
-        x, y: (n, d) and (m, d); further axes are flattened.
+        x, y: (n, d) and (m, d); axes after the first are flattened.
         directions: Number of directions, 1 or more.
-        seed: Of the directions: the same for both sets and at every call.
+        seed: Seed of the directions, which are the same in every call.
 
     Returns:
         float, 0 or more.

@@ -1,24 +1,24 @@
-"""Classifier two-sample test: can a fresh network tell held-out real images from samples?"""
+"""Classifier two-sample test: can a newly trained network distinguish held-out real images from samples?"""
 
 import keras
 import numpy as np
 from keras import layers
 
-_SHARE = 0.5  # of the images train the network; it is tested on the rest
+_SHARE = 0.5  # fraction of the images that train the network; the rest tests it
 
 
 def two_sample_accuracy(real, generated, epochs=8, seed=0):
-    """Accuracy of a fresh classifier on images of both sets that it was not trained on; 0.5 is the ideal, 1 the worst.
+    """Accuracy of a new classifier of real against generated, on images that it was not trained on; 0.5 is the ideal, 1 the worst.
 
-    This is what a GAN's own discriminator cannot tell: it was trained against this generator, its accuracy is that of one
-    side of a game. The test sees any difference that a small convolutional network can learn, down to a faint texture, so
-    short trainings rarely stay below 0.9. Chance is 0.5 +- sqrt(0.25 / tested).
+    A GAN's own discriminator cannot measure this, since it was trained against the generator. The test detects any difference
+    that a small convolutional network can learn, even a faint texture, so GANs that were trained briefly rarely have less than
+    0.9. Chance is 0.5 +- sqrt(0.25 / tested).
 
     Args:
-        real: Images (n, height, width, channels), uint8 or in [0, 1], that no generator was trained on.
-        generated: As many images or more, the surplus left out; at least 20 of each.
-        epochs: Passes over the half of the images that trains it.
-        seed: Of the network, the halves and the order.
+        real: Images (n, height, width, channels), uint8 or in [0, 1], that the generator was not trained on; at least 20.
+        generated: At least as many images; the rest is left out.
+        epochs: Epochs of training on one half of the images.
+        seed: Seed of the network, the halves and the order.
 
     Returns:
         (accuracy, standard error): floats.

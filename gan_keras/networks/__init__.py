@@ -1,7 +1,7 @@
-"""Functional-API generators and discriminators. Builders return a `keras.Model`; every discriminator puts out logits.
+"""Builders of generators and discriminators: functions that return Functional models. Discriminators return logits.
 
-Every builder takes `shape`, that of one image or point, and `num_classes`: with it the network has a second input, integer
-labels (batch,). Dense networks get the label concatenated to their data (Mirza and Osindero 2014, "Conditional Generative
+Every builder takes the `shape` of an image or point, and `num_classes`: with it, the network has a second input, integer labels
+(batch,). Dense networks concatenate the label to their input (Mirza and Osindero 2014, "Conditional Generative
 Adversarial Nets"); convolutional discriminators project on it (Miyato and Koyama 2018, "cGANs with Projection Discriminator").
 
 Convolutional networks fit the shape: the larger side of an image is halved until at most 7 pixels are left (at most 4 in

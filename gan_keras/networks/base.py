@@ -1,4 +1,4 @@
-"""What the builders share: inputs, scores, convolutions that fit a shape."""
+"""Shared by the builders: inputs, scores, convolutions for any shape."""
 
 import contextlib
 import math
@@ -15,7 +15,7 @@ LABEL_DIM = 50  # size of a label's embedding in generators; BigGAN's shared emb
 
 @contextlib.contextmanager
 def precision(policy):
-    """Networks built inside it compute by a Keras dtype policy, such as "mixed_bfloat16"; what they put out stays float32."""
+    """A context in which networks are built with a Keras dtype policy, such as "mixed_bfloat16"; their outputs stay float32."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -60,7 +60,7 @@ def upsampled(x, shape, width, kernel, initializer=None):
         x = hidden(doubled(filters, use_bias=False)(x))
     x = doubled(shape[-1], activation="tanh", dtype="float32")(x)
     extra = [side - wanted for side, wanted in zip(x.shape[1:3], shape)]
-    if any(extra):  # sides that do not halve evenly
+    if any(extra):  # odd sides
         x = layers.Cropping2D([(n // 2, n - n // 2) for n in extra], dtype="float32")(x)
     return x
 
@@ -73,7 +73,7 @@ def downsampled(x, shape, width, kernel):
 
 
 def halvings(shape, most):
-    """How often the larger side of an image is halved, rounded up, until `most` pixels or fewer are left."""
+    """How often the larger side of an image is halved, rounded up, until it has at most `most` pixels."""
     if len(shape) != 3 or min(shape[:2]) < 8 or shape[2] < 1:
         raise ValueError(
             f"Convolutional networks are for images: shape=(height, width, channels), sides of 8 pixels or more. "
@@ -101,7 +101,7 @@ def check_packing(packing, num_classes):
 
 
 def score_of(features, label=None, num_classes=None, normalized=lambda layer: layer, label_dim=None):
-    """One logit for each example: linear in the features, plus their projection on the label's embedding."""
+    """One logit for each example: a linear layer, plus the projection of the features on the label's embedding."""
     score = normalized(layers.Dense(1, dtype="float32"))(features)
     if label is None:
         return score
@@ -112,8 +112,8 @@ def score_of(features, label=None, num_classes=None, normalized=lambda layer: la
 
 
 def batch_norm():
-    # Synchronized, so that replicas agree. Momentum 0.9 is the 0.1 of the authors' Torch code; Keras' 0.99 still remembers the
-    # first steps when a short run ends.
+    # Synchronized, so that replicas agree. Momentum 0.9 is the 0.1 of the authors' Torch code; with Keras' 0.99, short runs would
+    # end with statistics of the first steps.
     return layers.BatchNormalization(momentum=0.9, synchronized=True)
 
 

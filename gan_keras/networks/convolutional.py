@@ -1,4 +1,4 @@
-"""Convolutional networks, from the tutorial's and DCGAN to those of the default recipe."""
+"""Convolutional networks: those of the PyTorch tutorial, DCGAN, WGAN-GP, the default recipe and stacked MNIST."""
 
 import keras
 from keras import layers
@@ -25,7 +25,7 @@ from gan_keras.networks.base import (
 def tutorial_discriminator(num_classes=None, shape=MNIST):
     """Conv 16, 32, 64 (3x3, LeakyReLU .2, MaxPool 2) > Dense 1: the discriminator of the PyTorch tutorial. 28x28x1 only.
 
-    28 > 14 > 7 > 3: the last layer has 3 * 3 * 64 = 576 inputs, where the tutorial says 1024 and cannot run.
+    28 > 14 > 7 > 3: the last layer has 3 * 3 * 64 = 576 inputs. The tutorial has 1024, with which it cannot run.
     """
     check_fixed(shape, MNIST, "tutorial_discriminator")
     inputs, images, label = discriminator_inputs(num_classes, shape)
@@ -33,7 +33,7 @@ def tutorial_discriminator(num_classes=None, shape=MNIST):
     for filters in (16, 32, 64):
         x = layers.Conv2D(filters, 3, padding="same")(x)
         x = layers.MaxPooling2D(2)(x)
-        # After the pooling, with which it commutes: the same values from a quarter of the work.
+        # After the pooling, with which it commutes: the same values with a quarter of the work.
         x = layers.LeakyReLU(0.2)(x)
     x = layers.Flatten()(x)
     return keras.Model(inputs, score_of(x, label, num_classes), name="discriminator")
@@ -46,7 +46,7 @@ def dcgan_generator(latent_dim=100, width=64, num_classes=None, shape=MNIST):
     paper, two for 28x28.
 
     Args:
-        latent_dim: Size of a latent.
+        latent_dim: Dimensions of a latent.
         width: Channels of the last hidden layer, at 14x14; twice as many at 7x7. The paper has 128.
         num_classes: Number of labels, or `None`.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
@@ -61,8 +61,8 @@ def dcgan_discriminator(width=64, normalization="batch", num_classes=None, shape
 
     Args:
         width: Channels at 14x14; twice as many at 7x7.
-        normalization: "batch" as in the paper (not at the input), "spectral" (every layer; Miyato et al. 2018), or `None`, which
-            gradient penalties ask for.
+        normalization: "batch" as in the paper (not at the input), "spectral" (every layer; Miyato et al. 2018), or `None`, for
+            gradient penalties.
         num_classes: Number of labels, or `None`.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
     """
@@ -74,8 +74,8 @@ def dcgan_discriminator(width=64, normalization="batch", num_classes=None, shape
 
     inputs, x, label = discriminator_inputs(num_classes, shape)
     for k in range(halvings(shape, 7)):
-        # 0.02 is made for BatchNorm, which undoes the scale; without it signals would die out. One for each layer: an initializer
-        # makes the same values whenever it is used.
+        # A deviation of 0.02 needs BatchNorm, which undoes the scale; without it, signals would vanish. A new initializer for each
+        # layer, since one returns the same values whenever it is called.
         initializer = initializer_of("dcgan" if normalization == "batch" else None)
         x = normalized(layers.Conv2D(width * 2**k, 5, strides=2, padding="same", kernel_initializer=initializer))(x)
         if normalization == "batch" and k:
@@ -102,16 +102,16 @@ def wgan_gp_critic(width=64, num_classes=None, shape=MNIST):
 def default_generator(latent_dim=16, num_classes=None, mapping=4, shape=MNIST, width=32, code=0):
     """Dense 256 four times > Dense 7x7x64 > transposed convolutions 14x14x32, 28x28 (4x4, stride 2), tanh. In [-1, 1].
 
-    BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2):
-    cheap dense layers let it part the latents of different digits sharply, where convolutions alone leave blends between.
+    BatchNorm and relu between all. A narrow DCGAN behind a mapping network (Karras, Laine, Aila 2019, StyleGAN, section 2): its
+    dense layers cost little, and lead to fewer blends between digits than convolutions alone.
 
     Args:
-        latent_dim: Size of a latent.
+        latent_dim: Dimensions of a latent.
         num_classes: Number of labels, or `None`.
-        mapping: Dense layers before the convolutions. Fewer give varied samples sooner, more give clearer ones.
+        mapping: Number of dense layers before the convolutions. Fewer give more variety, more give clearer samples.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
         width: Channels of the last hidden layer, at 14x14; twice as many at 7x7.
-        code: How many numbers at the end of a latent are a one-hot code, which has an embedding as a label has.
+        code: The last dimensions of a latent that are a one-hot code, which gets an embedding, as labels do.
     """
     inputs, x = generator_inputs(latent_dim, num_classes)
     if code:
@@ -130,10 +130,10 @@ def default_discriminator(num_classes=None, shape=MNIST, augmentation=(), width=
     Args:
         num_classes: Number of labels, or `None`.
         shape: (height, width, channels) of the images, sides of 8 pixels or more.
-        augmentation: Changes that `layers.DiffAugment` makes to the images in training, such as ("color", "translation"). It
-            fills with -1, the background of MNIST.
+        augmentation: Policy of `layers.DiffAugment` in training, such as ("color", "translation"). Its fill_value is -1, the
+            background of MNIST.
         width: Channels at 14x14; doubled at each of the next layers.
-        label_dim: Size of a label's embedding; the features are brought to it linearly. `None`: that of the features.
+        label_dim: Dimensions of the label's embedding, to which the features are mapped linearly. `None`: those of the features.
     """
     inputs, x, label = discriminator_inputs(num_classes, shape)
     x = DiffAugment(augmentation, fill_value=-1.0)(x) if augmentation else x
@@ -165,9 +165,9 @@ def stacked_discriminator(num_classes=None, width=2, packing=1, shape=STACKED):
 
     Args:
         num_classes: Number of labels, or `None`.
-        width: Channels at 14x14, doubled at each of the next two layers. 2 is the quarter of `stacked_generator`, the setting in
-            which Metz et al. 2017 count modes; 4 their half.
-        packing: Images judged at once, as in `layers.Packing`; without labels only.
+        width: Channels at 14x14, doubled at each of the next two layers. 2 makes it a quarter of the size of
+            `stacked_generator`, a setting of Metz et al. 2017; 4 half of it, another.
+        packing: Images that are scored together, as in `layers.Packing`; only without labels.
     """
     check_fixed(shape, STACKED, "stacked_discriminator")
     check_packing(packing, num_classes)

@@ -1,4 +1,4 @@
-"""Dense networks: of the two tutorials, of the toys, and for semi-supervised learning."""
+"""Dense networks: those of the two tutorials, the toys, and semi-supervised learning."""
 
 import math
 
@@ -54,13 +54,13 @@ def tutorial_generator(latent_dim=100, num_classes=None, shape=MNIST):
 
 
 def points_generator(latent_dim=2, num_classes=None, width=128, depth=4, scale=1.0, shape=(2,)):
-    """`depth` x Dense `width` relu > Dense of as many as a point has dimensions, for the toys. Points of any range.
+    """`depth` x Dense `width` relu > Dense with the dimensions of a point, for the toys. Points of any range.
 
     Args:
-        latent_dim: Size of a latent.
+        latent_dim: Dimensions of a latent.
         num_classes: Number of labels, or `None`.
-        width, depth: Units of a hidden layer, and their number.
-        scale: Unit of the points: what the network puts out is multiplied by it.
+        width, depth: Units of a hidden layer, and number of hidden layers.
+        scale: Unit of the points: the output is multiplied by it.
         shape: (dimensions,) of a point.
     """
     check_points(shape)
@@ -77,7 +77,7 @@ def points_discriminator(num_classes=None, width=128, depth=4, scale=1.0, packin
     Args:
         num_classes: Number of labels, or `None`.
         width, depth, scale, shape: As in `points_generator`; points are divided by `scale`.
-        packing: Points judged at once, as in `layers.Packing`; without labels only.
+        packing: Points that are scored together, as in `layers.Packing`; only without labels.
     """
     check_points(shape)
     check_packing(packing, num_classes)
@@ -109,12 +109,12 @@ def semi_supervised_generator(latent_dim=100, num_classes=None, shape=MNIST):
 def semi_supervised_discriminator(num_classes=10, shape=MNIST, noise=(0.2, 0.3)):
     """Dense 1000, 500, 250, 250, 250 relu, noise at the input and after each > a logit for each class. For images in [0, 1].
 
-    In training, images are randomly turned, stretched and sheared first. Outputs: "label", the class logits; "score", their
-    logsumexp, which is the logit of "real" where generated images are a further class of logit 0; "features", the last hidden
-    layer before its noise. Salimans et al. 2016, section 5 and the authors' MNIST code; without weight normalization.
+    In training, images are first augmented by `layers.DiffAugment("affine")`. Outputs: "label", the class logits; "score", their
+    logsumexp, which is the logit of "real" if generated images are another class with logit 0; "features", the last hidden layer
+    before its noise. Salimans et al. 2016, section 5 and the authors' MNIST code; without weight normalization.
 
     Args:
-        num_classes: Of the labels that `regularizers.Classification` reads; the network takes none.
+        num_classes: Number of labels, for `regularizers.Classification`; they are not an input.
         shape: (height, width, channels) of the images.
         noise: Standard deviations at the input and after each layer. The authors have 0.3 and 0.5, without augmentation.
     """

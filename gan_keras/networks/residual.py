@@ -12,10 +12,10 @@ def r3gan_generator(latent_dim=64, num_classes=None, width=16, blocks=1, shape=M
     """Dense 7x7x64 > residual blocks at 7x7, 14x14x32, 28x28x16, bilinear upsampling between > convolution 1x1. No tanh.
 
     Huang, Gokaslan, Kuleshov, Tompkin 2024, "The GAN is dead; long live the GAN!", section 3: no normalization, no activation at
-    the end, residual branches that begin as zero. Give the GAN a `value_range`, which the last layer does not tell.
+    the end, residual branches that are 0 initially. Pass `value_range` to the GAN, which the last layer does not bound.
 
     Args:
-        latent_dim: Size of a latent.
+        latent_dim: Dimensions of a latent.
         num_classes: Number of labels, or `None`.
         width: Channels at the full size of the image, doubled at each halving. The paper has 768 at all sizes.
         blocks: Residual blocks at each size, 2 in the paper.
@@ -32,7 +32,7 @@ def r3gan_generator(latent_dim=64, num_classes=None, width=16, blocks=1, shape=M
         for _ in range(blocks):
             x = _residual(x)
     extra = [side - wanted for side, wanted in zip(x.shape[1:3], shape)]
-    if any(extra):  # sides that do not halve evenly
+    if any(extra):  # odd sides
         x = layers.Cropping2D([(n // 2, n - n // 2) for n in extra])(x)
     return keras.Model(inputs, layers.Conv2D(shape[-1], 1, dtype="float32")(x), name="generator")
 
@@ -40,7 +40,7 @@ def r3gan_generator(latent_dim=64, num_classes=None, width=16, blocks=1, shape=M
 def r3gan_discriminator(num_classes=None, width=16, blocks=1, shape=MNIST):
     """Convolution 3x3 > residual blocks at 28x28x16, 14x14x32, 7x7x64, average pooling between > Dense 1.
 
-    As `r3gan_generator`, the other way round. The paper ends in a 4x4 convolution of each channel and a Dense layer.
+    The counterpart of `r3gan_generator`. The paper ends in a 4x4 convolution of each channel and a Dense layer.
 
     Args:
         num_classes: Number of labels, or `None`.
@@ -58,7 +58,7 @@ def r3gan_discriminator(num_classes=None, width=16, blocks=1, shape=MNIST):
 
 
 def _residual(x):
-    """x + 1x1(LeakyReLU(3x3(LeakyReLU(1x1(x))))), the last from zero."""
+    """x + 1x1(LeakyReLU(3x3(LeakyReLU(1x1(x))))), the last convolution initially 0."""
     inside = x.shape[-1] // 2
     y = layers.LeakyReLU(0.2)(_convolution(inside, 1)(x))
     y = layers.LeakyReLU(0.2)(_convolution(inside, 3)(y))
