@@ -1,4 +1,4 @@
-"""The digit classifier that quality is measured with: features and class probabilities of 28x28 digits."""
+"""The digit classifier of the metrics: features and class probabilities of 28x28 digits."""
 
 import functools
 import hashlib
@@ -36,24 +36,24 @@ def _convolution(x, filters, padding="valid"):
 
 
 class DigitClassifier:
-    """Features and class probabilities of digits, by the network that comes with the package.
+    """Features and class probabilities of digits, from the network that comes with the package.
 
     A small convolutional network, 168,106 weights, trained by scripts/lab/train_classifier.py on the 60,000 training digits of
-    MNIST only, with small shifts, turns and zooms; 99.69 % of the test digits are classified rightly. Features are its 64
-    activations before the logits, as FID takes those of Inception.
+    MNIST only, with small shifts, rotations and zooms; its accuracy on the test digits is 99.69 %. Features are its 64 activations
+    before the logits, like those of Inception in FID.
 
     Args:
         weights: Path of a .weights.h5 file that scripts/lab/train_classifier.py wrote; the default comes with the package.
 
     Attributes:
-        identity: "digits-" and twelve hexadecimal digits of the SHA-256 of the weights. Distances of features compare only
-            under one identity.
+        identity: "digits-" and twelve hexadecimal digits of the SHA-256 of the weights. Only distances with the same
+            identity can be compared.
     """
 
     num_classes = 10
 
     def __init__(self, weights=_WEIGHTS):
-        with networks.precision("float32"):  # whatever the GANs compute in, features are comparable
+        with networks.precision("float32"):  # features are comparable for any precision of the GANs
             self._network = build()
         try:
             self._network.load_weights(weights)
@@ -77,7 +77,7 @@ class DigitClassifier:
                 "The digit classifier reads uint8 images of shape (n, 28, 28, 1), white on black. Received: "
                 f"{images.dtype} of shape {images.shape}. For other images pass an extractor of your own."
             )
-        # One size of batch, so that the features of an image do not depend on its number in the set.
+        # Batches of one size, so that the features of an image do not depend on its position.
         padded = np.zeros((-(-len(images) // _BATCH) * _BATCH, 28, 28, 1), "uint8")
         padded[: len(images)] = images
         parts = [self._compute(padded[k : k + _BATCH]) for k in range(0, len(padded), _BATCH)]

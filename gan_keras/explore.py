@@ -1,7 +1,7 @@
-"""A look at what a trained model has learned: what lies between its latents, what its codes mean, how it sees an image.
+"""What a trained model has learned: images between its latents, the meaning of its codes, reconstructions, features.
 
-Arrays in, arrays out. Images that come in are bytes, or floats in the model's `value_range`; those that come out are such
-floats, and `plots.to_uint8(images, model.value_range)` makes bytes of them.
+Functions take and return arrays. Input images are uint8, or floats in the model's `value_range`; output images are such floats,
+which `plots.to_uint8(images, model.value_range)` converts to uint8.
 """
 
 from typing import NamedTuple
@@ -27,13 +27,13 @@ def generate(model, latents, labels=None):
     Args:
         model: `GenerativeModel`.
         latents: Floats (n, latent_dim).
-        labels: Of a conditional model: an integer for all, n integers, or `None` for 0, 1, 2, ... in turn.
+        labels: For a conditional model: an integer for all, n integers, or `None` for 0, 1, 2, ... in turn.
 
     Returns:
         float32 array (n, height, width, channels) in the model's `value_range`.
 
     Raises:
-        ValueError: Latents of another size; labels of the wrong number or range, or for a model that takes none.
+        ValueError: Latents of another size; labels of a wrong number or range, or for a model without labels.
     """
     latents = np.asarray(latents, "float32")
     if latents.ndim != 2 or latents.shape[1] != model.latent_dim or not len(latents):
@@ -43,14 +43,14 @@ def generate(model, latents, labels=None):
 
 
 def interpolate(model, first, last, steps=11, labels=None):
-    """Images on the way from some latents to others: smooth where the model has learned more than its training images.
+    """Images between pairs of latents. They change smoothly if the model has learned more than its training images.
 
-    What "on the way" means is the prior's: `Prior.between`. Of normal latents it is a great circle.
+    Latents are interpolated by `Prior.between`: for a normal prior along a great circle.
 
     Args:
         model: `GenerativeModel`.
-        first, last: Floats (rows, latent_dim): such as `model.latents(seed)` has, or `invert` finds.
-        steps: Images in a row, the ends included; 2 or more.
+        first, last: Floats (rows, latent_dim), for example from `model.latents(seed)` or `invert`.
+        steps: Number of images in a row, with both ends; 2 or more.
         labels: As in `generate`, one for each row.
 
     Returns:
@@ -70,27 +70,26 @@ def interpolate(model, first, last, steps=11, labels=None):
 
 
 def code_sheet(model, name, dimension=0, noise=10, values=10, seed=0, labels=None):
-    """What one part of the latents changes: its values against different noise in all other parts. A latent traversal.
+    """A latent traversal: images for many values of one part of the latents, and different noise in the other parts.
 
-    A code has a meaning where the same value makes the same change whatever the noise. Chen et al. 2016, "InfoGAN", figure 2.
+    A code has a meaning if a value has the same effect for all noise. Chen et al. 2016, "InfoGAN", figure 2.
 
     Args:
         model: `GenerativeModel`.
-        name: The part, as in the model's prior; "z" where the prior has one part.
-        dimension: Which number of a continuous part is changed.
-        noise: How many different latents.
-        values: How many values of a continuous part: from -2 to 2 as in the paper, where the part is drawn from [-1, 1] or the
-            standard normal; of any `Uniform` twice its range, of any `Normal` two standard deviations.
-        seed: Of the noise.
-        labels: Of a conditional model: as in `generate`, one for each noise.
+        name: Name of the part in the model's prior; "z" if the prior has one part.
+        dimension: The dimension of a continuous part that is changed.
+        noise: Number of different latents.
+        values: Number of values of a continuous part: over twice the range of a `Uniform` prior, or two standard deviations of a
+            `Normal` one; from -2 to 2 for [-1, 1] and the standard normal, as in the paper.
+        seed: Seed of the noise.
+        labels: For a conditional model: as in `generate`, one for each noise.
 
     Returns:
-        images: float32 array: of a `Categorical` (classes, noise, ...), so that a row is a class; of a continuous part (noise,
-            values, ...), so that a column is a value.
+        images: float32 array: (classes, noise, ...) for a `Categorical`; (noise, values, ...) for a continuous part.
         values: The classes, or the values.
 
     Raises:
-        ValueError: No such part or dimension.
+        ValueError: There is no such part or dimension.
     """
     parts = model.prior.parts
     if name not in parts:
@@ -113,36 +112,36 @@ def code_sheet(model, name, dimension=0, noise=10, values=10, seed=0, labels=Non
 
 
 class Found(NamedTuple):
-    """What `invert` has found of n images."""
+    """The result of `invert` for n images."""
 
     latents: np.ndarray  # float32 (n, latent_dim)
     labels: np.ndarray | None  # int32 (n,), of a conditional model
-    images: np.ndarray  # float32 (n, height, width, channels): what the model makes of them
+    images: np.ndarray  # float32 (n, height, width, channels): the images of the latents
     errors: np.ndarray  # float32 (n,): weighted mean squares of the differences, of pixels from 0 to 1
 
 
 def invert(model, images, labels=None, weights=None, starts=4, steps=200, learning_rate=0.1, candidates=1024, seed=0):
-    """The latents whose images are nearest to given ones: what the model can say of an image, without an encoder.
+    """The latents of the images that are nearest to given ones: reconstruction without an encoder.
 
         argmin_z mean_p w_p (G(z)_p - x_p)^2,    by Adam from the nearest of random latents, several times
 
-    Numbers of a continuous part are free to leave the region that they are drawn from; a `Categorical` part and a label are
-    those of the start. Use it on held-out images: what they lose is what the model has not learned.
+    Continuous parts may leave the region of the prior; a `Categorical` part and a label stay as in the start. Use it on held-out
+    images: large errors show what the model has not learned.
 
     Args:
         model: `GenerativeModel` with a known `value_range`.
         images: uint8, or floats in `value_range`, (n, height, width, channels).
-        labels: Of a conditional model: an integer for all, n integers, or `None` where they are not known: all are tried.
-        weights: Of the pixels, as in `metrics.recover_latents`.
-        starts, steps, learning_rate: Searches for each image, and Adam's steps and rate.
-        candidates: How many random latents are tried first; the searches begin at the nearest of them. At least `starts`.
-        seed: Of the candidates.
+        labels: For a conditional model: an integer for all, n integers, or `None` if they are unknown: then all are tried.
+        weights: Weights of the pixels, as in `metrics.recover_latents`.
+        starts, steps, learning_rate: Number of searches for each image; Adam's steps and learning rate.
+        candidates: Number of random latents; the searches start from the best of them. At least `starts`.
+        seed: Seed of the candidates.
 
     Returns:
         `Found`.
 
     Raises:
-        ValueError: Images of another shape, type or range; labels; no `value_range`.
+        ValueError: Images of another shape, type or range; wrong labels; no `value_range`.
 
     Metz et al. 2017, "Unrolled Generative Adversarial Networks", section 3.4.1; Creswell and Bharath 2018, "Inverting the
     Generator of a Generative Adversarial Network".
@@ -156,7 +155,7 @@ def invert(model, images, labels=None, weights=None, starts=4, steps=200, learni
     number = max(candidates, starts * (classes or 1))
     drawn, allowed = _drawn(model, number, seed), None
     free = [np.full(part.size, not isinstance(part, Categorical)) for part in model.prior.parts.values()]
-    if classes:  # a label is one more number, which does not move
+    if classes:  # a label is one more dimension, which does not change
         every = np.arange(number) % classes
         drawn, free = np.concatenate([drawn, every[:, np.newaxis]], axis=1, dtype="float32"), [*free, [False]]
         allowed = None if labels is None else labels[:, np.newaxis] == every
@@ -173,23 +172,23 @@ def invert(model, images, labels=None, weights=None, starts=4, steps=200, learni
 
 
 def inpaint(model, images, visible, labels=None, **search):
-    """Images of which a part is hidden, completed: the visible pixels as they are, the hidden ones the model's.
+    """Complete images with hidden pixels: visible pixels are kept, hidden ones are the model's.
 
         z* = argmin_z mean over visible p of (G(z)_p - x_p)^2
         completed = x where visible, G(z*) elsewhere
 
     Args:
-        model, images, labels: As in `invert`. Hidden pixels of `images` are not looked at.
-        visible: Booleans (height, width) or (n, height, width), `True` where a pixel is known.
-        search: Further arguments of `invert`.
+        model, images, labels: As in `invert`. Hidden pixels of `images` are not used.
+        visible: Booleans (height, width) or (n, height, width), `True` for known pixels.
+        search: More arguments of `invert`.
 
     Returns:
         float32 array (n, height, width, channels) in `value_range`.
 
     Raises:
-        ValueError: As in `invert`; `visible` of another shape or type, nothing visible.
+        ValueError: As in `invert`; `visible` has another shape or type, or no pixel is visible.
 
-    Yeh et al. 2017, "Semantic Image Inpainting with Deep Generative Models", section 3; what differs is in docs/deviations.md.
+    Yeh et al. 2017, "Semantic Image Inpainting with Deep Generative Models", section 3; differences are in docs/deviations.md.
     """
     images, visible = _shaped(model, images), np.asarray(visible)
     shapes = images.shape[1:3], images.shape[:3]
@@ -208,25 +207,24 @@ def inpaint(model, images, visible, labels=None, **search):
 
 
 def features(model, images, label=0):
-    """What the model sees in images: features for `neighbours`, or for a classifier on top.
+    """Features of images, for `neighbours` or a classifier.
 
-    Of a GAN: the discriminator's output "features" where it has that head, else the input of its last layer. Of a VAE: the
-    means of its encoder. Of either the moving average, where there is one.
+    For a GAN, the discriminator's output "features", or else the input of its last layer. For a VAE, the means of its encoder. The
+    moving average is used if there is one.
 
     Args:
         model: `GAN` or `VAE`.
         images: uint8, or floats in `value_range`, (n, height, width, channels).
-        label: What a discriminator that takes labels is told of all images alike: true labels would be in its features, which
-            are to hold what it sees.
+        label: The label for all images, if the discriminator takes labels. With the true labels, its features would contain them.
 
     Returns:
         float32 array (n, d).
 
     Raises:
-        ValueError: A model of another kind; a discriminator whose features of an image depend on the others of its batch, or
-            whose last layer is inside another model.
+        ValueError: Another kind of model; a discriminator whose features depend on the other images of a batch, or whose last
+            layer is inside another model.
 
-    Radford, Metz, Chintala 2016, "Unsupervised Representation Learning with DCGANs", section 5.1, take those of all layers.
+    Radford, Metz, Chintala 2016, "Unsupervised Representation Learning with DCGANs", section 5.1, use those of all layers.
     """
     images, *_ = _floats(model, images)
     if isinstance(model, VAE):
@@ -243,22 +241,22 @@ def features(model, images, label=0):
 
 
 def neighbours(queries, references, k=10):
-    """The k nearest references of each query, the nearest first, by the cosine of the angle between their features.
+    """The k nearest references of each query, the nearest first, by cosine similarity.
 
         cosine(x, y) = <x, y> / (|x| |y|)
 
-    The lengths of a discriminator's features vary with contrast and ink rather than with what is drawn, and do not count.
+    The length of a discriminator's features depends on contrast and stroke width, so it is ignored.
 
     Args:
         queries, references: Arrays (n, ...), (m, ...) of features or images.
-        k: How many, at most m.
+        k: Number of neighbours, at most m.
 
     Returns:
         indices: Integers (n, k) into `references`.
-        cosines: Floats (n, k), falling along each row.
+        cosines: Floats (n, k), in descending order.
 
     Raises:
-        ValueError: Other shapes, NaN, k out of range.
+        ValueError: Different shapes, NaN, k out of range.
     """
     queries, references = np.asarray(queries, "float32"), np.asarray(references, "float32")
     if not (queries.size and references.size):
@@ -284,7 +282,7 @@ def _until_features(discriminator):
     if "features" in outputs:
         return keras.Model(discriminator.input, outputs["features"])
     tensor = outputs["score"]
-    while len(tensor.shape) < 2 or tensor.shape[-1] == 1:  # the score itself, and what it is a sum of
+    while len(tensor.shape) < 2 or tensor.shape[-1] == 1:  # the score itself, and the terms of its sum
         layer = next((layer for layer in discriminator.layers if _makes(layer, tensor)), None)
         if layer is None:
             raise ValueError(
@@ -298,12 +296,12 @@ def _until_features(discriminator):
 def _makes(layer, tensor):
     try:
         return layer.output is tensor and layer.input is not tensor
-    except (AttributeError, ValueError):  # a layer that is called several times has several
+    except (AttributeError, ValueError):  # a layer that is called several times has several inputs
         return False
 
 
 def _spread(part, number):
-    """Values from end to end of twice the range that a continuous part is drawn from, or two deviations to both sides."""
+    """Values over twice the range of a uniform part, or from -2 to 2 standard deviations."""
     stddev = part.stddev if isinstance(part, Normal) else 1.0
     low, high = (part.low, part.high) if isinstance(part, Uniform) else (-stddev, stddev)
     return np.linspace(1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low, number)
@@ -323,7 +321,7 @@ def _sheet(model, latents, labels):
 
 
 def _in_batches(network, *inputs):
-    """What a network makes of arrays, one or several side by side, as a float32 array."""
+    """The output of a network for one or several arrays, in batches, as a float32 array."""
     inputs = [x for x in inputs if x is not None]
     parts = [[x[k : k + BLOCK] for x in inputs] for k in range(0, len(inputs[0]), BLOCK)]
     return np.concatenate([float32(network(part if part[1:] else part[0], training=False)).numpy() for part in parts])

@@ -1,6 +1,6 @@
-"""The random draws of training: pure functions of (seed, stream, step, replica), so that nothing needs to be remembered.
+"""Random numbers of training: pure functions of (seed, stream, step, replica), without state.
 
-A run that resumes at step t, on the same or another number of replicas, draws what an uninterrupted run draws there.
+A run that is resumed at step t, with any number of replicas, draws the same numbers as an uninterrupted run.
 """
 
 import keras
@@ -9,7 +9,7 @@ import tensorflow as tf
 from gan_keras import replicas
 from gan_keras.inside import inside
 
-# What a draw is for. Streams never share a seed, so evaluation and sampling do not disturb training.
+# The purpose of a draw. Streams never share a seed, so evaluation and sampling do not affect training.
 TRAINING, EVALUATION, SAMPLING, SHUFFLING = 0, 1, 2, 3
 
 _MAX_DRAWS = 2**10
@@ -17,13 +17,13 @@ MAX_STEPS = 2**48
 
 
 def stateless_seed(seed, stream, step, draw=0):
-    """The two-element seed of TensorFlow's stateless random ops for one draw; distinct arguments, distinct seeds."""
+    """The two-element seed of TensorFlow's stateless random ops for one draw; different arguments give different seeds."""
     position = (tf.cast(step, tf.int64) + stream * MAX_STEPS) * _MAX_DRAWS + draw
     return tf.stack([tf.cast(seed, tf.int64), position])
 
 
-# TensorFlow's own stateless floats come out otherwise under XLA than without; its raw bits do not. Philox by name, since
-# "auto_select" may take another algorithm on another device.
+# TensorFlow's stateless floats are different under XLA, but its raw bits are not. Philox by name, since "auto_select" may use
+another # algorithm on another device.
 
 
 def bits(shape, seed):
@@ -37,22 +37,21 @@ def uniform(shape, seed):
 
 
 def normal(shape, seed):
-    """float32 draws from the standard normal: the inverse distribution function of midpoints of 2^23 equal intervals."""
+    """float32 draws from the standard normal: the inverse distribution function at the midpoints of 2^23 equal intervals."""
     interval = tf.cast(tf.bitwise.right_shift(bits(shape, seed), tf.constant(9, tf.uint32)), tf.float32)
     return tf.math.ndtri((interval + 0.5) * 2.0**-23)
 
 
 class Random:
-    """The draws of one step, numbered in the order in which they are made.
+    """The random numbers of one step, which are numbered in the order of the draws.
 
-    With several replicas each draws the batch of all of them and keeps its part: two replicas see together what one would see
-    alone.
+    Each of several replicas draws the numbers for all and uses its part, so together they have the same numbers as one device.
 
     Args:
-        seed: Integer, the user's.
-        stream: What the draws are for, e.g. `TRAINING`.
+        seed: Integer, the seed of the user.
+        stream: The purpose of the draws, such as `TRAINING`.
         step: Integer or scalar tensor.
-        shared: Whether replicas share what is drawn; `False` outside of their steps.
+        shared: Whether draws are split over replicas; `False` outside of their steps.
     """
 
     def __init__(self, seed, stream, step, shared=True):
@@ -69,7 +68,7 @@ class Random:
 
     def layer_seeds(self, *shape):
         """Seeds for Keras' seed generators: a uint32 tensor (*shape, 2), different on every replica."""
-        if not all(shape):  # no draw, so that the others keep their places
+        if not all(shape):  # no draw, so that the numbers of others do not change
             return tf.zeros((*shape, 2), tf.uint32)
         return self._draw(bits, (*shape, 2))
 
@@ -85,18 +84,18 @@ class Random:
 
 
 def seed_states(*networks):
-    """The states of the seed generators of Dropout and its like, in the order of the networks' variables."""
+    """The states of the seed generators of layers such as Dropout, in the order of the networks' variables."""
     states = {id(g.state) for network in networks for g in inside(network, keras.random.SeedGenerator)}
     return [v for network in networks for v in network.variables if id(v) in states]
 
 
 def seed_layers(random, *networks):
-    """Give Dropout and its like their seeds for this move; Keras would count them on in state that it does not save."""
+    """Set the seeds of layers such as Dropout for this update; Keras keeps them in state that it does not save."""
     states = seed_states(*networks)
     for state, seed in zip(states, tf.unstack(random.layer_seeds(len(states)))):
         state.assign(seed)
 
 
 def seeded(states, seeds):
-    """A scope in which seed generators begin with these seeds, and which leaves them as they are."""
+    """A scope in which seed generators start from these seeds; their own state does not change."""
     return keras.StatelessScope(state_mapping=list(zip(states, tf.unstack(seeds), strict=True)))

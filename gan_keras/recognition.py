@@ -1,4 +1,4 @@
-"""What a model recognises in images that it was not trained on: classes, codes, the images themselves."""
+"""Predictions of a model for images that it was not trained on: classes, codes, reconstructions."""
 
 import math
 
@@ -12,28 +12,27 @@ from gan_keras.vae import VAE
 
 
 def recognition_metrics(model, images, labels=None):
-    """{name: value} of what this kind of model can recognise; empty for a GAN that only draws.
+    """{name: value} of the predictions of this kind of model; empty for a plain GAN.
 
-    - "test_errors": images whose class the head "label" gets wrong (AC-GAN, semi-supervised learning);
-    - "code_errors": those that the head of a categorical code puts elsewhere than its digit's class, for the best pairing of codes
-      and classes (InfoGAN), as "code_errors" for the code named "code", else "NAME_errors"; of a code with as many values as
-      there are classes;
-    - "reconstruction", "bound": of a VAE, see `reconstruction_and_bound`.
+    - "test_errors": number of images that the head "label" classifies wrongly (AC-GAN, semi-supervised learning);
+    - "code_errors": number of errors of a categorical code, with the best matching of codes and classes (InfoGAN). For a code with
+      another name it is "NAME_errors". The code must have as many categories as there are classes;
+    - "reconstruction", "bound": for a VAE, see `reconstruction_and_bound`.
 
     Args:
-        model: `GAN` or `VAE`. The moving average of the discriminator recognises, or that of the encoder, where there is one.
-        images: uint8, or floats in `model.value_range`, (n, height, width, channels), not of the training data.
-        labels: Integers (n,), or `None`: no errors can be counted.
+        model: `GAN` or `VAE`. The moving average of the discriminator or the encoder is used, if there is one.
+        images: uint8, or floats in `model.value_range`, (n, height, width, channels), not from the training data.
+        labels: Integers (n,), or `None`: then errors are not counted.
     """
     if isinstance(model, VAE):
         return reconstruction_and_bound(model, images)
     if not isinstance(model, GAN) or labels is None or not isinstance(model.judge.output, dict) or len(model.judge.inputs) > 1:
-        return {}  # also of a discriminator that is told the labels
+        return {}  # also for a discriminator that takes labels
     read = model.judge.predict(inputs.scaled(images, model.value_range), batch_size=500, verbose=0)
     found = {}
     if "label" in read:
         found["test_errors"] = float(np.sum(read["label"].argmax(axis=1) != labels))
-    terms = getattr(model, "game_regularizers", ())  # of a GAN that is compiled
+    terms = getattr(model, "game_regularizers", ())  # of a compiled GAN
     heads = {term.code: term.head for term in terms if isinstance(term, MutualInformation)}
     for name, part in model.prior.parts.items():
         head = heads.get(name, name)
@@ -47,8 +46,8 @@ def reconstruction_and_bound(vae, images):
 
     reconstruction: root mean squared error of a pixel, in units of `value_range`.
     bound: evidence lower bound of the mean log-likelihood of an image in nats, with one latent for each image and the Gaussian
-        decoder's constant: `-(loss + d / 2 * log(2 pi deviation^2))`, d the number of pixels. Pixels are taken for continuous
-        numbers, so it may be positive, and compares only models of the same range. Kingma and Welling 2014, equation 3.
+        decoder's constant: `-(loss + d / 2 * log(2 pi deviation^2))`, d the number of pixels. Pixels are continuous here,
+        so the bound may be positive; compare only models of the same range. Kingma and Welling 2014, equation 3.
     """
     logs = vae.evaluate(inputs.scaled(images, vae.value_range), batch_size=500, verbose=0, return_dict=True)
     pixels = math.prod(images.shape[1:])

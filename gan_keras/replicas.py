@@ -1,7 +1,7 @@
-"""Several devices or machines, and 16 bits: every line that knows `tf.distribute` or the scaling of losses.
+"""Several devices or machines, and mixed precision: all code for `tf.distribute` and loss scaling.
 
-Two replicas compute what one does: a loss is divided by their number, random draws are made for all of them, and they agree
-whether a step that overflowed is skipped.
+Two replicas give the same result as one device: losses are divided by their number, random numbers are drawn for all of them, and
+they agree on whether a step that overflowed is skipped.
 """
 
 import math
@@ -14,7 +14,7 @@ from gan_keras.inside import inside
 
 
 def number(strategy=None):
-    """How many replicas compute a step together."""
+    """The number of replicas."""
     return (strategy or tf.distribute.get_strategy()).num_replicas_in_sync
 
 
@@ -29,7 +29,7 @@ def is_distributed(data):
 
 
 def is_chief(strategy=None):
-    """Whether this process writes files: the only one, or the first of several workers.
+    """Whether this process writes files: it is the only one, or the first of several workers.
 
     Args:
         strategy: `tf.distribute.Strategy`; by default the one in scope.
@@ -42,7 +42,7 @@ def is_chief(strategy=None):
 
 
 def check_execution(jit_compile, steps_per_execution):
-    """Raise ValueError if a step cannot be run this way under the strategy in scope."""
+    """Raise ValueError if the strategy in scope does not support these arguments of `compile`."""
     if jit_compile is True and distributed():
         raise ValueError(
             "Under a strategy XLA cannot reach the weights of other devices. Received: jit_compile=True; use False or 'auto'."
@@ -54,11 +54,11 @@ def check_execution(jit_compile, steps_per_execution):
         )
 
 
-# Inside a step. Layers are also built and looked at under a strategy but outside of its replicas: there is no context there.
+# Inside a step. Layers are also built under a strategy but outside of its replicas, where there is no replica context.
 
 
 def part(draw, shape, seed):
-    """This replica's part of a draw that is made for all of them; `shape` is that of the part."""
+    """This replica's part of a draw for all replicas; `shape` is that of the part."""
     if number() == 1:
         return draw(shape, seed)
     rows, *rest = shape
@@ -74,18 +74,18 @@ def mean(tensors):
 
 
 def gathered(tensor):
-    """The rows of a tensor of all replicas, one replica's after the other's."""
+    """The rows of a tensor of all replicas, in order."""
     replica = tf.distribute.get_replica_context()
     return tensor if replica is None else replica.all_gather(tensor, axis=0)
 
 
 def scaled(optimizer, loss):
-    """What to differentiate: optimizers sum gradients over replicas, and the loss of the batch is the mean of theirs."""
+    """The loss to differentiate, divided by the number of replicas: optimizers sum gradients, but the loss is a mean."""
     return optimizer.scale_loss(loss / number())
 
 
 def agreed(optimizer, gradients):
-    """Gradients that overflow on one replica, NaN on all: a LossScaleOptimizer asks its own alone whether to skip the step."""
+    """Gradients that overflow on one replica, as NaN on all: a LossScaleOptimizer checks only its own to skip a step."""
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or number() == 1:
         return gradients
     broken = [tf.logical_not(tf.reduce_all(tf.math.is_finite(g))) for g in gradients if g is not None]
@@ -94,14 +94,14 @@ def agreed(optimizer, gradients):
 
 
 def reported(logs):
-    """The logs of a step as Keras can take the mean of over workers: over their first axis (keras-team/keras#20585)."""
+    """The logs of a step with a first axis, over which Keras takes the mean of workers (keras-team/keras#20585)."""
     strategy = tf.distribute.get_strategy()
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and strategy.cluster_resolver.task_type:
         return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
     return logs
 
 
-# Around it.
+# Outside of a step.
 
 
 def loss_scaled(optimizer, *networks):
@@ -113,15 +113,15 @@ def loss_scaled(optimizer, *networks):
 
 
 def share(stream_of, strategy=None):
-    """A stream as `fit` takes it under a strategy: of several workers each reads its part of every batch.
+    """A stream for `fit` under a strategy, of which each worker reads its part of every batch.
 
     Args:
         stream_of: Function of a shard, (index, number), such as `lambda shard: batches(images, batch_size=128, shard=shard)`.
         strategy: `tf.distribute.Strategy`; by default the one in scope.
 
     Returns:
-        With `MultiWorkerMirroredStrategy` a distributed data set that delivers one global batch a step, as
-        `GenerativeModel.unpack` takes it; otherwise `stream_of((0, 1))`, which Keras shares out itself.
+        With `MultiWorkerMirroredStrategy`, a distributed data set with one global batch for each step, for
+        `GenerativeModel.unpack`; otherwise `stream_of((0, 1))`, which Keras itself splits over replicas.
     """
     strategy = strategy or tf.distribute.get_strategy()
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -136,20 +136,20 @@ def share(stream_of, strategy=None):
             stream = stream.rebatch(size // replicas, drop_remainder=True)
         if isinstance(stream.element_spec, tuple):
             stream = stream.map(_packed)
-        # Known to be endless, it need not be asked at every step whether all workers have one more.
+        # Known to be infinite, so workers need not agree at every step on whether there is another batch.
         return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     return strategy.distribute_datasets_from_function(of_worker)
 
 
 def _packed(images, labels):
-    """Both in one tensor, (batch, 1, values + 1): `fit` takes the mean of a batch over workers, which fails on a tuple."""
+    """Images and labels in one tensor, (batch, 1, values + 1): `fit` on several workers fails on a tuple."""
     rows = tf.reshape(tf.cast(images, tf.float32), (images.shape[0] or -1, 1, math.prod(images.shape[1:])))
     return tf.concat([rows, tf.reshape(tf.cast(labels, tf.float32), (-1, 1, 1))], axis=-1)
 
 
 def unpacked(data, shape):
-    """(images of `shape`, labels) of a batch that `share` has packed; any other batch as it is."""
+    """(images of `shape`, labels) of a batch that `share` packed; other batches are returned unchanged."""
     values = math.prod(shape)
     if not tf.is_tensor(data) or tuple(data.shape[1:]) != (1, values + 1):
         return data

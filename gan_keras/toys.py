@@ -1,6 +1,6 @@
-"""Toy distributions, whose modes and densities are known: points in one and two dimensions, and stacked digits.
+"""Toy distributions with known modes and densities: points in one and two dimensions, and stacked digits.
 
-`data.load("ring")` and so on deliver them as data sets.
+`data.load("ring")` and so on return them as data sets.
 """
 
 import dataclasses
@@ -14,8 +14,8 @@ class Toy:
     """A distribution of points.
 
     Attributes:
-        name, source: What it is called and where it was first used.
-        draw: Function of (n, NumPy generator) to points (n, d) and the number of the mode of each.
+        name, source: Its name, and the paper that used it first.
+        draw: Function from (n, NumPy generator) to points (n, d) and the number of the mode of each.
         centers: (modes, d) for a mixture of Gaussians, else `None`.
         deviation: Standard deviation of each mode, or of the noise.
     """
@@ -33,7 +33,7 @@ class Toy:
 
 
 def mixture(name, source, centers, deviation):
-    """Equally likely Gaussians of one deviation around `centers` (modes, d)."""
+    """Equally likely Gaussians with the same deviation around `centers` (modes, d)."""
     centers = np.asarray(centers, float)
 
     def draw(n, rng):
@@ -50,7 +50,7 @@ def _swiss_roll(n, rng):
     return points + 0.02 * rng.standard_normal((n, 2)), np.zeros(n)
 
 
-# Eight angles without the end point: with it (the Unrolled GAN notebook) the first mode is the last and there are seven.
+# Eight angles without the end point: with it, as in the Unrolled GAN notebook, the first mode is also the last, and there are seven.
 _ANGLES = 2 * np.pi * np.arange(8) / 8
 
 _PACGAN = "Lin et al. 2018, PacGAN, section 4.1"
@@ -67,12 +67,12 @@ TOYS = {
 
 
 def stack_digits(images, labels, n, seed=0):
-    """Three random digits as the red, green and blue of one image: 1,000 modes, equally likely but for the digits' shares.
+    """Three random digits as red, green and blue of one image: 1,000 modes, equally likely up to the frequencies of digits.
 
     Args:
         images, labels: uint8 (m, height, width, 1) and integers (m,) from 0 to 9.
         n: Number of stacked images.
-        seed: Of the choice.
+        seed: Seed of the choice.
 
     Returns:
         images: uint8 (n, height, width, 3).

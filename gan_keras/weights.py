@@ -1,4 +1,4 @@
-"""The weights of a trained GAN as one small file: those of the networks that sample and evaluate, in 16 bits."""
+"""The weights of a trained GAN as one small file, in 16 bits: those of the networks for sampling and evaluation."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from gan_keras.clustered import ClusteredGAN
 
 
 def write(gan, path):
-    """Write the weights of a GAN to an .npz file. Optimizers, and the weights that an average follows, are left out.
+    """Write the weights of a GAN to an .npz file, without optimizers; of networks with a moving average, only the average.
 
     Raises:
         ValueError: A weight is out of the range of float16.
@@ -21,12 +21,12 @@ def write(gan, path):
 
 
 def read(gan, path):
-    """Put the weights of a file that `write` has written into an untrained GAN of the same networks.
+    """Load the weights of a file from `write` into an untrained GAN with the same networks, also as its moving averages.
 
-    The moving averages begin with them too. Trained on, the GAN begins with new optimizers.
+    Further training starts with new optimizers.
 
     Raises:
-        ValueError: The file is damaged, or of other networks.
+        ValueError: The file is damaged, or belongs to other networks.
     """
     with files.reading(f"{path} cannot be read", "Install gan_keras again, or write the file again."):
         wanted = {name: weight.shape for name, weight in _named(gan, gan.generator, gan.discriminator)}
@@ -40,7 +40,7 @@ def read(gan, path):
 
 
 def _named(gan, generator, discriminator):
-    """(name, variable) of all weights, by their places: names that Keras makes depend on what was built before."""
+    """(name, variable) of all weights, by position: the names of Keras depend on which layers were built before."""
     if isinstance(gan, ClusteredGAN):
         yield "label_shares", gan.label_shares
     for role, network in {"generator": generator, "discriminator": discriminator}.items():

@@ -1,7 +1,7 @@
-"""Trained models that come with the package: digits without a training.
+"""Trained models that come with the package: digits without training.
 
-Each is a run folder without checkpoints: settings, weights, the report of its evaluation, and a card that says what it is, how
-good, and which command of scripts/lab/pretrain.py made it.
+Each is a run folder without checkpoints: settings, weights, the report of its evaluation, and a card with its metrics and the
+command of scripts/lab/pretrain.py that made it.
 """
 
 import pathlib
@@ -14,12 +14,12 @@ PREFIX = "pretrained:"
 
 
 def names():
-    """The models there are."""
+    """The names of the models."""
     return sorted(path.parent.name for path in _FOLDER.glob("[!.]*/config.json"))
 
 
 def run(name):
-    """The run of a model, as `gan_keras.runs.Run`; to be read, not written to.
+    """The run folder of a model, as a `gan_keras.runs.Run` that must not be changed.
 
     Raises:
         ValueError: There is no such model.
@@ -30,9 +30,9 @@ def run(name):
 
 
 def load(name):
-    """A trained GAN: sample it, explore it, export it, train it on.
+    """Load a trained GAN, to sample, explore, export or train it further.
 
-    It sets Keras' global random seed, as every model does that is built from a recipe.
+    This sets Keras' global random seed, as building a model from a recipe does.
 
     Args:
         name: One of `names()`.
@@ -50,7 +50,7 @@ def load(name):
 
 
 def opened(text):
-    """The run that a command line names: a folder, or "pretrained:NAME".
+    """The run for an argument of the command line: a folder, or "pretrained:NAME".
 
     Raises:
         ValueError: There is no such run or model.
