@@ -23,7 +23,7 @@ def stateless_seed(seed, stream, step, draw=0):
 
 
 # TensorFlow's stateless floats are different under XLA, but its raw bits are not. Philox by name, since "auto_select" may use
-another # algorithm on another device.
+# another algorithm on another device.
 
 
 def bits(shape, seed):
