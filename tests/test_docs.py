@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import pytest
+import quotes
 
 from gan_keras import losses, regularizers, schedules
 
@@ -34,6 +35,19 @@ def test_tests_that_a_page_names_exist(page):
         file = ROOT / "tests" / name if name else file
         assert not name or file.exists(), name
         assert not test or f"def {test}(" in file.read_text(), f"{file.name}::{test}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_quotes_of_the_source_are_current(page):
+    assert quotes.renewed(page.read_text()) == page.read_text(), "python scripts/lab/quotes.py renews it"
+
+
+def test_a_quote_is_the_source_without_docstrings():
+    quote = quotes.quoted("losses.py", "NonSaturating")
+    assert quote.startswith("class NonSaturating(LogisticLoss):\n    def fool(self, scores):") and '"""' not in quote
+    assert quotes.quoted("schedules.py", "Alternating.step").startswith("# Alternating\ndef step(self, gan, batch):\n    for ")
+    page = "<!-- quote losses.py Hinge.fool -->\n```python\nold\n```\nrest"
+    assert quotes.renewed(page) == f"<!-- quote losses.py Hinge.fool -->\n```python\n{quotes.quoted('losses.py', 'Hinge.fool')}```\nrest"
 
 
 @pytest.mark.parametrize("kind", [losses, regularizers, schedules])
