@@ -3,8 +3,14 @@
 import pathlib
 import re
 
+import evaluate
+import explore
+import export
 import pytest
 import quotes
+import sample
+import serve
+import train_mnist
 
 from gan_keras import losses, regularizers, schedules
 
@@ -35,6 +41,27 @@ def test_tests_that_a_page_names_exist(page):
         file = ROOT / "tests" / name if name else file
         assert not name or file.exists(), name
         assert not test or f"def {test}(" in file.read_text(), f"{file.name}::{test}"
+
+
+@pytest.mark.parametrize(
+    "name, scripts",
+    [
+        ("train", [train_mnist]),
+        ("sample", [sample]),
+        ("explore", [explore]),
+        ("evaluation", [evaluate]),
+        ("serving", [export, serve]),
+    ],
+)
+def test_the_options_of_a_script_are_those_on_its_page(name, scripts, capsys):
+    for script in scripts:
+        with pytest.raises(SystemExit):
+            script.main(["--help"])
+    options = set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", capsys.readouterr().out)) - {"--help"}
+    page = (ROOT / "docs" / f"{name}.md").read_text()
+    assert not options - set(re.findall(r"--[a-z-]+", page))
+    listed = [option for cell in re.findall(r"^\| (`--[^|]*(?:\\\|[^|]*)*)", page, re.MULTILINE) for option in re.findall(r"--[a-z-]+", cell)]
+    assert listed and set(listed) <= options
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
