@@ -2,7 +2,6 @@
 
 import sys
 
-import gan_keras
 from gan_keras import evaluation, serving
 from gan_keras.runs import Run
 

@@ -76,8 +76,7 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
         path = pathlib.Path(source)
         if not path.exists():
             raise FileNotFoundError(
-                f"No data at {path}. Expected {', '.join(map(repr, NAMES))}, an .npz file, a folder of "
-                "IDX files or of images."
+                f"No data at {path}. Expected {', '.join(map(repr, NAMES))}, an .npz file, a folder of IDX files or of images."
             )
         if not path.is_dir():
             images, labels = _read_npz(path, side)
@@ -265,9 +264,7 @@ def _read_mnist(side):
     for name, array in arrays.items():
         digest = hashlib.md5(_idx_header(array) + array.tobytes(), usedforsecurity=False).hexdigest()
         if digest != _MNIST_MD5[name]:
-            raise ValueError(
-                f"{_MNIST.name}: {name} is not the original MNIST (MD5 {digest}). Install the package anew."
-            )
+            raise ValueError(f"{_MNIST.name}: {name} is not the original MNIST (MD5 {digest}). Install the package anew.")
     return arrays["x_" + side], arrays["y_" + side]
 
 
@@ -329,9 +326,7 @@ def _read_image_folder(folder, side, image_size, channels):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour). Received: channels={channels!r}")
     if (folder / "train").is_dir() or (folder / "test").is_dir():
         if not (folder / side).is_dir():
-            raise ValueError(
-                f"{folder} has subfolders for its splits, but none named {side!r}. Name them train and test."
-            )
+            raise ValueError(f"{folder} has subfolders for its splits, but none named {side!r}. Name them train and test.")
         folder = folder / side
     elif side == "test":
         raise ValueError(f"{folder} has no subfolder 'test', so it has no test images.")

@@ -50,7 +50,9 @@ def imported(reference):
     try:
         module = _module_of_file(pathlib.Path(source)) if source.endswith(".py") else importlib.import_module(source)
     except (ImportError, ValueError, TypeError, SyntaxError) as error:
-        raise ValueError(f"{reference!r} cannot be imported: {error}. Expected path/to/file.py:name or package.module:name.") from error
+        raise ValueError(
+            f"{reference!r} cannot be imported: {error}. Expected path/to/file.py:name or package.module:name."
+        ) from error
     if not hasattr(module, name):
         public = [key for key in vars(module) if not key.startswith("_")]
         raise unknown(f"name in {source}", name, public)

@@ -1,8 +1,8 @@
 """The run folder: the settings, checkpoints, history, pictures and model of one training, in one place.
 
-    run = Run.new("runs/mine", recipe="dcgan", steps=2000)
-    gan = run.train()
-    gan = Run("runs/mine").load()  # later, in another process
+run = Run.new("runs/mine", recipe="dcgan", steps=2000)
+gan = run.train()
+gan = Run("runs/mine").load()  # later, in another process
 """
 
 import contextlib
@@ -126,7 +126,8 @@ class Run:
         digest = settings.file_digest(name)
         if digest != self.settings.get("recipe_file", digest):
             warnings.warn(
-                f"The file of {name} has changed since {self.folder} was begun. The run may not go on as it began.", stacklevel=3
+                f"The file of {name} has changed since {self.folder} was begun. The run may not go on as it began.",
+                stacklevel=3,
             )
 
     def data(self, split):
@@ -316,7 +317,11 @@ class Run:
         remedy = "The clusters must be those that the run began with; begin another run if they are lost."
         with files.reading(f"{self.clusters} cannot be read", remedy), files.open_regular(self.clusters) as file:
             told = np.load(file)
-            if np.shape(told) != (len(images),) or told.dtype.kind != "i" or not 0 <= told.min() <= told.max() < self.number_of_clusters:
+            if (
+                np.shape(told) != (len(images),)
+                or told.dtype.kind != "i"
+                or not 0 <= told.min() <= told.max() < self.number_of_clusters
+            ):
                 raise ValueError(f"it does not hold {len(images)} integers from 0 to {self.number_of_clusters - 1}")
         return images, told
 
@@ -352,7 +357,9 @@ class Run:
 
     def _read(self):
         if not self._config.exists():
-            raise ValueError(f"{self.folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py.")
+            raise ValueError(
+                f"{self.folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py."
+            )
         with files.reading(f"{self._config} cannot be read", "Begin another run."):
             found = files.read_json(self._config)
         return settings.completed(found, self._config)

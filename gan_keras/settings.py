@@ -113,7 +113,10 @@ def check(settings, where):
         "batch_size": (integer(1, 2**31 - 1), "an integer of 1 or more"),
         "latent_dim": (integer(1, 2**31 - 1), "an integer of 1 or more"),
         "data": (text, "a name or a path"),
-        "split": (lambda value: text(value) and not value.startswith("test"), "a part of 'train': test images are not for training"),
+        "split": (
+            lambda value: text(value) and not value.startswith("test"),
+            "a part of 'train': test images are not for training",
+        ),
         "shape": (lambda value: value is None or sizes(value), "(height, width, channels)"),
         "jit": (("on", "off").__contains__, "'on', 'off' or, at the beginning, 'auto'"),
         "precision": (

@@ -49,9 +49,7 @@ def check_cluster(text):
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{wanted} Received: {text!r}") from error
     if set(jobs) - {"chief", "worker"} or type(index) is not int or not 0 <= index < size:
-        raise ValueError(
-            f"{wanted} Jobs are chief and worker, and an index lies below their number. Received: {text!r}"
-        )
+        raise ValueError(f"{wanted} Jobs are chief and worker, and an index lies below their number. Received: {text!r}")
     if not all(isinstance(job, list) for job in jobs.values()) or not all(map(is_address, addresses)):
         raise ValueError(f"{wanted} Jobs are lists of HOST:PORT, a port from 1 to 65535. Received: {text!r}")
     if len(set(addresses)) < len(addresses):

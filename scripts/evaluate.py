@@ -110,7 +110,9 @@ def evaluate_images(gan, run, args):
     if not args.samples and (args.metrics is None or "recognition" in args.metrics):
         made |= {name: (value, None) for name, value in recognition.recognition_metrics(gan, test, test_labels).items()}
     if not made:
-        raise ValueError(f"There is nothing to report. Received: --metrics {' '.join(args.metrics)}; this model recognises nothing.")
+        raise ValueError(
+            f"There is nothing to report. Received: --metrics {' '.join(args.metrics)}; this model recognises nothing."
+        )
     nearest, _ = metrics.nearest_neighbours(samples.images[:50], train)
     read = {}
     if samples.probabilities is not None:
@@ -141,7 +143,9 @@ def extractor_for(shape, name, given):
             "FILE.py:NAME, a function of these images to features. See docs/evaluation.md."
         )
     if name != "mnist":
-        print("Note      The features are those of a classifier of digits. For other images pass --extractor: docs/evaluation.md")
+        print(
+            "Note      The features are those of a classifier of digits. For other images pass --extractor: docs/evaluation.md"
+        )
     return None
 
 

@@ -33,9 +33,7 @@ def parse(argv):
         metavar="NAME",
         help=f"only these: {', '.join(PICTURES)}; default: all that the run can have",
     )
-    parser.add_argument(
-        "--seed", type=common.SEED, default=0, metavar="S", help="of latents and held-out images; default: 0"
-    )
+    parser.add_argument("--seed", type=common.SEED, default=0, metavar="S", help="of latents and held-out images; default: 0")
     return parser.parse_args(argv)
 
 

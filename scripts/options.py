@@ -40,7 +40,9 @@ def add_run(parser):
     size = common.between(1, 1_000_000)
     add("--batch-size", type=size, metavar="B", help="examples for each update; default: the recipe's")
     size = common.between(1, 10_000)
-    add("--latent-dim", type=size, metavar="L", help="size of a latent; default: the recipe's. 2 of plain draws a map of digits")
+    add(
+        "--latent-dim", type=size, metavar="L", help="size of a latent; default: the recipe's. 2 of plain draws a map of digits"
+    )
     add("--seed", type=common.SEED, metavar="S", help="default: 0")
     add(
         "--data",

@@ -18,9 +18,7 @@ _MAX_PICTURE = 10_000
 def parse(argv):
     parser = common.Parser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it; or pretrained:NAME")
-    parser.add_argument(
-        "--num", type=common.between(1, common.SAMPLES), required=True, metavar="N", help="number of samples"
-    )
+    parser.add_argument("--num", type=common.between(1, common.SAMPLES), required=True, metavar="N", help="number of samples")
     parser.add_argument(
         "--out",
         required=True,
@@ -35,12 +33,8 @@ def parse(argv):
         metavar="N",
         help="samples in a file, a multiple of 256; default: 10240",
     )
-    parser.add_argument(
-        "--seed", type=common.SEED, default=0, metavar="S", help="equal seeds, equal samples; default: 0"
-    )
-    parser.add_argument(
-        "--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn"
-    )
+    parser.add_argument("--seed", type=common.SEED, default=0, metavar="S", help="equal seeds, equal samples; default: 0")
+    parser.add_argument("--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn")
     parser.add_argument(
         "--code", type=int, metavar="K", help="only this category of the code, or this cluster; default: drawn at random"
     )
@@ -54,9 +48,7 @@ def parse(argv):
     if args.out.suffix not in (".npz", ".png"):
         raise ValueError(f"--out must end in .npz or .png. Received: {args.out}")
     if args.out.suffix == ".png" and args.num > _MAX_PICTURE:
-        raise ValueError(
-            f"A picture holds at most {_MAX_PICTURE:,} samples. Received: --num {args.num}; use an .npz file."
-        )
+        raise ValueError(f"A picture holds at most {_MAX_PICTURE:,} samples. Received: --num {args.num}; use an .npz file.")
     if args.out.exists() and not args.overwrite:
         raise ValueError(f"{args.out} exists. Add --overwrite to replace it.")
     if not args.out.parent.is_dir():

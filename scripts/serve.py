@@ -80,9 +80,7 @@ class Endpoints:
             raise Refused(f"The endpoint {name!r} takes {must}{may}. Received: {given}.")
         tensors = {key: tensor(key, columns[key], spec) for key, spec in specs.items() if key in columns}
         if len({len(t) for key, t in tensors.items() if has_rows(specs[key])}) > 1:
-            raise Refused(
-                f"There must be as many rows of each input. Received: { {k: t.shape for k, t in tensors.items()} }."
-            )
+            raise Refused(f"There must be as many rows of each input. Received: { {k: t.shape for k, t in tensors.items()} }.")
         try:
             outputs = self.functions[name](**{key: tf.constant(value) for key, value in (parts | tensors).items()})
         except tf.errors.InvalidArgumentError as error:
@@ -249,7 +247,9 @@ def main(argv=None):
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     app = application(endpoints, name)
-    print(f"Model     {args.folder if packaged else endpoints.path}\nEndpoints {', '.join(sorted(endpoints.functions))}\nListens   {address}")
+    print(
+        f"Model     {args.folder if packaged else endpoints.path}\nEndpoints {', '.join(sorted(endpoints.functions))}\nListens   {address}"
+    )
     print(*(f"Serves    {address}{route.path}" for route in app.routes), sep="\n", flush=True)
     # h11 limits the size of headers; a client that never finishes its request delays the end by 5 seconds.
     config = uvicorn.Config(

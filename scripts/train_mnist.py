@@ -147,7 +147,9 @@ def print_plan(run, gan, start, args):
     print(f"Networks  {', '.join(networks)} weights")
     print(f"Data      {chosen['data']} {chosen['split']}: {len(images):,} {kind} of {shape}, ", end="")
     labels = run.recipe.labelled
-    print(f"{f'{labels} of them with a label, ' if labels else ''}{run.recipe.batch_per_step} for each step, seed {chosen['seed']}")
+    print(
+        f"{f'{labels} of them with a label, ' if labels else ''}{run.recipe.batch_per_step} for each step, seed {chosen['seed']}"
+    )
     print(f"Training  {', '.join(details)}")
     print(f"Output    {run.folder}")
 

@@ -26,9 +26,7 @@ from gan_keras import data, serving  # noqa: E402
 @pytest.fixture(autouse=True)
 def fresh_names():
     """Layer names and global seeds that do not depend on which tests ran before."""
-    keras.utils.clear_session(
-        free_memory=False
-    )  # collecting garbage before every test took a third of the suite's time
+    keras.utils.clear_session(free_memory=False)  # collecting garbage before every test took a third of the suite's time
     keras.utils.set_random_seed(0)
 
 

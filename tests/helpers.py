@@ -92,7 +92,9 @@ def tiny_gan(
     generator = generator or tiny_generator(None if clustered else num_classes)
     discriminator = discriminator or tiny_discriminator(num_classes)
     if clustered:
-        prior = gan_keras.priors.Joint(z=gan_keras.priors.Normal(LATENT_DIM - num_classes), kind=gan_keras.priors.Categorical(num_classes))
+        prior = gan_keras.priors.Joint(
+            z=gan_keras.priors.Normal(LATENT_DIM - num_classes), kind=gan_keras.priors.Categorical(num_classes)
+        )
         gan = gan_keras.ClusteredGAN(generator, discriminator, prior, "kind", ema=ema, seed=seed)
     else:
         gan = gan_keras.GAN(generator, discriminator, num_classes=num_classes, ema=ema, seed=seed)

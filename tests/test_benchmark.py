@@ -32,7 +32,7 @@ def test_measures_and_draws(tmp_path, monkeypatch, capsys):
 def test_the_peer_of_16_bits_computes_in_them(monkeypatch):
     monkeypatch.setattr(benchmark, "through_fit", lambda gan, *rest: gan)
     gan = benchmark.Networks("tutorial_mlp", "auto").bfloat16()
-    dense = [l for player in (gan.generator, gan.discriminator) for l in player.layers if isinstance(l, layers.Dense)]
+    dense = [part for player in (gan.generator, gan.discriminator) for part in player.layers if isinstance(part, layers.Dense)]
     assert [layer.compute_dtype for layer in dense] == ["bfloat16", "float32"] * 2, "what a player puts out stays in 32"
     assert keras.config.dtype_policy().name == "float32", "for this peer only"
 

@@ -117,7 +117,10 @@ shared = keras.optimizers.Adam()
         (lambda: conditional().sample(3, labels=[0, 1]), "3 of them"),
         (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(3), num_classes=3), "two inputs"),
         (lambda: gan_keras.GAN(tiny_generator(3), tiny_discriminator(3)), "one input"),
-        (lambda: gan_keras.GAN(keras.Sequential([keras.Input((8,)), layers.Dense(1)]), tiny_discriminator()), r"makes images of shape \(1,\)"),
+        (
+            lambda: gan_keras.GAN(keras.Sequential([keras.Input((8,)), layers.Dense(1)]), tiny_discriminator()),
+            r"makes images of shape \(1,\)",
+        ),
         (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), seed=-1), "seed=-1"),
         (lambda: gan_keras.GAN("generator", tiny_discriminator()), "Functional keras.Model"),
     ],

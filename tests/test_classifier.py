@@ -44,9 +44,7 @@ def test_weights_are_small():
     assert (pathlib.Path(classifier.__file__).parent / "classifier.weights.h5").stat().st_size <= 2_000_000
 
 
-@pytest.mark.parametrize(
-    "shape, kind", [((2, 28, 28, 3), "uint8"), ((2, 32, 32, 1), "uint8"), ((2, 28, 28, 1), "float32")]
-)
+@pytest.mark.parametrize("shape, kind", [((2, 28, 28, 3), "uint8"), ((2, 32, 32, 1), "uint8"), ((2, 28, 28, 1), "float32")])
 def test_refuses_other_images(digits, shape, kind):
     with pytest.raises(ValueError, match="28, 28, 1.*Received.*extractor"):
         digits(np.zeros(shape, kind))

@@ -72,7 +72,9 @@ def test_grey_images_may_lack_the_axis_of_channels():
     assert (clusters.spectral(images[..., 0], 10) == clusters.spectral(images, 10)).all()
 
 
-@pytest.mark.parametrize("number, message", [(0, "number must be"), (2.5, "number must be"), (11, "Received: 10 images, number=11")])
+@pytest.mark.parametrize(
+    "number, message", [(0, "number must be"), (2.5, "number must be"), (11, "Received: 10 images, number=11")]
+)
 def test_a_number_that_cannot_be_is_refused(number, message):
     with pytest.raises(ValueError, match=message):
         clusters.spectral(np.zeros((10, 8, 8, 1)), number)

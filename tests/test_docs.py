@@ -15,7 +15,11 @@ import train_mnist
 from gan_keras import losses, regularizers, schedules
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "gan_keras" / "pretrained").glob("*/card.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "gan_keras" / "pretrained").glob("*/card.md")),
+]
 
 
 def anchors(page):
@@ -60,7 +64,11 @@ def test_the_options_of_a_script_are_those_on_its_page(name, scripts, capsys):
     options = set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", capsys.readouterr().out)) - {"--help"}
     page = (ROOT / "docs" / f"{name}.md").read_text()
     assert not options - set(re.findall(r"--[a-z-]+", page))
-    listed = [option for cell in re.findall(r"^\| (`--[^|]*(?:\\\|[^|]*)*)", page, re.MULTILINE) for option in re.findall(r"--[a-z-]+", cell)]
+    listed = [
+        option
+        for cell in re.findall(r"^\| (`--[^|]*(?:\\\|[^|]*)*)", page, re.MULTILINE)
+        for option in re.findall(r"--[a-z-]+", cell)
+    ]
     assert listed and set(listed) <= options
 
 
@@ -74,7 +82,10 @@ def test_a_quote_is_the_source_without_docstrings():
     assert quote.startswith("class NonSaturating(LogisticLoss):\n    def fool(self, scores):") and '"""' not in quote
     assert quotes.quoted("schedules.py", "Alternating.step").startswith("# Alternating\ndef step(self, gan, batch):\n    for ")
     page = "<!-- quote losses.py Hinge.fool -->\n```python\nold\n```\nrest"
-    assert quotes.renewed(page) == f"<!-- quote losses.py Hinge.fool -->\n```python\n{quotes.quoted('losses.py', 'Hinge.fool')}```\nrest"
+    assert (
+        quotes.renewed(page)
+        == f"<!-- quote losses.py Hinge.fool -->\n```python\n{quotes.quoted('losses.py', 'Hinge.fool')}```\nrest"
+    )
 
 
 @pytest.mark.parametrize("kind", [losses, regularizers, schedules])

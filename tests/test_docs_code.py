@@ -19,7 +19,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What a block needs beside the imports that it has, as a function; and what is replaced in it.
 RUN = {
     ("README.md", 0): (lambda: {}, {"steps_per_epoch=500, epochs=16": "steps_per_epoch=2, epochs=1", "every=500": "every=2"}),
-    ("docs/concepts.md", 3): (lambda: {"gan": small_gan(), "images": digits()}, {"batch_size=64": "batch_size=16", "10_000": "2"}),
+    ("docs/concepts.md", 3): (
+        lambda: {"gan": small_gan(), "images": digits()},
+        {"batch_size=64": "batch_size=16", "10_000": "2"},
+    ),
     ("docs/concepts.md", 4): (dict, {}),
     ("docs/concepts.md", 5): (lambda: {"gan": small_gan(features=True)}, {}),
     ("docs/concepts.md", 6): (lambda: {**small_networks(latent_dim=72), "priors": priors}, {}),
@@ -35,8 +38,13 @@ RUN = {
     ),
     ("docs/serving.md", 0): (lambda: {"version": serving.export(small_gan(), "exports/digits")}, {}),
     ("docs/train.md", 0): (
-        lambda: {"run": Run.new("runs/default", recipe="tutorial_mlp", split="train[:256]", steps=1, jit="off").train(verbose=0)},
-        {'"dcgan", steps=2000, batch_size=32': '"tutorial_mlp", split="train[:256]", jit="off", steps=2, batch_size=32', "steps=4000": "steps=3"},
+        lambda: {
+            "run": Run.new("runs/default", recipe="tutorial_mlp", split="train[:256]", steps=1, jit="off").train(verbose=0)
+        },
+        {
+            '"dcgan", steps=2000, batch_size=32': '"tutorial_mlp", split="train[:256]", jit="off", steps=2, batch_size=32',
+            "steps=4000": "steps=3",
+        },
     ),
 }
 ELSEWHERE = {

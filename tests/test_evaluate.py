@@ -103,9 +103,7 @@ def test_samples_in_shards_are_measured(mlp_run, tmp_path, capsys):
     assert sample.main([*arguments, str(tmp_path / "plain.npz")]) == 0
     parts = sorted((tmp_path / "shards").glob("*.npz"))
     with np.load(tmp_path / "plain.npz") as plain:
-        assert (np.concatenate([np.load(part)["images"] for part in parts]) == plain["images"]).all() and len(
-            parts
-        ) == 3
+        assert (np.concatenate([np.load(part)["images"] for part in parts]) == plain["images"]).all() and len(parts) == 3
     reports = []
     for more in (["--samples", str(tmp_path / "shards")], ["--num", "600", "--seed", "5"]):
         assert evaluate.main([str(tmp_path / "run"), "--metrics", "frechet", *more]) == 0

@@ -138,7 +138,9 @@ def test_latents_are_searched_under_the_label_that_is_read(evaluator):
     read = evaluator.reference.probabilities[:64].argmax(axis=1)
     prototypes = np.stack([digits[read == k].mean(axis=0) if k in read else digits[0] for k in range(10)]) / np.float32(255)
     z, label = keras.Input((2,)), keras.Input((), dtype="int32")
-    mean = layers.Embedding(10, 784, weights=[prototypes.reshape(10, 784)])(label)  # the mean digit of a label, whatever the latent
+    mean = layers.Embedding(10, 784, weights=[prototypes.reshape(10, 784)])(
+        label
+    )  # the mean digit of a label, whatever the latent
     nothing = layers.Dense(784, use_bias=False, kernel_initializer="zeros")(z)
     generator = keras.Model([z, label], layers.Reshape((28, 28, 1))(layers.Add()([mean, nothing])))
     discriminator = gan_keras.networks.mlp_discriminator()

@@ -38,7 +38,9 @@ def test_interpolation_and_images_of_latents():
 
 def test_images_outside_the_range_are_clipped_everywhere(tmp_path):
     z = keras.Input((LATENT_DIM,))
-    generator = keras.Model(z, layers.Reshape((8, 8, 1))(layers.Dense(64, kernel_initializer=keras.initializers.Constant(3.0))(z)))
+    generator = keras.Model(
+        z, layers.Reshape((8, 8, 1))(layers.Dense(64, kernel_initializer=keras.initializers.Constant(3.0))(z))
+    )
     gan = gan_keras.GAN(generator, tiny_discriminator(), value_range=(-1, 1))
     latents = gan.latents()[:20]
     assert np.abs(gan.generator(latents)).max() > 5

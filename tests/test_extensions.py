@@ -97,7 +97,10 @@ CASES = {
     "pair_loss_of_a_user": lambda: ({}, {"loss": Relativistic(), "regularizers": "r1", "schedule": schedules.Alternating(2)}),
     "r3gan": lambda: (
         {},
-        {"loss": "relativistic", "regularizers": [regularizers.R1(cosine()), regularizers.R2(cosine()), "historical_averaging"]},
+        {
+            "loss": "relativistic",
+            "regularizers": [regularizers.R1(cosine()), regularizers.R2(cosine()), "historical_averaging"],
+        },
     ),
     "feature_matching": lambda: ({"discriminator": with_heads()}, {"regularizers": [FeatureMatching(cosine())]}),
     "infogan": lambda: (
@@ -427,9 +430,7 @@ def test_a_code_and_a_head_are_served(tmp_path):
 def test_a_head_may_not_take_the_name_of_what_is_served(tmp_path):
     images = keras.Input((8, 8, 1))
     x = layers.Flatten()(images)
-    gan = gan_keras.GAN(
-        tiny_generator(), keras.Model(images, {"score": layers.Dense(1)(x), "logits": layers.Dense(3)(x)})
-    )
+    gan = gan_keras.GAN(tiny_generator(), keras.Model(images, {"score": layers.Dense(1)(x), "logits": layers.Dense(3)(x)}))
     with pytest.raises(ValueError, match="must not be called logits"):
         gan_keras.serving.export(gan, tmp_path / "export")
     assert not (tmp_path / "export" / "1").exists()

@@ -29,12 +29,8 @@ from gan_keras.random import TRAINING, Random
 @pytest.mark.parametrize("loss", ["non_saturating", "hinge", "least_squares"])
 def test_a_step_equals_the_step_written_out(loss):
     images = tiny_images(16)
-    gan = tiny_gan(
-        keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss=loss, generator=tiny_generator(batch_norm=False)
-    )
-    reference = tiny_gan(
-        keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), generator=tiny_generator(batch_norm=False)
-    )
+    gan = tiny_gan(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss=loss, generator=tiny_generator(batch_norm=False))
+    reference = tiny_gan(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), generator=tiny_generator(batch_norm=False))
     reference.set_weights(gan.get_weights())
     g, d, loss = reference.generator, reference.discriminator, losses.get(loss)
     random = Random(0, TRAINING, 0)
@@ -251,9 +247,7 @@ def test_sampling_is_a_pure_function_of_seed_and_labels():
     assert (gan.sample(5, seed=1) == gan.sample(5, seed=1)).all()
     assert (gan.sample(5, seed=1) != gan.sample(5, seed=2)).any()
     latents = np.concatenate([gan.latents(3, block) for block in range(4)])
-    assert (
-        abs(latents.mean()) < 0.05 and abs(latents.std() - 1) < 0.05 and len(np.unique(latents)) > 0.99 * latents.size
-    )
+    assert abs(latents.mean()) < 0.05 and abs(latents.std() - 1) < 0.05 and len(np.unique(latents)) > 0.99 * latents.size
     pieces = [images for images, _ in gan.sample_batches(600, seed=3)]
     assert [len(piece) for piece in pieces] == [256, 256, 88]
     assert (np.concatenate(pieces) == gan.sample(600, seed=3)).all()
@@ -449,9 +443,9 @@ def test_a_penalty_on_every_third_example_is_that_of_a_third_of_the_batch(num_cl
     whole = tiny_gan(num_classes=num_classes, regularizers=regularizers.R1(2.0))
     whole.set_weights(gan.get_weights())
     of_all = gan.evaluate(images, labels, batch_size=12, return_dict=True, verbose=0)["r1"]
-    of_third = whole.evaluate(
-        images[::3], None if labels is None else labels[::3], batch_size=4, return_dict=True, verbose=0
-    )["r1"]
+    of_third = whole.evaluate(images[::3], None if labels is None else labels[::3], batch_size=4, return_dict=True, verbose=0)[
+        "r1"
+    ]
     assert of_all == pytest.approx(of_third, rel=1e-5)
 
 
@@ -568,7 +562,9 @@ def test_a_part_that_stands_for_the_label_is_the_label_in_training_and_drawn_in_
     assert (drawn.sum(axis=1) == 1).all() and drawn.mean(axis=0) == pytest.approx([0.25, 0.125, 0.625], abs=0.01)
     # In an order of no period, from a start of each block's own, evenly: of any 40 in a row nearly 10, 5 and 25.
     blocks = drawn.argmax(axis=1).reshape(20, 256)
-    assert len({block.tobytes() for block in blocks}) == 20 and all((blocks[0, k:] != blocks[0, :-k]).any() for k in range(1, 200))
+    assert len({block.tobytes() for block in blocks}) == 20 and all(
+        (blocks[0, k:] != blocks[0, :-k]).any() for k in range(1, 200)
+    )
     counts = [np.bincount(block[start : start + 40], minlength=3) for block in blocks for start in range(200)]
     assert abs(np.array(counts) - [10, 5, 25]).max() <= 2
     assert not gan.conditional and gan.predict(np.zeros((2, LATENT_DIM), "float32"), verbose=0).shape == (2, 8, 8, 1)
@@ -697,7 +693,7 @@ def test_wasserstein_with_spectral_normalization_is_lipschitz_enough():
             scores = critic(x)
         return float(tf.reduce_max(tf.norm(tf.reshape(tape.gradient(scores, x), (len(images), -1)), axis=1)))
 
-    for epoch in range(2):
+    for _ in range(2):
         gan.fit(images, batch_size=24, verbose=0)
         # A kernel as a matrix has norm 1; a convolution that sees a pixel up to four times, at most 2.
         assert 0.01 < largest_gradient(gan.discriminator) <= 2.0

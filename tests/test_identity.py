@@ -82,9 +82,7 @@ class Later(regularizers.R1):
 def test_renaming_and_arguments_with_a_default_orphan_nothing(monkeypatch):
     recipe = dataclasses.replace(recipes.get("plain"), generator=functools.partial(today, width=32))
     described, texts = recipe.values(), {**EARLIER["texts"]["default"], "generator": "today(width=32)"}
-    later = dataclasses.replace(
-        recipe, generator=functools.partial(tomorrow, width=32), regularizers=(Later(2.0, subset=4),)
-    )
+    later = dataclasses.replace(recipe, generator=functools.partial(tomorrow, width=32), regularizers=(Later(2.0, subset=4),))
     assert later.differs_from(described) == ["generator", "regularizers"]
     monkeypatch.setattr(identity, "RENAMED", {"today": "tomorrow", "R1": "Later", "one_in": "subset", "every": "subset"})
     for saved in (described, texts):
@@ -98,7 +96,9 @@ def test_an_attribute_that_was_added_since_counts_as_its_default():
     recipe = recipes.get("dcgan")
     values = {name: value for name, value in recipe.values().items() if name not in ("ema", "regularizers")}
     assert recipe.differs_from(values) == []
-    assert recipes.get("default").differs_from({k: v for k, v in recipes.get("default").values().items() if k != "ema"}) == ["ema"]
+    assert recipes.get("default").differs_from({k: v for k, v in recipes.get("default").values().items() if k != "ema"}) == [
+        "ema"
+    ]
 
 
 class Scaled:
@@ -108,7 +108,7 @@ class Scaled:
         raise NotImplementedError
 
 
-def with_defaults(latent_dim, start=keras.initializers.RandomNormal(stddev=0.1), shape=(28, 28, 1), num_classes=None):
+def with_defaults(latent_dim, start=keras.initializers.RandomNormal(stddev=0.1), shape=(28, 28, 1), num_classes=None):  # noqa: B008
     raise NotImplementedError
 
 
@@ -150,7 +150,9 @@ def test_an_argument_of_a_users_own_may_have_a_name_that_was_ours():
 
 def test_descriptions_are_read_by_people():
     prior = recipes.get("infogan").prior
-    assert identity.text(identity.describe(prior)).startswith("Joint(z=Normal(stddev=0.2, size=30), code=Categorical(size=10), style=Uniform(")
+    assert identity.text(identity.describe(prior)).startswith(
+        "Joint(z=Normal(stddev=0.2, size=30), code=Categorical(size=10), style=Uniform("
+    )
     assert identity.text(identity.describe((regularizers.R1(2.0, one_in=4),))) == "R1(weight=2.0, one_in=4)"
     assert identity.text(identity.describe(())) == "none" and identity.text("Adam(0.1)") == "Adam(0.1)"
     assert "learning_rate=CosineDecay(" in identity.text(recipes.get("ring").values()["d_optimizer"])

@@ -77,9 +77,7 @@ def test_one_power_iteration_for_each_update_and_none_at_inference():
     # Not by @: some builds of BLAS raise the flag of an invalid number where there is none (OpenBLAS issue 1924).
     v = np.einsum("ij,j", w, u)
     expected = np.einsum("ij,i", w, v / np.linalg.norm(v))
-    assert np.allclose(layer.u.numpy(), expected / np.linalg.norm(expected), atol=1e-6), (
-        "exactly one step, with the new W"
-    )
+    assert np.allclose(layer.u.numpy(), expected / np.linalg.norm(expected), atol=1e-6), "exactly one step, with the new W"
 
 
 def test_sigma_follows_training():

@@ -37,9 +37,7 @@ def test_frechet_distance_of_two_known_gaussians():
 
 def test_frechet_distance_agrees_with_an_independent_implementation():
     real, made = skewed(2000, 1), skewed(1500, 2) * 1.1 + 0.3
-    expected = ot.gaussian.bures_wasserstein_distance(
-        real.mean(axis=0), made.mean(axis=0), np.cov(real.T), np.cov(made.T)
-    )
+    expected = ot.gaussian.bures_wasserstein_distance(real.mean(axis=0), made.mean(axis=0), np.cov(real.T), np.cov(made.T))
     assert metrics.frechet_distance(real, made) == pytest.approx(expected**2, rel=1e-6)
 
 
@@ -52,9 +50,7 @@ def test_frechet_distance_of_identical_and_of_singular_sets():
 @pytest.mark.parametrize("n, m", [(400, 400), (300, 1200)])
 def test_frechet_bias_is_what_equal_distributions_show(n, m):
     scales = np.linspace(0.5, 3.0, 12)
-    found = [
-        metrics.frechet_distance(normal(n, 12, 2 * k) * scales, normal(m, 12, 2 * k + 1) * scales) for k in range(80)
-    ]
+    found = [metrics.frechet_distance(normal(n, 12, 2 * k) * scales, normal(m, 12, 2 * k + 1) * scales) for k in range(80)]
     assert np.mean(found) == pytest.approx(metrics.frechet_bias(np.diag(scales**2), n, m), rel=0.05)
     assert metrics.frechet_bias(np.eye(64), n, n) == pytest.approx(64 * 69 / (2 * n))
 
@@ -233,9 +229,7 @@ def test_a_blurred_mean_digit_has_a_small_error_and_no_quality():
     assert unpaired[0] < 0.7 * unpaired[1]
     flat = [x.reshape(len(x), -1)[:, ::16] / 255.0 for x in (train, digits, mean)]
     assert metrics.frechet_distance(flat[0], flat[2]) > 5 * metrics.frechet_distance(flat[0], flat[1])
-    assert (
-        metrics.density_coverage(flat[0][:500], flat[2])[1] < 0.1 < metrics.density_coverage(flat[0][:500], flat[1])[1]
-    )
+    assert metrics.density_coverage(flat[0][:500], flat[2])[1] < 0.1 < metrics.density_coverage(flat[0][:500], flat[1])[1]
 
 
 # Modes

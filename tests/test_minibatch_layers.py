@@ -169,5 +169,7 @@ def test_a_last_batch_that_cannot_be_cut_is_refused_by_name(layer):
     images = keras.Input((8, 8, 1))
     gan = tiny_gan(discriminator=keras.Model(images, keras.layers.Dense(1)(keras.layers.Flatten()(layer(images)))))
     for act in (gan.fit, gan.evaluate):
-        with pytest.raises(ValueError, match="divisible by the examples of a (group|pack), 4, .*a batch of 10. Leave out a last"):
+        with pytest.raises(
+            ValueError, match="divisible by the examples of a (group|pack), 4, .*a batch of 10. Leave out a last"
+        ):
             act(tiny_images(42), batch_size=16, verbose=0)

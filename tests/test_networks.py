@@ -95,9 +95,7 @@ def test_the_tutorials_networks_layer_by_layer():
     assert kinds == ["InputLayer", *["Dense", "LeakyReLU", "BatchNormalization"] * 2, "Dense", "Reshape"]
     discriminator = networks.tutorial_discriminator()
     assert discriminator.layers[-1].kernel.shape == (576, 1), "28 > 14 > 7 > 3, not the tutorial's 1024"
-    assert [layer.negative_slope for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)] == [
-        0.2
-    ] * 3
+    assert [layer.negative_slope for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)] == [0.2] * 3
 
 
 def test_batch_norm_is_synchronized_and_absent_where_penalties_go():

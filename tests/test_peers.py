@@ -19,7 +19,9 @@ from keras import layers
 import gan_keras
 from gan_keras import recipes
 
-needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is an optional peer of the benchmark")
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is an optional peer of the benchmark"
+)
 
 
 def in_torch(program, *values):

@@ -150,7 +150,9 @@ def test_optimizers_may_be_objects_and_names():
     assert type(one.g_optimizer).__name__ == "SGD"
     saved = json.loads(json.dumps(recipe.values()))
     assert recipe.differs_from(saved) == []
-    assert dataclasses.replace(recipe, d_optimizer=keras.optimizers.Adam(2e-4, beta_1=0.25)).differs_from(saved) == ["d_optimizer"]
+    assert dataclasses.replace(recipe, d_optimizer=keras.optimizers.Adam(2e-4, beta_1=0.25)).differs_from(saved) == [
+        "d_optimizer"
+    ]
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 3), (32, 32, 1), (64, 64, 3), (30, 45, 1)])
@@ -173,7 +175,11 @@ def test_images_of_another_shape_are_trained_on_and_sampled():
 @pytest.mark.parametrize(
     "name, shape, message",
     [
-        ("tutorial_mlp", (32, 32, 1), r"mlp_generator is a published network of one shape, \(28, 28, 1\). Received: shape=\(32"),
+        (
+            "tutorial_mlp",
+            (32, 32, 1),
+            r"mlp_generator is a published network of one shape, \(28, 28, 1\). Received: shape=\(32",
+        ),
         ("tutorial_conv", (28, 28, 3), "tutorial_generator is a published"),
         ("stacked_mnist", (28, 28, 1), "stacked_generator is a published"),
         ("dcgan", (7, 28, 1), "sides of 8 pixels or more"),
@@ -263,7 +269,10 @@ def seen_with_clusters(num_classes, shape):
     [
         ({"clusters": 1}, "clusters must be an integer of 2 or more. Received: clusters=1"),
         ({"clusters": "a"}, "clusters must be an integer"),
-        ({"clusters": 4, "num_classes": 10}, "Clusters take the place of labels. Received: clusters=4, num_classes=10, labelled=None"),
+        (
+            {"clusters": 4, "num_classes": 10},
+            "Clusters take the place of labels. Received: clusters=4, num_classes=10, labelled=None",
+        ),
         ({"clusters": 4, "labelled": 100}, "labelled=100. Leave the clusters out"),
         ({"clusters": 4, "prior": priors.Normal(5)}, "latents of size 9, but the generator takes 104"),
     ],

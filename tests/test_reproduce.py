@@ -88,9 +88,7 @@ def test_a_row_that_fails_does_not_stop_the_others(ledger, monkeypatch, capsys):
     def fail(seed):
         raise FloatingPointError("weights are not finite")
 
-    monkeypatch.setattr(
-        reproduce, "ROWS", [dataclasses.replace(reproduce.ROWS[0], name="bad", run=fail), *reproduce.ROWS]
-    )
+    monkeypatch.setattr(reproduce, "ROWS", [dataclasses.replace(reproduce.ROWS[0], name="bad", run=fail), *reproduce.ROWS])
     assert reproduce.main([]) == 1
     assert calls == [0, 1] and "bad seed 0 failed: weights are not finite" in capsys.readouterr().err
 
@@ -114,9 +112,7 @@ def test_the_ledger_is_written_from_the_runs(tmp_path, monkeypatch):
 def test_centroids_start_from_the_chosen_images():
     pytest.importorskip("sklearn", reason="scikit-learn is of the optional extra lab")
     rng = np.random.default_rng(0)
-    images = np.concatenate(
-        [np.full((50, 2, 2, 1), level) + 0.01 * rng.normal(size=(50, 2, 2, 1)) for level in (0.2, 0.8)]
-    )
+    images = np.concatenate([np.full((50, 2, 2, 1), level) + 0.01 * rng.normal(size=(50, 2, 2, 1)) for level in (0.2, 0.8)])
     centers = likelihood.centroids(images, [0, 60])
     np.testing.assert_allclose(centers, [images[:50].mean(axis=0), images[50:].mean(axis=0)], rtol=1e-5)
 
@@ -401,7 +397,9 @@ def test_few_digits_with_augmentation_and_without(miniature, monkeypatch):
     assert cases["100 digits: other real digits"]["frechet_distance"] < cases["100 digits"]["frechet_distance"]
 
 
-@pytest.mark.parametrize("name, parts, more", [("default", {"like": "plain"}, ()), ("cgan", {"heads": {"label": 10}}, ("labels",))])
+@pytest.mark.parametrize(
+    "name, parts, more", [("default", {"like": "plain"}, ()), ("cgan", {"heads": {"label": 10}}, ("labels",))]
+)
 def test_digits_are_measured_beside_real_ones(name, parts, more, miniature, tmp_path):
     miniature(name, **parts)
     cases = digits.beside_real_ones(name, "real ones", *more)(0)

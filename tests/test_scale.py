@@ -162,7 +162,9 @@ def test_workers_that_would_train_different_gans_are_refused(few_digits, tmp_pat
     script = [sys.executable, SCRIPTS / "train_mnist.py", "--strategy", "multiworker", "--steps", "20"]
     for option, value in (("--seed", 1), ("--latent-dim", 5), ("--log-every", 4)):
         more = [[], [option, value]]
-        ends = finish(start_workers(2, lambda index: [*script, *training(few_digits, tmp_path / "run", *more[index])]))
+        ends = finish(
+            start_workers(2, lambda index, more=more: [*script, *training(few_digits, tmp_path / "run", *more[index])])
+        )
         assert all(code == 2 and "The workers do not agree" in output for code, output in ends), ends
         assert not (tmp_path / "run").exists()
 
@@ -240,9 +242,7 @@ def test_nobody_goes_on_where_one_lacks_another():
 
     async def together():
         async with await asyncio.start_server(answer_a_alone, *c.split(":")):
-            return await asyncio.gather(
-                *(distribution.meet([a, b, c], mine, 2) for mine in (a, b)), return_exceptions=True
-            )
+            return await asyncio.gather(*(distribution.meet([a, b, c], mine, 2) for mine in (a, b)), return_exceptions=True)
 
     reaches_all, lacks_one = asyncio.run(together())
     assert "for what the others wait for" in str(reaches_all) and f"for {c}" in str(lacks_one)
@@ -273,9 +273,7 @@ def test_the_chief_is_the_first_worker():
             self.cluster_resolver = Resolver(*task)
 
     assert replicas.is_chief()
-    assert replicas.is_chief(Strategy("worker", 0, ["worker"])) and not replicas.is_chief(
-        Strategy("worker", 1, ["worker"])
-    )
+    assert replicas.is_chief(Strategy("worker", 0, ["worker"])) and not replicas.is_chief(Strategy("worker", 1, ["worker"]))
     assert replicas.is_chief(Strategy("chief", 0, ["chief", "worker"]))
     assert not replicas.is_chief(Strategy("worker", 0, ["chief", "worker"]))
 
@@ -285,7 +283,8 @@ def test_the_chief_is_the_first_worker():
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(
-    "name", ["default", "sngan", "cgan", "ring", "r3gan", "infogan", "acgan", "semi_supervised", "few", "vae", "stacked_mnist_full"]
+    "name",
+    ["default", "sngan", "cgan", "ring", "r3gan", "infogan", "acgan", "semi_supervised", "few", "vae", "stacked_mnist_full"],
 )
 def test_recipes_compute_in_16_bits_and_put_out_32(name, policy):
     with networks.precision(policy):

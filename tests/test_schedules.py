@@ -89,9 +89,7 @@ def weights(model):
     [((3, 0, 0), "generator", "discriminator"), ((0, 2, 0), "discriminator", "generator")],
 )
 def test_the_fixed_player_of_a_phase_does_not_change_by_a_bit(phase, moved, fixed):
-    gan = tiny_gan(
-        schedule=schedules.ThreePhase(*phase), discriminator=tiny_discriminator(batch_norm=True, dropout=0.3)
-    )
+    gan = tiny_gan(schedule=schedules.ThreePhase(*phase), discriminator=tiny_discriminator(batch_norm=True, dropout=0.3))
     before = {name: weights(getattr(gan, name)) for name in (moved, fixed)}
     gan.fit(tiny_images(), batch_size=24, verbose=0)
     assert weights(getattr(gan, fixed)) == before[fixed], "BatchNorm statistics included"

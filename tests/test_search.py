@@ -144,6 +144,7 @@ def test_a_study_goes_on_and_sees_no_test_digits(tmp_path, monkeypatch):
 @pytest.mark.parametrize("file", sorted((search.DOCS / "search").glob("*.jsonl")), ids=lambda file: file.stem)
 def test_the_published_tables_are_those_of_the_studies(file):
     space = SPACES[file.stem.rpartition("_")[0]]
-    assert f"<!-- search {file.stem} -->\n{search.table(search.begun(space, file), space)}\n<!-- end -->" in (
-        search.DOCS / "default_recipe.md"
-    ).read_text()
+    assert (
+        f"<!-- search {file.stem} -->\n{search.table(search.begun(space, file), space)}\n<!-- end -->"
+        in (search.DOCS / "default_recipe.md").read_text()
+    )

@@ -162,9 +162,7 @@ def test_labels_choose_the_class(conditional):
     model = tf.saved_model.load(str(path))
 
     def images(label):
-        return model.signatures["generate"](seed=tf.constant(2, tf.int64), n=tf.constant(6), label=tf.constant(label))[
-            "images"
-        ]
+        return model.signatures["generate"](seed=tf.constant(2, tf.int64), n=tf.constant(6), label=tf.constant(label))["images"]
 
     assert (images(2).numpy() == gan.sample(6, seed=2, labels=2)).all()
     assert (images(-1).numpy() == gan.sample(6, seed=2)).all()

@@ -155,7 +155,9 @@ def test_k_plus_1_classes_are_the_logistic_loss_of_the_logsumexp():
     logits = RANDOM.normal(size=(6, 10)).astype("float32") * 3
     d = gan_keras.networks.semi_supervised_discriminator()
     made = d(RANDOM.uniform(size=(6, 28, 28, 1)).astype("float32"))
-    np.testing.assert_allclose(made["score"][:, 0], np.log(np.exp(made["label"].numpy().astype("float64")).sum(axis=1)), rtol=1e-5)
+    np.testing.assert_allclose(
+        made["score"][:, 0], np.log(np.exp(made["label"].numpy().astype("float64")).sum(axis=1)), rtol=1e-5
+    )
     score = np.log(np.exp(logits.astype("float64")).sum(axis=1))
     with_zero = np.concatenate([logits, np.zeros((6, 1), "float32")], axis=1)
     p_generated = np.exp(log_softmax(with_zero))[:, -1]
@@ -216,13 +218,23 @@ def test_historical_averaging_damps_players_that_circle_each_other():
     "term, heads, given, message",
     [
         (regularizers.FeatureMatching(), [], {}, "reads the output 'features' of the discriminator. Received: score"),
-        (regularizers.MutualInformation(), ["code"], {}, "needs a named part of the latents. Received: code='code', where the parts are z"),
+        (
+            regularizers.MutualInformation(),
+            ["code"],
+            {},
+            "needs a named part of the latents. Received: code='code', where the parts are z",
+        ),
         (regularizers.MutualInformation(), ["label"], {}, "reads the output 'code'"),
         (regularizers.Classification(), ["label"], {}, "on real images needs labels.*num_classes=None"),
         (regularizers.Classification(on="generated"), ["label"], {"num_classes": 3}, "on generated images.*of 1 inputs"),
         (regularizers.Consistency(head="label"), [], {}, "reads the output 'label'"),
         (regularizers.Consistency(), [], {}, "no layer that is random in training. Give it one"),
-        (regularizers.Consistency(average=True), ["noisy"], {"ema": 0.9}, "moving average of the discriminator. Give the GAN one"),
+        (
+            regularizers.Consistency(average=True),
+            ["noisy"],
+            {"ema": 0.9},
+            "moving average of the discriminator. Give the GAN one",
+        ),
         (regularizers.Classification(), ["label"], {"num_classes": 4}, "each of the num_classes=4. Received: 3"),
         (
             regularizers.MutualInformation(),
@@ -264,7 +276,9 @@ def test_labels_are_integers_of_any_size():
 
 def test_a_term_with_a_memory_is_not_compiled_twice():
     gan = tiny_gan(regularizers=regularizers.HistoricalAveraging(0.1))
-    with pytest.raises(ValueError, match="a term with a memory, historical_averaging, and cannot take it back. Make another GAN"):
+    with pytest.raises(
+        ValueError, match="a term with a memory, historical_averaging, and cannot take it back. Make another GAN"
+    ):
         gan.compile("adam", "adam")
     tiny_gan().compile("adam", "adam", regularizers=regularizers.HistoricalAveraging(0.1))
 
@@ -429,7 +443,9 @@ def test_xla_trains_to_the_same_weights(name):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("name", ["r3gan", *(pytest.param(name, marks=pytest.mark.slow) for name in TRAINED if name != "r3gan")])
+@pytest.mark.parametrize(
+    "name", ["r3gan", *(pytest.param(name, marks=pytest.mark.slow) for name in TRAINED if name != "r3gan")]
+)
 def test_a_step_in_16_bits_is_nearly_the_step_in_32(name, policy):
     exact, rounded = (trained_on(tf.distribute.get_strategy(), name, steps=1, policy=kind) for kind in ("float32", policy))
     assert np.linalg.norm(exact) > 0.01 and np.linalg.norm(rounded - exact) < 0.05 * np.linalg.norm(exact)

@@ -25,7 +25,16 @@ from gan_keras.runs import Run
 
 def test_the_run_folder_holds_what_the_docs_say(mlp_run):
     names = {path.name for path in mlp_run.iterdir()}
-    assert names == {".lock", "config.json", "checkpoints", "samples", "samples.gif", "history.csv", "losses.png", "model.keras"}
+    assert names == {
+        ".lock",
+        "config.json",
+        "checkpoints",
+        "samples",
+        "samples.gif",
+        "history.csv",
+        "losses.png",
+        "model.keras",
+    }
     assert sorted(p.name for p in (mlp_run / "samples").iterdir()) == [f"step-000000{k}.png" for k in (3, 6, 7)]
     config = json.loads((mlp_run / "config.json").read_text())
     assert set(config) == {*settings.NAMES, "training_set"} and config["shape"] == [28, 28, 1]
@@ -98,7 +107,9 @@ def test_precision_is_settled_when_the_run_begins(precision, other, few_digits, 
     assert f"precision '{precision}', not '{other}'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flags, multiplies", [("fma avx512_bf16", True), ("amx_bf16 amx_tile", True), ("avx512f avx_vnni", False)])
+@pytest.mark.parametrize(
+    "flags, multiplies", [("fma avx512_bf16", True), ("amx_bf16 amx_tile", True), ("avx512f avx_vnni", False)]
+)
 def test_processors_that_multiply_in_bfloat16(flags, multiplies, tmp_path):
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags} sse\n")
     assert settings.multiplies_bfloat16(tmp_path / "cpuinfo") == multiplies
@@ -186,11 +197,9 @@ def test_killed_five_times_the_final_weights_are_the_same_bytes(few_digits, tmp_
     def newest():
         return max((int(p.stem[5:]) for p in out.glob("checkpoints/ckpt-*.index")), default=0)
 
-    for kill in range(5):
+    for _ in range(5):
         more = ["--resume", "--out", out] if (out / "config.json").exists() else ["--out", out]
-        process = subprocess.Popen(
-            [*command, *more], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen([*command, *more], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         reached, deadline = newest(), time.monotonic() + 60
         while newest() < min(reached + 30, 390) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -237,7 +246,10 @@ def test_killed_five_times_the_final_weights_are_the_same_bytes(few_digits, tmp_
         (["--data", "/nowhere"], "No data at /nowhere"),
         (["--batch-size", "601"], "Received: 600"),
         (["--recipe", "cgan", "--data", "{unlabelled}"], "needs labels"),
-        (["--recipe", "tutorial_mlp", "--data", "{large}"], "published network of one shape, (28, 28, 1). Received: shape=(32, 32, 1)"),
+        (
+            ["--recipe", "tutorial_mlp", "--data", "{large}"],
+            "published network of one shape, (28, 28, 1). Received: shape=(32, 32, 1)",
+        ),
         (["--recipe", "ring"], "Dense networks of points have shape=(dimensions,). Received: shape=(28, 28, 1)"),
         (["--image-size", "64"], "has examples of shape (28, 28, 1), where (64, 64, 1) is expected"),
         (["--channels", "3"], "where (28, 28, 3) is expected"),

@@ -142,5 +142,7 @@ def test_a_generator_of_a_recipe_is_built_as_documented():
     def generator(latent_dim, num_classes, shape):
         return tiny_generator(num_classes)
 
-    recipe = dataclasses.replace(recipes.get("vae"), generator=generator, encoder=lambda latent_dim, shape: encoder(2 * latent_dim))
+    recipe = dataclasses.replace(
+        recipes.get("vae"), generator=generator, encoder=lambda latent_dim, shape: encoder(2 * latent_dim)
+    )
     assert isinstance(dataclasses.replace(recipe, latent_dim=LATENT_DIM).build(shape=(8, 8, 1)), gan_keras.VAE)

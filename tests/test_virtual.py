@@ -148,7 +148,10 @@ def test_a_generator_is_looked_through_and_copied():
         (lambda: ReferenceBatch(layers.BatchNormalization(), 4), "Received: a BatchNormalization without"),
         (lambda: ReferenceBatch(VirtualBatchNormalization(), 0), "1 or more. Received: number=0"),
         (lambda: ReferenceBatch(VirtualBatchNormalization(), 4).adapt(draws(3, 2)), r"4 examples or more of shape \(2,\)"),
-        (lambda: convolutional().layers[-1].adapt(np.full((9, 8, 8, 1), 200, "uint8")), "finite floats.*Received: uint8, from 200"),
+        (
+            lambda: convolutional().layers[-1].adapt(np.full((9, 8, 8, 1), 200, "uint8")),
+            "finite floats.*Received: uint8, from 200",
+        ),
         (lambda: convolutional().layers[-1].adapt(np.nan * draws(9, 8, 8, 1)), "finite floats.*from nan"),
         (lambda: convolutional().layers[-1].adapt(draws(9, 7, 7, 1)), r"Received: an array of shape \(9, 7, 7, 1\)"),
     ],

@@ -6,6 +6,9 @@ import scipy
 from gan_keras.metrics.arrays import squared_distances, vectors
 
 
+BANDWIDTHS = np.logspace(-1, 0, 10)  # of the authors' parzen_ll.py
+
+
 def parzen_log_likelihood(test, samples, bandwidth):
     """Mean log-likelihood of test images under Gaussians around samples, and its standard error; higher is better, in nats.
 
@@ -31,7 +34,7 @@ def parzen_log_likelihood(test, samples, bandwidth):
     return float(likelihoods.mean()), float(likelihoods.std() / np.sqrt(len(likelihoods)))
 
 
-def choose_bandwidth(validation, samples, bandwidths=np.logspace(-1, 0, 10)):
+def choose_bandwidth(validation, samples, bandwidths=BANDWIDTHS):
     """The bandwidth with the highest likelihood of validation images.
 
     Args:

@@ -95,9 +95,7 @@ def check_fixed(shape, wanted, name):
 
 def check_packing(packing, num_classes):
     if identifiers.count("packing", packing) > 1 and num_classes is not None:
-        raise ValueError(
-            f"A pack has several labels, so packing={packing} and num_classes={num_classes} exclude each other."
-        )
+        raise ValueError(f"A pack has several labels, so packing={packing} and num_classes={num_classes} exclude each other.")
 
 
 def score_of(features, label=None, num_classes=None, normalized=lambda layer: layer, label_dim=None):

@@ -22,10 +22,26 @@ from gan_keras.recipes.tasks import acgan, infogan, semi_supervised, vae
 from gan_keras.recipes.toys import gaussians, grid, ring, stacked_mnist, stacked_mnist_full, swiss_roll
 from gan_keras.recipes.tutorials import jeffreys, tutorial_conv, tutorial_mlp
 
+__all__ = [
+    "RECIPES",
+    "ModelRecipe",
+    "Recipe",
+    "VAERecipe",
+    "adam",
+    "cosine_decay",
+    "find",
+    "get",
+    "rmsprop",
+    "show",
+    "summary",
+    "unchanged",
+]
+
 RECIPES = {
     function.__name__: function
     for function in (
-        *(default, plain, tutorial_mlp, tutorial_conv, jeffreys, minimax, dcgan, lsgan, sngan, wgan, wgan_gp, dragan, r1, cgan, parzen),
+        *(default, plain, tutorial_mlp, tutorial_conv, jeffreys, minimax, dcgan, lsgan, sngan, wgan, wgan_gp),
+        *(dragan, r1, cgan, parzen),
         *(r3gan, infogan, acgan, semi_supervised, few, vae),
         *(ring, grid, swiss_roll, gaussians, stacked_mnist, stacked_mnist_full),
     )

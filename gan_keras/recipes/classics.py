@@ -53,7 +53,7 @@ def sngan():
     """
     return replace(
         dcgan(),
-        discriminator=functools.partial(networks.dcgan_discriminator, normalization="spectral"),  # Miyato et al. 2018; dcgan's layers
+        discriminator=functools.partial(networks.dcgan_discriminator, normalization="spectral"),  # Miyato et al. 2018
         loss=losses.Hinge(),  # Miyato et al. 2018, equations 16 and 17
         d_optimizer=adam(2e-4, 0.5),  # Miyato et al. 2018, table 1, setting C
         g_optimizer=adam(2e-4, 0.5),  # Miyato et al. 2018, table 1, setting C

@@ -10,7 +10,7 @@ import keras
 from gan_keras import identifiers
 
 
-class Regularizer(abc.ABC):
+class Regularizer:
     """Base of terms and projections."""
 
     def prepare(self, gan):
@@ -35,7 +35,7 @@ class Regularizer(abc.ABC):
         return cls(**config)
 
 
-class Term(Regularizer):
+class Term(Regularizer, abc.ABC):
     """Base of the terms: implement `term`, and set `name` and `players`.
 
     The weighted term is logged under `name`.
@@ -100,7 +100,7 @@ class Term(Regularizer):
         return cls(**{"one_in" if name == "every" and not own else name: value for name, value in config.items()})
 
 
-class Projection(Regularizer):
+class Projection(Regularizer, abc.ABC):
     """Base of the projections, which change the discriminator's weights after each of its updates."""
 
     @abc.abstractmethod

@@ -183,7 +183,8 @@ def check_plain(gan):
         for r in gan.game_regularizers
         if type(r).__name__ not in ("R1", "GradientPenalty")
         or callable(r.weight)
-        or type(r).__name__ == "GradientPenalty" and (r.one_sided or r.one_in != 1)
+        or type(r).__name__ == "GradientPenalty"
+        and (r.one_sided or r.one_in != 1)
     ]
     if loss == "NonSaturating" and gan.adversarial_loss.label_smoothing:
         other.append("label_smoothing")

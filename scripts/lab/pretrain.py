@@ -1,6 +1,6 @@
 """Make one of the trained models that come with the package: trains a recipe, measures it, writes gan_keras/pretrained/NAME.
 
-    python scripts/lab/pretrain.py cgan
+python scripts/lab/pretrain.py cgan
 """
 
 import argparse

@@ -73,7 +73,10 @@ def _default(trial, steps):
     width, terms = {"width": _choose(trial, "discriminator_width", 32, 48, 64)}, ()
     clusters, discriminator = _choose(trial, "clusters", 20, 30, 50, 100), networks.default_discriminator
     if _choose(trial, "classifier", True, False):
-        discriminator, terms = functools.partial(networks.acgan_discriminator, projection=True), recipes.get("cgan").regularizers[1:]
+        discriminator, terms = (
+            functools.partial(networks.acgan_discriminator, projection=True),
+            recipes.get("cgan").regularizers[1:],
+        )
     game = _game(trial, steps)
     return dataclasses.replace(
         recipes.get("default"),

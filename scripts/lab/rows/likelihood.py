@@ -16,7 +16,7 @@ def parzen(seed):
         samples = np.concatenate([gan(spread * gan.latents(seed, block)).numpy() for block in range(40)])[:10_000]
         images = plots.to_uint8(samples, gan.value_range)
         if spread == 1.0:
-            picture("parzen", seed, lambda path: plots.grid(images[:100]).save(path))
+            picture("parzen", seed, plots.grid(images[:100]).save)
         likelihood, bandwidth = parzen_figures(images / 255.0)
         cases[case] = {"log_likelihood": likelihood, "bandwidth": bandwidth, "seconds": seconds}
     if seed == 0:

@@ -107,7 +107,7 @@ ROWS = [
             "a toy of ours. The penalty is soft: the best slope is above 1, and with it the ratios are 1.07, 1.08 and 1.13. "
             "The paper's penalty is two-sided: on a line a slope of -1 satisfies it too, and a critic may stay there; with a "
             "negative slope everywhere the ratios are 0.22, 0.60 and 1.10 (docs/evaluation.md, \"The critic's estimate on a "
-            "line\"). The one-sided penalty, of Petzka et al. 2018, has no such minimum"
+            'line"). The one-sided penalty, of Petzka et al. 2018, has no such minimum'
         ),
         run=critic,
         figures={"exact": "{:.3f}", "estimate": "{:.3f}", "ratio": "{:.3f}"},
