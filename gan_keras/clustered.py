@@ -34,6 +34,7 @@ class ClusteredGAN(GAN):
     """
 
     def __init__(self, generator, discriminator, prior, part="cluster", **arguments):
+        checks.check_arguments("ClusteredGAN", {"num_classes"} & arguments.keys())
         prior = priors.get(prior)
         number = checks.check_label_part(part, prior, generator)
         super().__init__(generator, discriminator, prior=prior, num_classes=number, **arguments)

@@ -579,6 +579,7 @@ def test_a_part_that_stands_for_the_label_is_the_label_in_training_and_drawn_in_
         ({"generator": None}, "The generator must be a Functional keras.Model. Received: None"),
         ({"prior": None}, "A prior is an object such as.*Received: None"),
         ({"latent_dim": 5}, "ClusteredGAN has no argument 'latent_dim'"),
+        ({"num_classes": 3}, "ClusteredGAN has no argument 'num_classes'"),
     ],
 )
 def test_a_part_that_cannot_stand_for_the_label_is_refused(given, message):
