@@ -1,8 +1,10 @@
 """The run folder: the settings, checkpoints, history, pictures and model of one training, in one place.
 
+```python
 run = Run.new("runs/mine", recipe="dcgan", steps=2000)
 gan = run.train()
 gan = Run("runs/mine").load()  # later, in another process
+```
 """
 
 import contextlib

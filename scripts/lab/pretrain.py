@@ -1,6 +1,8 @@
-"""Make one of the trained models that come with the package: trains a recipe, measures it, writes gan_keras/pretrained/NAME.
+"""Make one of the trained models that come with the package.
 
-python scripts/lab/pretrain.py cgan
+    python scripts/lab/pretrain.py cgan
+
+It trains the recipe, evaluates the model, and writes gan_keras/pretrained/NAME.
 """
 
 import argparse
