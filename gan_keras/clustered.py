@@ -16,8 +16,8 @@ class ClusteredGAN(GAN):
     """A GAN that is trained with labels, like a conditional one, and sampled without them: for labels such as `clusters.spectral`.
 
     One part of the generator's latents is the label. In training, it is the label of the real image. In sampling, it is random:
-    labels occur as often as in training, and evenly, so that their counts differ from the expected ones by at most two. Sage,
-    Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with Clustered Generative Adversarial Networks".
+    labels occur as often as in training, and evenly: among 100 samples, their counts differ from the expected ones by at most
+    two. Sage, Agustsson, Timofte, Van Gool 2018, "Logo Synthesis and Manipulation with Clustered Generative Adversarial Networks".
 
     Args:
         generator: As in `GAN`; it takes latents alone.

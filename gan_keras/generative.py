@@ -18,7 +18,7 @@ BLOCK, _GROUP = 256, 32
 class GenerativeModel(keras.Model):
     """Base of the models that map latents to images: implement `compile`, `train_step` and `test_step`.
 
-    `model(z)` is the generator (its moving average if `ema` is set), and so are `predict`, `summary` and `export`.
+    `model(z)`, `predict` and `export` are those of the generator (of its moving average if `ema` is set).
 
     Args:
         generator: Functional `keras.Model` from latents (batch, latent_dim) to images; for a conditional model from

@@ -153,7 +153,8 @@ class Run:
         """The compiled GAN, untrained.
 
         Args:
-            periods: Periods of callbacks, in steps. The recipe's `steps_per_execution` is used if it divides all of them.
+            periods: Periods of callbacks, in steps. The largest part of the recipe's `steps_per_execution` that divides all of them
+                is used.
         """
         ends = [*periods, self.settings["steps"] or 0, *self._checkpoint().steps()]
         at_once = 1 if replicas.distributed() else math.gcd(self.recipe.steps_per_execution, *ends)
