@@ -15,7 +15,8 @@ from gan_keras.random import EVALUATION, TRAINING, Random, seed_layers, seed_sta
 class GAN(GenerativeModel):
     """A generative adversarial network: build, `compile`, `fit`, `evaluate`, `predict`, `save`, `sample`.
 
-    `gan(z)`, `predict` and `export` are those of the generator (of its moving average if `ema` is set). Goodfellow et al. 2014, "Generative Adversarial Networks".
+    `gan(z)`, `predict` and `export` are those of the generator (of its moving average if `ema` is set). Goodfellow et al.
+    2014, "Generative Adversarial Networks".
 
     Args:
         generator: Functional `keras.Model` from latents (batch, latent_dim) to images; for a conditional GAN from
