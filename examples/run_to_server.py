@@ -16,4 +16,4 @@ for name, (value, _) in evaluator.of_gan(gan, 5000, groups=["frechet", "manifold
     print(f"{name:20} {value:.3f}")
 
 version = serving.export(gan, "exports/digits")
-print(f"Exported {version}. Serve it with TensorFlow Serving, or with: python scripts/serve.py exports/digits")
+print(f"Exported {version}. Serve it with TensorFlow Serving, or with: gan-keras serve exports/digits")

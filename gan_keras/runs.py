@@ -360,9 +360,7 @@ class Run:
 
     def _read(self):
         if not self._config.exists():
-            raise ValueError(
-                f"{self.folder} is not a run folder: it has no config.json. Train one with scripts/train_mnist.py."
-            )
+            raise ValueError(f"{self.folder} is not a run folder: it has no config.json. Train one with `gan-keras train`.")
         with files.reading(f"{self._config} cannot be read", "Begin another run."):
             found = files.read_json(self._config)
         return settings.completed(found, self._config)

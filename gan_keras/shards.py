@@ -65,7 +65,7 @@ def read(folder):
     folder = pathlib.Path(folder)
     found = [re.fullmatch(r"samples-\d+-of-(\d{5,7})\.(npz|tfrecord)", path.name) for path in folder.glob("samples-*")]
     if not any(found):
-        raise ValueError(f"{folder} holds no samples. Write some with gan_keras.shards.write, or scripts/sample.py --shards.")
+        raise ValueError(f"{folder} holds no samples. Write some with gan_keras.shards.write, or `gan-keras sample --shards`.")
     number, format = next(filter(None, found)).groups()
     names = _names(int(number), format)
     missing = [name for name in names if not (folder / name).is_file()]

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-import common  # first: it sets the environment up
+from gan_keras_scripts import common  # first: it sets the environment up
 
 import numpy as np
 
@@ -18,7 +18,7 @@ GROUPS = [*evaluation.Evaluator.GROUPS, "recognition"]
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder of scripts/train_mnist.py")
+    parser.add_argument("run", metavar="DIR", help="run folder of gan-keras train")
     parser.add_argument(
         "--num", type=common.between(100, common.SAMPLES), metavar="N", help="number of samples; default: 10000"
     )
@@ -31,7 +31,7 @@ def parse(argv):
     )
     parser.add_argument("--seed", type=common.SEED, metavar="S", help="of the samples; default: 1")
     parser.add_argument(
-        "--samples", metavar="FOLDER", help="measure these, written by sample.py --shards, instead of drawing new ones"
+        "--samples", metavar="FOLDER", help="measure these, written by gan-keras sample --shards, instead of drawing new ones"
     )
     parser.add_argument(
         "--extractor",

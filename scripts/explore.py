@@ -5,7 +5,7 @@ import functools
 import sys
 import time
 
-import common  # first: it sets the environment up
+from gan_keras_scripts import common  # first: it sets the environment up
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class LeftOut(Exception):
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it")
+    parser.add_argument("run", metavar="DIR", help="run folder of gan-keras train")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -46,7 +46,7 @@ def main(argv=None):
     if not model.makes_images:
         raise ValueError(
             f"The pictures are of runs of images. Received: {run.folder}, of points ({run.settings['data']}). Draw them with "
-            "scripts/sample.py --out FILE.png."
+            "`gan-keras sample --out FILE.png`."
         )
     folder = run.folder / "explore"
     folder.mkdir(exist_ok=True)

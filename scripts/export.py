@@ -3,7 +3,7 @@
 import pathlib
 import sys
 
-import common  # first: it sets the environment up
+from gan_keras_scripts import common  # first: it sets the environment up
 
 from gan_keras import evaluation, files, identity, serving, settings, toys
 from gan_keras.gan import GAN
@@ -18,7 +18,7 @@ LICENCES["stacked_mnist"] = LICENCES["mnist"]
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it; or pretrained:NAME")
+    parser.add_argument("run", metavar="DIR", help="run folder of gan-keras train; or pretrained:NAME")
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="FOLDER/1 is written, or the next version; its name becomes the model's"
     )
@@ -34,7 +34,7 @@ def main(argv=None):
     for path in sorted(version.iterdir()):
         print(f"  {path.name}")
     if args.format == "savedmodel":
-        print(f"Serve it: python scripts/serve.py {args.out}")
+        print(f"Serve it: gan-keras serve {args.out}")
     return 0
 
 
@@ -89,14 +89,14 @@ def card(gan, run):
 def metrics(gan, path):
     """The table of report.json, if the run was evaluated."""
     if not path.exists():
-        return ["Not measured. Run scripts/evaluate.py before the export."]
-    with files.reading(f"{path} cannot be read", "Run scripts/evaluate.py again."):
+        return ["Not measured. Run `gan-keras evaluate` before the export."]
+    with files.reading(f"{path} cannot be read", "Run `gan-keras evaluate` again."):
         report = files.read_json(path)
         values = report.get("metrics") or report["figures"]  # of earlier versions, as "ceiling" below
         report = {name: report[name] for name in ("step", "samples")}
     step = int(gan.step.numpy())
     earlier = "" if report["step"] == step else f", which is not this one ({step:,})"
-    lines = [f"{report['samples']:,} samples of step {report['step']:,}{earlier}, by scripts/evaluate.py.", ""]
+    lines = [f"{report['samples']:,} samples of step {report['step']:,}{earlier}, by `gan-keras evaluate`.", ""]
     lines += ["| metric | samples | real data | better |", "|---|---|---|---|"]
     for name, metric in values.items():
         value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric.get("real", metric.get("ceiling"))))

@@ -1,10 +1,8 @@
 """The command line of train_mnist.py."""
 
-import common
-import distribution
-
 from gan_keras.random import MAX_STEPS
 from gan_keras.settings import POLICIES
+from gan_keras_scripts import common, distribution
 
 STEPS, MINUTES = common.between(1, MAX_STEPS), common.between(0.001, 60 * 24 * 365, float)
 

@@ -5,7 +5,7 @@ import pathlib
 import sys
 import zipfile
 
-import common  # first: it sets the environment up
+from gan_keras_scripts import common  # first: it sets the environment up
 
 import numpy as np
 
@@ -17,7 +17,7 @@ _MAX_PICTURE = 10_000
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder, as scripts/train_mnist.py makes it; or pretrained:NAME")
+    parser.add_argument("run", metavar="DIR", help="run folder of gan-keras train; or pretrained:NAME")
     parser.add_argument("--num", type=common.between(1, common.SAMPLES), required=True, metavar="N", help="number of samples")
     parser.add_argument(
         "--out",

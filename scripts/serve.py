@@ -32,7 +32,7 @@ class Endpoints:
     """The endpoints of a SavedModel, called with JSON as TensorFlow Serving's REST interface has it.
 
     Args:
-        folder: What scripts/export.py wrote: its newest version is loaded.
+        folder: What `gan-keras export` wrote: its newest version is loaded.
     """
 
     def __init__(self, folder):
@@ -43,7 +43,7 @@ class Endpoints:
             )
         if not versions:
             raise ValueError(
-                f"{folder} holds no exported SavedModel (no {folder}/1/saved_model.pb). Make one with scripts/export.py."
+                f"{folder} holds no exported SavedModel (no {folder}/1/saved_model.pb). Make one with `gan-keras export`."
             )
         self.path = max(versions, key=lambda path: int(path.name))
         try:
@@ -95,7 +95,7 @@ class Endpoints:
 
 def packaged_endpoints(text):
     """The endpoints of a model that comes with the package, "pretrained:NAME"."""
-    import export  # and with it gan_keras, which the server of an exported folder does without
+    from gan_keras_scripts import export  # and with it gan_keras, which the server of an exported folder does without
 
     with tempfile.TemporaryDirectory() as folder:
         export.write(text, folder, "savedmodel")
@@ -220,7 +220,7 @@ def listening(host, port):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "folder", metavar="FOLDER", help="what scripts/export.py wrote; or pretrained:NAME, a model that comes with the package"
+        "folder", metavar="FOLDER", help="what gan-keras export wrote; or pretrained:NAME, a model that comes with the package"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this machine alone")
     parser.add_argument("--port", type=int, default=8501, help="HTTP port, 0 for a free one; default: %(default)s")
@@ -236,7 +236,7 @@ def main(argv=None):
                 f"Received: {name!r}. Give another with --name."
             )
         if missing := [package for package in ("starlette", "uvicorn") if importlib.util.find_spec(package) is None]:
-            raise ValueError(f"The server needs {' and '.join(missing)}; not installed: pip install -e '.[serve]'")
+            raise ValueError(f"The server needs {' and '.join(missing)}; not installed: pip install 'gan_keras[serve]'")
         endpoints = packaged_endpoints(args.folder) if packaged else Endpoints(args.folder)
         listener = listening(args.host, args.port)
     except ValueError as error:

@@ -7,15 +7,14 @@ import shlex
 import signal
 import sys
 
-import common  # first: it sets the environment up
-import distribution
-import options
+from gan_keras_scripts import common  # first: it sets the environment up
 
 import keras
 import tensorflow as tf
 
 from gan_keras import callbacks, evaluation, recipes, replicas
 from gan_keras.runs import Run
+from gan_keras_scripts import distribution, options
 
 
 NETWORKS = ("generator", "discriminator", "encoder")
@@ -158,14 +157,14 @@ def print_result(run, gan, stop, argv):
     """What has happened, and where the files are. Returns the exit code."""
     step = int(gan.step.numpy())
     if stop.received:
-        again = shlex.join(["python", "scripts/train_mnist.py", *argv, *([] if "--resume" in argv else ["--resume"])])
+        again = shlex.join(["gan-keras", "train", *argv, *([] if "--resume" in argv else ["--resume"])])
         print(f"\nStopped after step {step:,}. Everything is saved. Go on with:\n  {again}")
         return 128 + stop.received
     seconds = run.seconds
     print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
     print(f"  samples    {max(run.samples.iterdir())}\n  animation  {run.animation}")
     print(f"  curves     {run.curves}, {run.history}\n  model      {run.model}")
-    print(f"More samples: python scripts/sample.py {run.folder} --num 100 --out digits.png")
+    print(f"More samples: gan-keras sample {run.folder} --num 100 --out digits.png")
     return 0
 
 

@@ -7,16 +7,16 @@ import subprocess
 import sys
 import textwrap
 
-import common  # noqa: F401  first: the scripts' environment, which touches nothing outside the virtual environment
+from gan_keras_scripts import common  # noqa: F401  first: an environment that touches nothing outside the virtual one
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import train_mnist
 from keras import layers
 
 import gan_keras
+from gan_keras_scripts import train_mnist
 
 SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
 LATENT_DIM = 8

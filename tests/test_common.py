@@ -6,13 +6,9 @@ import os
 import shutil
 import sys
 
-import common
-import evaluate
-import export
+from gan_keras_scripts import common, evaluate, export, sample, train_mnist
 import pytest
-import sample
 import tensorflow as tf
-import train_mnist
 
 
 @pytest.mark.parametrize(

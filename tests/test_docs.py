@@ -3,16 +3,11 @@
 import pathlib
 import re
 
-import evaluate
-import explore
-import export
 import pytest
 import quotes
-import sample
-import serve
-import train_mnist
 
 from gan_keras import losses, regularizers, schedules
+from gan_keras_scripts import evaluate, explore, export, sample, serve, train_mnist
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [

@@ -3,17 +3,14 @@
 import json
 import shutil
 
-import evaluate
-import export
 import keras
 import numpy as np
 import pytest
-import sample
-import train_mnist
 from helpers import train_run
 from PIL import Image
 
 from gan_keras import data, evaluation
+from gan_keras_scripts import evaluate, export, sample, train_mnist
 
 GROUPS = ["frechet", "kernel", "score", "manifold", "memorisation"]
 

@@ -5,7 +5,6 @@ import pathlib
 import re
 import shutil
 
-import explore as script
 import keras
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from PIL import Image
 
 import gan_keras
 from gan_keras import explore, plots, priors
+from gan_keras_scripts import explore as script
 
 
 def normal(*shape, seed=0):

@@ -3,17 +3,17 @@
 import json
 import shutil
 
-import export
 import keras
 import pytest
 import tensorflow as tf
 
 from gan_keras.runs import Run
+from gan_keras_scripts import export
 
 
 def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys):
     assert export.main([str(cgan_run), "--out", str(tmp_path / "digits")]) == 0
-    assert "scripts/serve.py" in capsys.readouterr().out
+    assert "gan-keras serve" in capsys.readouterr().out
     version = tmp_path / "digits" / "1"
     model = tf.saved_model.load(str(version))
     inputs = {"seed": tf.constant(3, tf.int64), "n": tf.constant(4), "label": tf.constant(7)}

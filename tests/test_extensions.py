@@ -6,7 +6,6 @@ import json
 import keras
 import numpy as np
 import pytest
-import serve
 import tensorflow as tf
 from helpers import (
     LATENT_DIM,
@@ -23,6 +22,7 @@ from keras import layers
 
 import gan_keras
 from gan_keras import priors, regularizers, schedules
+from gan_keras_scripts import serve
 
 
 @keras.saving.register_keras_serializable(package="mine")

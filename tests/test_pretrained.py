@@ -3,16 +3,14 @@
 import json
 import shutil
 
-import export
 import numpy as np
 import pretrain
 import pytest
-import sample
-import serve
 from helpers import tiny_gan, tiny_images
 
 from gan_keras import pretrained, recipes, settings, weights
 from gan_keras.runs import Run
+from gan_keras_scripts import export, sample, serve
 
 
 @pytest.fixture

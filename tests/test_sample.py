@@ -9,11 +9,11 @@ import sys
 import keras
 import numpy as np
 import pytest
-import sample
 from helpers import environment, train_run
 from PIL import Image
 
 from gan_keras import plots
+from gan_keras_scripts import sample
 
 
 def test_samples_as_arrays(mlp_run, tmp_path):

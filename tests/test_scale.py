@@ -9,15 +9,14 @@ import subprocess
 import sys
 import time
 
-import distribution
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import train_mnist
 from helpers import SCRIPTS, child, environment, labels, sgd, tiny_gan, tiny_images
 
 from gan_keras import data, layers, networks, recipes, regularizers, replicas, schedules
+from gan_keras_scripts import distribution, train_mnist
 
 
 def free_ports(number):
@@ -80,8 +79,7 @@ def train_and_write(strategy, game, out):
 
 _WORKER = """
 import sys
-import common
-import distribution
+from gan_keras_scripts import common, distribution
 strategy = distribution.get("multiworker")  # before anything computes
 from test_scale import train_and_write
 train_and_write(strategy, *sys.argv[1:])
@@ -371,13 +369,13 @@ def test_a_step_that_overflows_on_one_replica_is_skipped_on_all():
 
 _CELLS = """
 import importlib.util, itertools, sys
-import common
+from gan_keras_scripts import common
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 name, precision, out = sys.argv[1:]
 if name == "mirrored":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import distribution
+from gan_keras_scripts import distribution
 strategy = distribution.get(name)
 from helpers import *
 from gan_keras import callbacks, networks, settings

@@ -16,7 +16,7 @@ import urllib.request
 import load_test
 import numpy as np
 import pytest
-import serve
+from gan_keras_scripts import serve
 from helpers import SCRIPTS, environment, needs
 
 web = needs("starlette", "uvicorn")

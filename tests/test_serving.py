@@ -10,12 +10,12 @@ import time
 
 import numpy as np
 import pytest
-import serve
 import tensorflow as tf
 from helpers import environment, needs, tiny_gan, tiny_images
 from PIL import Image
 
 from gan_keras import networks, plots, recipes, serving
+from gan_keras_scripts import serve
 
 
 @pytest.fixture(scope="module")

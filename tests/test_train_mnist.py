@@ -15,12 +15,12 @@ import filelock
 import keras
 import numpy as np
 import pytest
-import train_mnist
 from helpers import SCRIPTS, child, environment, train_run
 from PIL import Image
 
 from gan_keras import recipes, settings
 from gan_keras.runs import Run
+from gan_keras_scripts import train_mnist
 
 
 def test_the_run_folder_holds_what_the_docs_say(mlp_run):
@@ -62,7 +62,7 @@ def test_says_what_it_will_do_and_where_everything_is(few_digits, tmp_path, caps
         "CPU",
         "samples.gif",
         "model.keras",
-        "scripts/sample.py",
+        "gan-keras sample",
     ):
         assert text in printed
 
@@ -171,7 +171,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number, few_digits, tmp_path):
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
     assert "Traceback" not in errors
-    assert shlex.join(["python", "scripts/train_mnist.py", *map(str, process.args[2:]), "--resume"]) in printed
+    assert shlex.join(["gan-keras", "train", *map(str, process.args[2:]), "--resume"]) in printed
     step = int(keras.models.load_model(out / "model.keras").step.numpy())
     assert step >= 50 and (out / f"checkpoints/ckpt-{step}.index").exists()
 
@@ -393,7 +393,7 @@ def test_ones_own_recipe_and_images_through_all_scripts(photographs, tmp_path, m
     assert train_mnist.main(begin) == 0
     child(
         """
-        import evaluate, export, sample, train_mnist
+        from gan_keras_scripts import evaluate, export, sample, train_mnist
         assert train_mnist.main(["--out", "runs/colours", "--resume", "--steps", "4"]) == 0
         assert sample.main(["runs/colours", "--num", "3", "--out", "samples.npz"]) == 0
         options = ["--num", "100", "--extractor", "features_of_mine.py:features", "--metrics", "frechet", "memorisation"]

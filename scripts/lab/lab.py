@@ -1,13 +1,10 @@
-"""What the programs of this folder share: scripts/common.py, a path to write a report to, TensorFlow's threads."""
+"""What the programs of this folder share: the scripts' start, a path to write a report to, TensorFlow's threads."""
 
 import argparse
 import os
 import pathlib
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
-import common
+from gan_keras_scripts import common  # first: it sets the environment up
 
 import tensorflow as tf
 

@@ -12,13 +12,12 @@ import sys
 
 from lab import common  # first: it sets the environment up
 
-import evaluate
-import export
 import numpy as np
 
 from gan_keras import files, plots, pretrained, recipes, weights
 from gan_keras.recipe import Recipe
 from gan_keras.runs import Run
+from gan_keras_scripts import evaluate, export
 
 FOLDER = pathlib.Path(pretrained.__file__).parent
 

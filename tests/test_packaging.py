@@ -1,0 +1,91 @@
+"""The command gan-keras, and what pip installs: a wheel that works where there is no clone."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from helpers import SCRIPTS
+
+from gan_keras_scripts import console
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The unpacked wheel of the files that git tracks."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source, unpacked = folder / "source", folder / "unpacked"
+    kept = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
+    source.mkdir()
+    for name in ("gan_keras", "scripts"):
+        shutil.copytree(SCRIPTS.parent / name, source / name, ignore=kept)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(SCRIPTS.parent / name, source)
+    code = f"import setuptools.build_meta; print(setuptools.build_meta.build_wheel({str(folder)!r}))"
+    built = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    with zipfile.ZipFile(folder / built.stdout.split()[-1]) as archive:
+        archive.extractall(unpacked)
+    return unpacked
+
+
+def test_the_wheel_has_all_files_of_the_package(wheel):
+    for name, package in (("gan_keras", "gan_keras"), ("scripts", "gan_keras_scripts")):
+        folder = SCRIPTS.parent / name
+        files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+        packed = {path.relative_to(wheel / package) for path in (wheel / package).rglob("*") if path.is_file()}
+        assert packed == {file for file in files if name == "gan_keras" or "lab" not in file.parts}
+    (info,) = wheel.glob("*.dist-info")
+    assert {path.name for path in info.rglob("*LICENSE*")} == {"LICENSE", "MNIST_LICENSE.md"}
+    assert "gan-keras = gan_keras_scripts.console:main" in (info / "entry_points.txt").read_text()
+
+
+def test_a_picture_from_the_wheel_alone(wheel, tmp_path):
+    code = f"""
+import sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+sys.path.insert(0, {str(wheel)!r})
+from gan_keras_scripts import console
+sys.argv = ["gan-keras", "sample", "pretrained:cgan", "--num", "4", "--label", "7", "--out", "sevens.png"]
+code = console.main()
+import gan_keras
+assert gan_keras.__file__.startswith({str(wheel)!r})
+sys.exit(code)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "sevens.png").exists() and not done.stderr
+
+
+@pytest.mark.parametrize("name", console.COMMANDS)
+def test_a_command_has_the_options_of_its_script(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gan-keras", name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        console.main()
+    told = capsys.readouterr().out
+    assert ended.value.code == 0 and f"usage: gan-keras {name} " in told
+    assert (SCRIPTS / f"{console.COMMANDS[name][0]}.py").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_the_commands_are_listed(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gan-keras", *arguments])
+    assert console.main() == 0
+    told = capsys.readouterr().out
+    assert all(f"\n  {name} " in told for name in console.COMMANDS)
+
+
+def test_an_unknown_command_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gan-keras", "tarin"])
+    assert console.main() == 2
+    assert capsys.readouterr().err == f"error: 'tarin' is no command. Choose from: {', '.join(console.COMMANDS)}.\n"
+
+
+def test_the_installed_command_starts():
+    command = pathlib.Path(sys.executable).with_name("gan-keras")
+    done = subprocess.run([command, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("usage: gan-keras COMMAND")
