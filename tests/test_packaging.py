@@ -5,7 +5,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import zipfile
 
 import pytest
 from helpers import SCRIPTS
@@ -15,21 +14,26 @@ from gan_keras_scripts import console
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The unpacked wheel of the files that git tracks."""
+    """The unpacked wheel, built from the source distribution, as of a stranger who has no more than that."""
     folder = tmp_path_factory.mktemp("wheel")
-    source, unpacked = folder / "source", folder / "unpacked"
-    kept = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
-    source.mkdir()
+    clone, unpacked = folder / "clone", folder / "unpacked"
+    clone.mkdir()
     for name in ("gan_keras", "scripts"):
-        shutil.copytree(SCRIPTS.parent / name, source / name, ignore=kept)
+        shutil.copytree(SCRIPTS.parent / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(SCRIPTS.parent / name, source)
-    code = f"import setuptools.build_meta; print(setuptools.build_meta.build_wheel({str(folder)!r}))"
-    built = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    with zipfile.ZipFile(folder / built.stdout.split()[-1]) as archive:
-        archive.extractall(unpacked)
+        shutil.copy(SCRIPTS.parent / name, clone)
+    shutil.unpack_archive(built("sdist", clone, folder), folder / "source")
+    (source,) = (folder / "source").iterdir()
+    shutil.unpack_archive(built("wheel", source, folder), unpacked, format="zip")
     return unpacked
+
+
+def built(kind, source, folder):
+    """The path of a distribution of a source folder."""
+    code = f"import setuptools.build_meta; print(setuptools.build_meta.build_{kind}({str(folder)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / done.stdout.split()[-1]
 
 
 def test_the_wheel_has_all_files_of_the_package(wheel):
