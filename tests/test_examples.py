@@ -1,6 +1,7 @@
 """The programs in examples/, for a few steps."""
 
 import ast
+import json
 import pathlib
 import runpy
 import sys
@@ -53,3 +54,27 @@ def test_it_is_short_and_imports_gan_keras_and_keras_alone(path):
             imported |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else {node.module}
     assert {name.partition(".")[0] for name in imported} <= {"gan_keras", "keras", "sys"}
     assert len(path.read_text().splitlines()) <= 40
+
+
+NOTEBOOK = json.loads((EXAMPLES / "digits.ipynb").read_text())
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join("".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code")
+    for old, new in {"STEPS = 4000": "STEPS = 2", "5000": "200", "steps=100": "steps=1", "10_000": "100"}.items():
+        code = code.replace(old, new)
+    names = {}
+    exec(code, names)
+    assert names["gan"].step.numpy() == 2 and names["found"].images.shape == (20, 28, 28, 1)
+    assert (tmp_path / "exports" / "notebook" / "1" / "saved_model.pb").exists()
+
+
+def test_the_notebook_was_executed_from_first_to_last_cell():
+    cells = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} <= {"execute_result", "stream"}
+    assert all(output.get("name") != "stderr" for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 6
