@@ -1,6 +1,6 @@
 """Run the tests with the oldest and the newest versions of TensorFlow, Keras and NumPy that setup.cfg allows.
 
-    python scripts/lab/versions.py                              # the fast suite with both: 20 minutes on two cores
+    python scripts/lab/versions.py -n 2 --dist loadfile         # the fast suite with both: 20 minutes on two cores
     python scripts/lab/versions.py oldest tests/test_layers.py  # a part of it with one
 
 What is not the name of a pair goes to pytest. Each pair has a virtual environment, `build/versions/NAME`, which is kept.
