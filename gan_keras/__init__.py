@@ -5,7 +5,7 @@ import keras
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
         f"gan_keras trains with tf.GradientTape and needs the TensorFlow backend of Keras. Received: {keras.backend.backend()!r}. "
-        "Set the environment variable KERAS_BACKEND=tensorflow, or mend ~/.keras/keras.json."
+        "Set the environment variable KERAS_BACKEND=tensorflow, or change ~/.keras/keras.json."
     )
 
 from gan_keras import (

@@ -77,7 +77,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         if broken:
             raise FloatingPointError(
                 f"Step {self._before_epoch + batch + 1}: {', '.join(broken)} is not finite. The run is stopped, and its "
-                "checkpoints are whole; resumed it would come to the same. Begin another run with lower learning rates, a "
+                "checkpoints are intact; resuming would end in the same way. Begin another run with lower learning rates, a "
                 "regularizer or another seed, or look for NaN in the data."
             )
 

@@ -221,8 +221,8 @@ def check_memories(memories):
     for memory in memories:
         if memory is not None:
             raise ValueError(
-                f"compile() has given this GAN a term with a memory, {memory.name}, and cannot take it back. Make another GAN of "
-                "the same networks, and compile that."
+                f"An earlier compile() has added a term with a memory to this GAN, {memory.name}, which cannot be removed. Make "
+                "another GAN of the same networks, and compile that."
             )
 
 
@@ -276,7 +276,7 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
 def _check_terms(terms, layers):
     names = [term.name for term in terms]
     if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"A term is logged by its attribute `name`, a text. Received: {names}")
+        raise ValueError(f"A term is logged by its attribute `name`, a string. Received: {names}")
     if len(set(names)) < len(names):
         raise ValueError(f"Terms are logged by name, and two have the same one. Received: {names}; leave one out.")
     for term in terms:
@@ -299,8 +299,8 @@ def check_separable(loss):
     """Raise ValueError if the halves of a loss mean nothing apart."""
     if not isinstance(loss, losses.SeparableLoss):
         raise ValueError(
-            f"ThreeStep and the like train on the two halves of the loss apart, which means nothing for {type(loss).__name__}: it "
-            "compares real with generated scores. Use the schedule 'alternating'."
+            f"Schedules such as ThreeStep train on the two halves of the loss separately, but {type(loss).__name__} compares real "
+            "with generated scores, so it has no halves. Use the schedule 'alternating'."
         )
 
 

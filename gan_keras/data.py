@@ -172,7 +172,7 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
     """
     images, labels = _check_arrays(images, labels, "images", lowest=-1)
     if value_range is None and images.dtype == np.uint8:
-        raise ValueError("Bytes need the value_range to scale them to, such as (-1, 1). Received: value_range=None")
+        raise ValueError("uint8 images need the value_range to scale them to, such as (-1, 1). Received: value_range=None")
     low, high = value_range or (-np.inf, np.inf)
     index, number = shard
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:

@@ -97,16 +97,16 @@ def read_npz(path, names, optional=()):
 
 def _read_member(archive, member, size):
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{member.filename} is compressed otherwise than NumPy does it")
+        raise ValueError(f"{member.filename} has a compression that NumPy does not use")
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(file)
         if dtype.hasobject:
-            raise ValueError(f"{member.filename} holds pickled objects")
+            raise ValueError(f"{member.filename} contains pickled objects")
         promised, held = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
         if promised != held:
-            raise ValueError(f"{member.filename} promises {promised:,} bytes and holds {held:,}")
+            raise ValueError(f"{member.filename} declares {promised:,} bytes and has {held:,}")
         check_size(promised, min(member.compress_size, size))
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
@@ -118,4 +118,4 @@ def check_size(promised, compressed):
     Deflate makes at most 1,032 bytes of one, and no gigabyte of images comes of a hundredth of it.
     """
     if promised > compressed * (1032 if promised < 2**30 else 100):
-        raise ValueError(f"it promises {promised:,} bytes, which its {compressed:,} cannot hold")
+        raise ValueError(f"it declares {promised:,} bytes, more than its {compressed:,} bytes can contain")

@@ -273,7 +273,7 @@ class GenerativeModel(keras.Model):
         steps = kwargs.get("steps_per_epoch")
         if steps is not None and steps < 1:
             if steps < 0:
-                raise ValueError(f"steps_per_epoch must be 0 or more. Received: steps_per_epoch={steps}; the run has ended.")
+                raise ValueError(f"steps_per_epoch must be 0 or more. Received: steps_per_epoch={steps}; all steps are done.")
             kwargs.update(steps_per_epoch=None, initial_epoch=epochs)  # no epoch is left
         with sizes.readable_errors():
             history = super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, **kwargs)
@@ -345,7 +345,7 @@ class GenerativeModel(keras.Model):
         """As `keras.Model.save`, to a .keras file."""
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
-                f"The HDF5 format holds Functional models alone. Received: filepath={str(filepath)!r}; end it in .keras."
+                f"The HDF5 format is for Functional models only. Received: filepath={str(filepath)!r}; end it in .keras."
             )
         super().save(filepath, *args, **kwargs)
 

@@ -20,7 +20,9 @@ def first_batch(x, y=None):
     A Python generator is used up by looking at it, and is put together again.
     """
     if isinstance(x, (list, tuple, dict)):
-        raise ValueError(f"Images must be one array or a data set. Received: x of type {type(x).__name__}; pass what it holds.")
+        raise ValueError(
+            f"Images must be one array or a data set. Received: x of type {type(x).__name__}; pass the arrays or tensors in it."
+        )
     if is_array(x):
         return (x if y is None else (x, y)), x
     if isinstance(x, keras.utils.PyDataset):
@@ -54,7 +56,7 @@ def unpack(data, expected, num_classes=None, value_range=None):
     if not tf.as_dtype(images.dtype).is_floating:
         raise ValueError(
             f"Images must be floats{_in_range(value_range)}. Received: {tf.as_dtype(images.dtype).name}. "
-            "gan_keras.data.batches converts bytes."
+            "gan_keras.data.batches converts uint8."
         )
     if num_classes is None:
         return images, None

@@ -223,8 +223,8 @@ class Joint(Prior):
 def _check_predicted(predicted, size):
     if predicted.shape[-1] != size:
         raise ValueError(
-            f"What is predicted of a code must have as many values as the code, {size} (or twice as many with variances, for one "
-            f"that is not categorical). Received: shape {tuple(predicted.shape)}"
+            f"The prediction of a code must have as many values as the code, {size} (or twice as many, with variances, if the code "
+            f"is not categorical). Received: shape {tuple(predicted.shape)}"
         )
 
 

@@ -71,7 +71,7 @@ def read(folder):
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise ValueError(
-            f"{folder} is not whole: {len(missing)} of {len(names)} files are missing, {missing[0]} first. Write the samples "
+            f"{folder} is incomplete: {len(missing)} of {len(names)} files are missing, {missing[0]} first. Write the samples "
             "into another folder."
         )
     return (_read(folder / name, format) for name in names)

@@ -49,7 +49,7 @@ def check_cluster(text):
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{wanted} Received: {text!r}") from error
     if set(jobs) - {"chief", "worker"} or type(index) is not int or not 0 <= index < size:
-        raise ValueError(f"{wanted} Jobs are chief and worker, and an index lies below their number. Received: {text!r}")
+        raise ValueError(f"{wanted} Jobs are chief and worker, and the index is below the number of tasks. Received: {text!r}")
     if not all(isinstance(job, list) for job in jobs.values()) or not all(map(is_address, addresses)):
         raise ValueError(f"{wanted} Jobs are lists of HOST:PORT, a port from 1 to 65535. Received: {text!r}")
     if len(set(addresses)) < len(addresses):
@@ -134,7 +134,7 @@ def check_same(strategy, settings):
     everyone = strategy.gather(strategy.run(lambda: tf.identity(mine)), axis=0).numpy()
     if len(set(everyone)) > 1:
         raise ValueError(
-            f"The workers do not agree. This one has {settings}. Start all of them with the same options, all or none with --resume, "
+            f"The workers have different settings. This one has {settings}. Start all of them with the same options, all or none with --resume, "
             "on one run folder that all of them see."
         )
 

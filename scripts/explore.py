@@ -45,7 +45,7 @@ def main(argv=None):
     model = run.load()
     if not model.makes_images:
         raise ValueError(
-            f"The pictures are of runs of images. Received: {run.folder}, of points ({run.settings['data']}). Draw them with "
+            f"These pictures are for runs of images only. Received: {run.folder}, of points ({run.settings['data']}). Draw them with "
             "`gan-keras sample --out FILE.png`."
         )
     folder = run.folder / "explore"
@@ -136,9 +136,9 @@ def codes(subject):
 def map_of_latents(subject):
     model = subject.model
     if model.latent_dim != 2:
-        raise LeftOut(f"a map is of 2 latent dimensions, and this model has {model.latent_dim}.")
+        raise LeftOut(f"a map needs a latent_dim of 2, and this model has {model.latent_dim}.")
     if model.conditional:
-        raise LeftOut("a map is of an unconditional model.")
+        raise LeftOut("a map needs an unconditional model.")
     yield "map.png", plots.manifold(model), "the images over the square [-2, 2] x [-2, 2] of latents"
 
 

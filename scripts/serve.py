@@ -80,7 +80,9 @@ class Endpoints:
             raise Refused(f"The endpoint {name!r} takes {must}{may}. Received: {given}.")
         tensors = {key: tensor(key, columns[key], spec) for key, spec in specs.items() if key in columns}
         if len({len(t) for key, t in tensors.items() if has_rows(specs[key])}) > 1:
-            raise Refused(f"There must be as many rows of each input. Received: { {k: t.shape for k, t in tensors.items()} }.")
+            raise Refused(
+                f"All inputs must have the same number of rows. Received: { {k: t.shape for k, t in tensors.items()} }."
+            )
         try:
             outputs = self.functions[name](**{key: tf.constant(value) for key, value in (parts | tensors).items()})
         except tf.errors.InvalidArgumentError as error:

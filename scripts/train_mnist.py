@@ -76,7 +76,9 @@ def open_run(args):
     if run.settings["jit"] == "on":
         options.check_jit(args)
     if run.settings["minutes"] and args.strategy == "multiworker":
-        raise ValueError(f"{out} holds a run of so many minutes, and workers would stop at different steps. Give --steps.")
+        raise ValueError(
+            f"{out} has a run that ends after a number of minutes, and workers would stop at different steps. Give --steps."
+        )
     return run
 
 

@@ -283,11 +283,14 @@ def bomb(path):
         (lambda path: archive(path, b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'shape': ((("), "cannot be read"),
         (lambda path: archive(path, b"\x93NUMPY\x01\x00\xff\x0f" + b"(" * 4095), "cannot be read"),
         (encrypted, "encrypted"),
-        (lambda path: archive(path, header((2**40, 1, 1))), "promises 1,099,511,627,776 bytes"),
-        (lambda path: archive(path, header((3, 4, 4)) + bytes(10**6)), "promises 48 bytes"),
-        (lambda path: archive(path, header((10**6, 1, 1)) + bytes(10**6), zipfile.ZIP_LZMA), "compressed otherwise"),
-        (claims_terabytes_twice, "promises"),
-        pytest.param(bomb, "promises 2,147,483,648 bytes", marks=pytest.mark.slow),
+        (lambda path: archive(path, header((2**40, 1, 1))), "declares 1,099,511,627,776 bytes"),
+        (lambda path: archive(path, header((3, 4, 4)) + bytes(10**6)), "declares 48 bytes"),
+        (
+            lambda path: archive(path, header((10**6, 1, 1)) + bytes(10**6), zipfile.ZIP_LZMA),
+            "has a compression that NumPy does not use",
+        ),
+        (claims_terabytes_twice, "declares"),
+        pytest.param(bomb, "declares 2,147,483,648 bytes", marks=pytest.mark.slow),
     ],
 )
 def test_bad_npz_is_refused(tmp_path, write, message):
@@ -312,7 +315,7 @@ def test_no_changed_byte_of_an_npz_ends_in_another_error(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**10, 2**10), "promises 2,251,799,813,685,248 bytes"),
+        (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**10, 2**10), "declares 2,251,799,813,685,248 bytes"),
         (struct.pack(">HBB3I", 0, 8, 3, 2, 4, 4) + bytes(10**7), "more follow"),
         (struct.pack(">HBB3I", 0, 8, 3, 2, 4, 4) + bytes(31), "31 of 32"),
         (struct.pack(">HBB", 0, 8, 200), "not a whole IDX"),

@@ -339,7 +339,7 @@ def test_pictures_of_a_run(mlp_run, copied, capsys):
     assert set(found) == {"interpolation.png", "retrieval.png", "inversion.png", "inpainting.png"}
     assert all(str(folder / "explore" / name) in printed for name in found)
     assert "codes is left out: the latents have no part but z." in printed
-    assert "map is left out: a map is of 2 latent dimensions, and this model has 100." in printed
+    assert "map is left out: a map needs a latent_dim of 2, and this model has 100." in printed
     assert "with the query's label: " in printed
 
 
@@ -402,7 +402,7 @@ def test_wrong_inputs_are_one_line_and_exit_code_2(mlp_run, copied, tmp_path, ca
     points = gan_keras.GAN(gan_keras.networks.points_generator(2), gan_keras.networks.points_discriminator())
     folder = with_model(copied(mlp_run), points, data="ring", shape=[2])
     for arguments, message in (
-        ([folder], "runs of images. Received: .*run, of points"),
+        ([folder], "runs of images only. Received: .*run, of points"),
         ([tmp_path], "not a run folder"),
         ([mlp_run, "--only", "colours"], "invalid choice: 'colours'"),
         ([mlp_run, "--seed", "-1"], "--seed: must be from 0"),

@@ -277,7 +277,7 @@ def test_labels_are_integers_of_any_size():
 def test_a_term_with_a_memory_is_not_compiled_twice():
     gan = tiny_gan(regularizers=regularizers.HistoricalAveraging(0.1))
     with pytest.raises(
-        ValueError, match="a term with a memory, historical_averaging, and cannot take it back. Make another GAN"
+        ValueError, match="a term with a memory to this GAN, historical_averaging, which cannot be removed. Make another GAN"
     ):
         gan.compile("adam", "adam")
     tiny_gan().compile("adam", "adam", regularizers=regularizers.HistoricalAveraging(0.1))

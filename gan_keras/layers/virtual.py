@@ -132,7 +132,7 @@ class ReferenceBatch(keras.layers.Wrapper):
         if examples.dtype.kind != "f" or not np.isfinite(examples).all():
             raise ValueError(
                 f"The reference batch is finite floats, in the range that the network is trained on. Received: {examples.dtype}, "
-                f"from {examples.min()} to {examples.max()}. gan_keras.data.batches converts bytes."
+                f"from {examples.min()} to {examples.max()}. gan_keras.data.batches converts uint8."
             )
         if not self.built:
             self.build(examples.shape)

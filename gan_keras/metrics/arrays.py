@@ -19,7 +19,7 @@ def vectors(name, array, at_least=1, width=None):
             "an array (n, 1)."
         )
     if len(array) < at_least:
-        raise ValueError(f"{name} must have at least {at_least} rows for this figure. Received: {len(array)}.")
+        raise ValueError(f"{name} must have at least {at_least} rows for this metric. Received: {len(array)}.")
     array = array.reshape(len(array), -1).astype("float64")
     if width is not None and array.shape[1] != width:
         raise ValueError(f"{name} must have {width} columns, as the other set. Received: shape {array.shape}.")

@@ -195,7 +195,7 @@ class Consistency(HeadTerm):
             )
         if self.average and "discriminator" not in gan.averaged:
             raise ValueError(
-                "Consistency(average=True) asks the moving average of the discriminator. Give the GAN one: "
+                "Consistency(average=True) uses the moving average of the discriminator. Give the GAN one: "
                 f'GAN(..., ema=0.999, averaged=["discriminator"]). Received: averaged={list(gan.averaged)}'
             )
 
