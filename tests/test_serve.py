@@ -68,7 +68,7 @@ def test_columns_and_rows(endpoints, conditional):
         ({"inputs": {"z": [[0.0] * 8], "label": [3]}}, "label must lie from 0 to 2"),
         ({"inputs": {"z": [[0.0] * 8], "label": [-1]}}, "label must lie from 0 to 2"),
         ({"inputs": {"z": [[0.0] * 8], "label": [0.5]}}, "label must be int32"),
-        ({"inputs": {"z": [[0.0] * 8], "label": [0, 1]}}, "as many rows"),
+        ({"inputs": {"z": [[0.0] * 8], "label": [0, 1]}}, "same number of rows"),
         ({"inputs": {"z": [], "label": []}}, "1 to 1,024 rows"),
         ({"inputs": {"z": [[0.0] * 8] * 2000, "label": [0] * 2000}}, "1 to 1,024 rows"),
         ({"instances": 3}, "a list of one row"),
