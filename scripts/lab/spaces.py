@@ -137,6 +137,7 @@ _LEADS = (
     {"mapping": 2},
     {"paired": True},
     {"classifier": False},
+    {"batch": 64, "schedule": "simultaneous"},
 )
 SPACES = {
     "default": Space(_default, _DEFAULT, _LEADS),
