@@ -103,9 +103,9 @@ def write_ledger():
     lines = [
         "# Results",
         "",
-        "Published figures beside ours. Written by `python scripts/lab/reproduce.py` from the runs' own files in "
-        "`docs/results/`;",
-        "do not edit it. Ours are means +- standard deviations (n - 1) over the seeds named.",
+        "Published results next to ours.",
+        "`python scripts/lab/reproduce.py` writes this page from the files of the runs in `docs/results/`; do not edit it.",
+        "Ours are means +- standard deviations (n - 1) over seeds.",
         "",
     ]
     for _, rows in itertools.groupby(ROWS, key=lambda row: row.table):

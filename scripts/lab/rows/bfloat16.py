@@ -30,7 +30,7 @@ ROWS = [
             f"{', '.join(f'{steps:,} steps ({name})' for name, steps in STEPS.items())}; 10,000 samples against the 10,000 test digits"
         ),
         published="none on MNIST",
-        differs="few steps: a difference that grows later is not seen",
+        differs="the trainings are short; a difference that appears later is not seen",
         run=compared(name),
         figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "precision": "{:.3f}", "recall": "{:.3f}"},
         uses=(name,),

@@ -64,9 +64,9 @@ ROWS = [
             ),
             published="ratio 7.51 / 8.36 = 0.90 after 5,000 steps of batch 32",
             differs=(
-                "our classifier, on both sides of the ratio; our recipes. Each cluster of default, and each label of cgan, has its "
-                "share of the samples, where ones drawn at random would have a little more or less: that lowers the distance "
-                "(docs/evaluation.md)"
+                "both scores of the ratio are of our classifier; the recipes are ours. The clusters of default and the labels of "
+                "cgan occur in the samples exactly as often as in the data; if they were drawn at random, the distance would be "
+                "higher (docs/evaluation.md)"
             ),
             run=run,
             figures={
@@ -93,14 +93,14 @@ ROWS = [
         title="A variational autoencoder beside the recipe plain",
         source="Lucic et al. 2018, Are GANs Created Equal?",
         protocol=(
-            "10,000 samples against the 10,000 test digits; of the VAE also the error of a pixel of reconstructed test digits, "
-            "root mean square, in units of the range -1 to 1"
+            "10,000 samples against the 10,000 test digits; for the VAE also the root mean square error of a pixel of reconstructed "
+            "test digits, in the range -1 to 1"
         ),
         published="FID, best of a wide search: VAE 23.8, non-saturating GAN 6.8",
         differs=(
-            "the distance is that of our classifier, so only the order compares; no search; the VAE has that recipe's "
-            "generator and as many steps, of 64 images each instead of 32. The default recipe, measured in the same way, is in the "
-            "row digits"
+            "the distance is that of our classifier, so only the order can be compared; there was no search; the VAE has the "
+            "generator of the recipe plain and as many steps, with 64 images in each instead of 32. The recipe default is in the row "
+            "digits"
         ),
         run=vae,
         figures={
@@ -120,8 +120,8 @@ ROWS = [
             source="Zhao et al. 2020, DiffAugment",
             protocol=(
                 "trained on the first 100, 1,000 or 6,000 digits; 10,000 samples against the 10,000 test digits. Memorisation "
-                "ratio: mean squared error to the nearest of these training digits over that to the nearest test digit. It is "
-                "0 for copies; for new images it depends on the number of training digits, so the value for other real digits is "
+                "ratio: mean squared error to the nearest of these training digits, divided by that to the nearest test digit. "
+                "Copies have 0. For new images it depends on the number of training digits, so its value for other real digits is "
                 "listed too"
             ),
             published=(
@@ -129,9 +129,8 @@ ROWS = [
                 "14.04, 22.40 with it"
             ),
             differs=(
-                "the recipe few, with its augmentation and without, for as many steps from each number of digits. The augmentation "
-                "is affine, of Karras et al. 2020: the three changes of Zhao et al. 2020 lose modes "
-                "(docs/default_recipe.md)"
+                "the recipe few, with its augmentation and without, for the same number of steps. The augmentation is affine, as in "
+                "Karras et al. 2020; with the three of Zhao et al. 2020, modes are lost (docs/default_recipe.md)"
             ),
             run=few(number),
             figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "memorisation_ratio": "{:.3f}"},

@@ -27,9 +27,9 @@ ROWS = [
         ),
         published="",
         differs=(
-            "recipes whose steps are long are made for much more of them: there the number of steps, and with it the figures, depends "
-            "on the machine and its load, and schedules that fall do not come to their end. Labels and clusters of samples have "
-            "the shares that they have in training. The distance is that of our classifier"
+            "recipes with long steps need much more time than 10 minutes. Their number of steps, and so their results, depend on the "
+            "machine and its load, and falling learning rates do not reach their end. Labels and clusters occur in the samples as "
+            "often as in training. The distance is that of our classifier"
         ),
         run=recipe_figures(name),
         figures={

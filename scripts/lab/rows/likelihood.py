@@ -49,14 +49,14 @@ ROWS = [
         title="Parzen-window log-likelihood on MNIST",
         source="Goodfellow et al. 2014, table 1",
         protocol=(
-            "10,000 samples, Gaussian kernels, bandwidth from 10 candidates by 1,000 validation digits, mean over the 10,000 "
+            "10,000 samples, Gaussian kernels; 1,000 validation digits choose the bandwidth among 10; mean over the 10,000 "
             "test digits; trained on the first 50,000"
         ),
         published="DBN 138, stacked CAE 121, deep GSN 214, adversarial nets 225 +- 2",
         differs=(
-            "networks and training are ours (recipe parzen); samples are rounded to bytes; the recipe was chosen after a look "
-            "at test likelihoods of seed 0, a 14,000-step run with a decaying rate among them (218.7). The estimator misleads: "
-            "it prefers k-means centroids to digits; the samples of narrower latents show what a loss of variety costs"
+            "networks and training are ours (recipe parzen); samples are rounded to uint8; the recipe was chosen after a look "
+            "at test likelihoods of seed 0, also of a run of 14,000 steps with a decaying rate (218.7). The estimator misleads: "
+            "k-means centroids have a higher likelihood than digits. The samples of narrower latents show the effect of less variety"
         ),
         run=parzen,
         figures={"log_likelihood": "{:.1f}", "bandwidth": "{:.3f}"},

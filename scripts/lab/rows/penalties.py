@@ -70,14 +70,14 @@ def row(recipe, run, name, figure, aim, good):
         title="Penalties on a part of the steps, or on a part of every batch",
         source="Huang et al. 2024, R3GAN, appendix E",
         protocol=(
-            "as the ring, the grid and stacked MNIST above; the penalties in full, at every 8th step with 8 times their "
+            "as the ring, the grid and stacked MNIST above; the penalties on every batch, at every 8th step with 8 times their "
             "weight, or on an 8th of every batch"
         ),
         published='every 8th step: "complete convergence failure" on stacked MNIST and on toys; a part of every batch: none',
         differs=(
-            f"the recipes ring, grid and stacked_mnist_full, the last one of them for its first {stacked.SHORT_STEPS:,} steps. Those of "
-            "ring and grid are the hinge loss with gradient norms of 1, not the paired loss with gradients of 0. The seconds "
-            "do not show what is saved at every 8th step: the penalty is computed at the others too, with weight 0. A run has "
+            f"the recipes ring, grid and stacked_mnist_full, the last one for its first {stacked.SHORT_STEPS:,} steps. ring and grid "
+            "have the hinge loss and a penalty on gradient norms other than 1, not the pairing loss with R1 and R2. The seconds "
+            "of every 8th step are too many, since the penalty is computed at the other steps too, with weight 0. A run has "
             "diverged if a loss or a weight is not finite; the other columns are of the runs that have not"
         ),
         run=run,

@@ -43,13 +43,14 @@ SMALL = [
         title="Stacked MNIST, discriminator a quarter of the generator",
         source="Metz et al. 2017, Unrolled GAN, table 1; Lin et al. 2018, PacGAN, table 3",
         protocol=(
-            "25,600 samples, a digit classifier reads each colour; modes hit of 1,000 and KL of their shares from uniform"
+            "25,600 samples; a digit classifier reads each colour; the number of modes, of 1,000, and the KL divergence of their "
+            "shares from uniform ones"
         ),
         published="modes / KL: DCGAN 30.6 / 5.99, Unrolled-10 327 / 4.66, PacGAN4 667 / 1.81",
         differs=(
-            "layer widths as published; loss, optimizer, 64 latents (256) and length are ours (recipe stacked_mnist); 128,000 "
-            "stacks, of training digits only, drawn once (drawn anew for each batch); the classifier is ours. It reads "
-            "doubtful shapes as some digit too: see the modes with a confidence over 0.9 (sure modes)"
+            "layer widths as published; loss, optimizer, 64 latents instead of 256 and the number of steps are ours (recipe "
+            "stacked_mnist); 128,000 stacks of training digits, drawn once and not for each batch; the classifier is ours. It "
+            "reads shapes that are no digit as some digit too: sure modes are those with a confidence over 0.9"
         ),
         run=stacked(packing=1),
         figures=FIGURES,
@@ -121,7 +122,8 @@ FULL = [
         title="Stacked MNIST, discriminator of full size",
         source="Huang et al. 2024, R3GAN",
         protocol=(
-            f"{SAMPLES:,} samples, a digit classifier reads each colour; modes hit of 1,000 and KL of their shares from uniform"
+            f"{SAMPLES:,} samples; a digit classifier reads each colour; the number of modes, of 1,000, and the KL divergence of their "
+            "shares from uniform ones"
         ),
         published=(
             "modes / KL: DCGAN 99 / 3.40, WGAN-GP 959 / .73, PacGAN 992 / .28, StyleGAN2 940 / .42, PresGAN 1000 / .12, DDGAN "
@@ -129,9 +131,9 @@ FULL = [
         ),
         differs=(
             "networks and training are ours (recipe stacked_mnist_full); R3GAN has 20.7 million "
-            "weights in each network and sees 10 million images. 128,000 stacks, of training digits only; the classifier is "
-            "ours. The penalties see a quarter of each batch, R3GAN's the whole. "
-            f"Perfect samples are the true labels of {SAMPLES:,} random stacks: the KL of so few samples is above 0"
+            "weights in each network and trains on 10 million images. 128,000 stacks, of training digits only; the classifier is "
+            "ours. The penalties are computed on a quarter of each batch, R3GAN's on the whole. "
+            f"Perfect samples are the true labels of {SAMPLES:,} random stacks: with so few samples, the KL divergence is above 0"
         ),
         run=full,
         figures=FIGURES,
@@ -159,8 +161,8 @@ FULL = [
             ),
             differs=(
                 "as above. Theirs are residual networks without normalization, and R1 alone was tried with weights from .1 to "
-                "100; here the generator has BatchNorm, the weight is that of the recipe, and each penalty sees a quarter of the "
-                "batch. A run has diverged if a loss or a weight is not finite; the other columns are of the runs that have not"
+                "100; here the generator has BatchNorm, the weight is that of the recipe, and each penalty is computed on a quarter of "
+                "the batch. A run has diverged if a loss or a weight is not finite; the other columns are of the runs that have not"
             ),
             run=ablated(loss, penalties),
             figures={**FIGURES, "diverged": "{}"},

@@ -69,13 +69,13 @@ ROWS = [
         title="InfoGAN: classes of digits without labels",
         source="Chen et al. 2016, InfoGAN, section 7.2",
         protocol=(
-            "the ten categories of the code are matched to the ten digits; error of the code that is read off the 10,000 test "
+            "the ten categories of the code are matched to the ten digits; error of the code that is predicted for the 10,000 test "
             "digits. A run with an error over 20 % has failed"
         ),
         published="error 5 %",
         differs=(
             "smaller networks; a gradient penalty, augmentation, consistency of the code and narrow noise (recipe infogan, "
-            "docs/deviations.md); the code is read by the moving average of Q; the mean is over all runs, failed ones too"
+            "docs/deviations.md); the moving average of Q predicts the code; the mean is over all runs, also failed ones"
         ),
         run=infogan,
         figures={"error": "{:.1%}", "failed": "{}", "frechet_distance": "{:.2f}", "coverage": "{:.3f}"},
@@ -87,13 +87,12 @@ ROWS = [
         title="Semi-supervised learning from 100 labels",
         source="Salimans et al. 2016, table 1",
         protocol=(
-            "10 labels of each digit, 60,000 digits without a label; errors of the 10,000 test digits, by the discriminator's "
-            "moving average; a seed is a choice of the labels"
+            "10 labels of each digit, 60,000 digits without a label; errors of the discriminator's moving average among the 10,000 "
+            "test digits; each seed chooses other labels"
         ),
         published="errors of 10 choices: feature matching 93 +- 6.5, Bad GAN (Dai et al. 2017) 79.5 +- 9.8, ladder 106 +- 37",
         differs=(
-            "the discriminator has augmentation, and its moving average teaches it as well (recipe semi_supervised, "
-            "docs/deviations.md)"
+            "the discriminator has augmentation, and its moving average is a teacher (recipe semi_supervised, docs/deviations.md)"
         ),
         run=semi_supervised,
         figures={"errors": "{:.0f}"},
@@ -106,9 +105,9 @@ ROWS = [
             title="Train on synthetic, test on real",
             source="Ravuri and Vinyals 2019, Classification Accuracy Score; GaFi, arXiv 2305.10118",
             protocol=(
-                "a classifier is trained on as many generated images as there are training images, with the labels that were asked "
-                "for, and tested on the real test images; beside it the same classifier trained on the real training images. The "
-                "gap is in points of accuracy"
+                "a classifier is trained on generated images, as many as there are training images, with the labels that they were "
+                "generated for; another one on the real training images. Both are tested on the real test images. The gap is in "
+                "points of accuracy"
             ),
             published="GaFi: a gap of 2.03 points on Fashion-MNIST",
             differs=(

@@ -82,11 +82,11 @@ ROWS = [
         ),
         published="none on MNIST for each by itself",
         differs=(
-            "feature matching takes the place of the generator's loss, with the last hidden layer as features; minibatch "
+            "feature matching replaces the generator's loss, with the last hidden layer as features; minibatch "
             "discrimination is before the last layer, 100 kernels of 5 dimensions; historical averaging has weight "
-            f"{AVERAGING:g}, the paper names none; the target for real "
+            f"{AVERAGING:g}, since the paper names none; the target for real "
             "images is .9 with label smoothing; virtual batch normalization is in the generator alone, as in the paper, with "
-            f"{BATCH} reference latents. These runs are of a time when all layers of DCGAN's discriminator began with equal "
+            f"{BATCH} reference latents. These runs are older than a correction: the layers of DCGAN's discriminator then began with equal "
             "values. The distance is that of our classifier"
         ),
         run=technique(name),
