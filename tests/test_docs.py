@@ -12,7 +12,7 @@ from gan_keras_scripts import evaluate, explore, export, sample, serve, train_mn
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "gan_keras" / "pretrained").glob("*/card.md")),
 ]
 

@@ -14,7 +14,7 @@ from gan_keras import networks, priors, serving
 from gan_keras.runs import Run
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # What a block needs beside the imports that it has, as a function; and what is replaced in it.
 RUN = {
