@@ -299,8 +299,8 @@ def check_separable(loss):
     """Raise ValueError if the halves of a loss mean nothing apart."""
     if not isinstance(loss, losses.SeparableLoss):
         raise ValueError(
-            f"Schedules such as ThreeStep train on the two halves of the loss separately, but {type(loss).__name__} compares real "
-            "with generated scores, so it has no halves. Use the schedule 'alternating'."
+            "Schedules such as ThreeStep train on the two halves of the loss separately, which have no meaning of their own for "
+            f"{type(loss).__name__}: it compares real with generated scores. Use the schedule 'alternating'."
         )
 
 

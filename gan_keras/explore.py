@@ -234,7 +234,8 @@ def features(model, images, label=0):
     network = _until_features(model.judge)
     for layer in inside(network, (Packing, MinibatchDiscrimination, MinibatchStandardDeviation)):
         raise ValueError(
-            f"The discriminator judges several images together (layers.{type(layer).__name__}), so it has no features of a single image."
+            f"The discriminator judges several images together (layers.{type(layer).__name__}), so it has no features of a single "
+            "image."
         )
     told = checks.sample_labels(len(images), label, model.num_classes) if len(network.inputs) > 1 else None
     return _in_batches(network, images, told).reshape(len(images), -1)
@@ -264,7 +265,8 @@ def neighbours(queries, references, k=10):
     queries, references = (x.reshape(len(x), -1) for x in (queries, references))
     if queries.shape[1] != references.shape[1]:
         raise ValueError(
-            f"Queries and references must have the same number of features. Received: {queries.shape[1]} and {references.shape[1]}."
+            "Queries and references must have the same number of features. Received: "
+            f"{queries.shape[1]} and {references.shape[1]}."
         )
     if not (np.isfinite(queries).all() and np.isfinite(references).all()):
         raise ValueError("Queries and references must be finite. Received: NaN or infinity.")

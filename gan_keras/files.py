@@ -1,4 +1,4 @@
-"""Files: what is damaged, or promises too much, is refused in one way; what is written appears when it is whole."""
+"""Files: those that are damaged, or declare too much, are refused in one way; those that are written appear when complete."""
 
 import contextlib
 import glob
@@ -113,7 +113,7 @@ def _read_member(archive, member, size):
 
 
 def check_size(promised, compressed):
-    """Raise ValueError where `compressed` bytes promise more than they can hold: before there is memory for it.
+    """Raise ValueError if `compressed` bytes declare more than they can contain, before memory is allocated.
 
     Deflate makes at most 1,032 bytes of one, and no gigabyte of images comes of a hundredth of it.
     """

@@ -273,7 +273,10 @@ class GenerativeModel(keras.Model):
         steps = kwargs.get("steps_per_epoch")
         if steps is not None and steps < 1:
             if steps < 0:
-                raise ValueError(f"steps_per_epoch must be 0 or more. Received: steps_per_epoch={steps}; all steps are done.")
+                raise ValueError(
+                    f"steps_per_epoch must be 0 or more. Received: steps_per_epoch={steps}. If it is what remains of a run, the run "
+                    "has ended: do not call fit."
+                )
             kwargs.update(steps_per_epoch=None, initial_epoch=epochs)  # no epoch is left
         with sizes.readable_errors():
             history = super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, **kwargs)

@@ -116,7 +116,7 @@ def check(format="savedmodel", folder=None):
     if missing:
         raise ImportError(
             f"The format {format!r} needs {' and '.join(packages)}; not installed: {', '.join(missing)}. "
-            f"Install them: pip install 'gan_keras[{format}]'"
+            f"Install them: pip install {' '.join(missing)}"
         )
     for version in [] if folder is None else _versions(pathlib.Path(folder)):
         for other, (file, _) in FORMATS.items():

@@ -8,10 +8,10 @@ import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 2 still shows the graph optimizer's complaints about itself
-# Keras writes ~/.keras and matplotlib its caches on import: keep them inside the virtual environment unless the user has them.
+# Keras writes ~/.keras and matplotlib its caches on import: keep them inside a virtual environment unless the user has them.
 for _variable, _default, _name in (
     ("KERAS_HOME", "~/.keras", "keras"),
     ("MPLCONFIGDIR", "~/.config/matplotlib", "matplotlib"),
 ):
-    if not os.path.exists(os.path.expanduser(_default)):
+    if sys.prefix != sys.base_prefix and not os.path.exists(os.path.expanduser(_default)):
         os.environ.setdefault(_variable, os.path.join(sys.prefix, "var", _name))

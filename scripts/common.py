@@ -88,7 +88,7 @@ def one_line(text, most=500):
 
 
 def command(main):
-    """Decorator of a script's main(argv): errors a user can mend are one line on stderr and exit code 2; Ctrl-C is 130."""
+    """Decorator of a script's main(argv): errors a user can correct are one line on stderr and exit code 2; Ctrl-C is 130."""
 
     @functools.wraps(main)
     def run(argv=None):

@@ -134,8 +134,8 @@ def check_same(strategy, settings):
     everyone = strategy.gather(strategy.run(lambda: tf.identity(mine)), axis=0).numpy()
     if len(set(everyone)) > 1:
         raise ValueError(
-            f"The workers have different settings. This one has {settings}. Start all of them with the same options, all or none with --resume, "
-            "on one run folder that all of them see."
+            f"The workers have different settings. This one has {settings}. Start all of them with the same options, all or none "
+            "with --resume, on one run folder that all of them see."
         )
 
 

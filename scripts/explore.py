@@ -45,8 +45,8 @@ def main(argv=None):
     model = run.load()
     if not model.makes_images:
         raise ValueError(
-            f"These pictures are for runs of images only. Received: {run.folder}, of points ({run.settings['data']}). Draw them with "
-            "`gan-keras sample --out FILE.png`."
+            f"These pictures are for runs of images only. Received: {run.folder}, of points ({run.settings['data']}). Draw them "
+            "with `gan-keras sample --out FILE.png`."
         )
     folder = run.folder / "explore"
     folder.mkdir(exist_ok=True)

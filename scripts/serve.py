@@ -238,7 +238,7 @@ def main(argv=None):
                 f"Received: {name!r}. Give another with --name."
             )
         if missing := [package for package in ("starlette", "uvicorn") if importlib.util.find_spec(package) is None]:
-            raise ValueError(f"The server needs {' and '.join(missing)}; not installed: pip install 'gan_keras[serve]'")
+            raise ValueError(f"The server needs {' and '.join(missing)}; not installed: pip install {' '.join(missing)}")
         endpoints = packaged_endpoints(args.folder) if packaged else Endpoints(args.folder)
         listener = listening(args.host, args.port)
     except ValueError as error:

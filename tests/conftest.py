@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
-sys.path[:0] = [str(SCRIPTS), str(SCRIPTS / "lab")]
+sys.path.insert(0, str(SCRIPTS / "lab"))
 
 # OpenVINO and ONNX Runtime report their use, and keep files for that in the home directory, unless these are set.
 os.environ.update(CI="true", ORT_DISABLE_TELEMETRY="1")

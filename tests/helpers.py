@@ -161,8 +161,8 @@ def assert_same_bits(one, other):
 
 
 def environment():
-    """For child processes: the package and the scripts importable, TensorFlow quiet."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(pathlib.Path(__file__).parent), str(SCRIPTS)])}
+    """For child processes: this module importable, TensorFlow quiet."""
+    return {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent)}
 
 
 def child(code, *arguments):

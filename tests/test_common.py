@@ -6,9 +6,10 @@ import os
 import shutil
 import sys
 
-from gan_keras_scripts import common, evaluate, export, sample, train_mnist
 import pytest
 import tensorflow as tf
+
+from gan_keras_scripts import common, evaluate, export, sample, train_mnist
 
 
 @pytest.mark.parametrize(

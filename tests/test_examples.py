@@ -63,7 +63,8 @@ NOTEBOOK = json.loads((EXAMPLES / "digits.ipynb").read_text())
 def test_the_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = "\n".join("".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code")
-    for old, new in {"STEPS = 4000": "STEPS = 2", "5000": "200", "steps=100": "steps=1", "10_000": "100"}.items():
+    for old, new in {"STEPS = 4000": "STEPS = 2", "5000": "200", "steps=100": "steps=1"}.items():
+        assert old in code
         code = code.replace(old, new)
     names = {}
     exec(code, names)

@@ -269,7 +269,7 @@ def nested():
         (lambda: explore.features(together(gan_keras.layers.MinibatchStandardDeviation()), tiny_images(4)), "together"),
         (lambda: explore.features(nested(), tiny_images(4)), "inside another model"),
         (lambda: explore.features(gan_keras.GenerativeModel(tiny_generator()), tiny_images(4)), "Received: GenerativeModel"),
-        (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 4)), 1), "as many numbers each. Received: 3 and 4"),
+        (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 4)), 1), "same number of features. Received: 3 and 4"),
         (lambda: explore.neighbours(np.zeros((2, 3)), np.full((2, 3), np.nan), 1), "must be finite"),
         (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 3)), 3), "from 1 to 2"),
         (lambda: explore.neighbours(np.zeros((2, 3)), np.zeros((2, 3)), 1.5), "k must be an integer of 1 or more"),

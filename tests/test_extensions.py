@@ -339,7 +339,7 @@ def test_a_part_of_the_latents_is_fixed():
         ),
         (lambda: regularized_encoder(), "The generator has a loss of its own"),
         (lambda: make("pair_loss_of_a_user").compile("adam", "adam", loss=Relativistic(), schedule="three_step"), "halves"),
-        (lambda: halves_of_a_pair(), "two halves of the loss apart.*Relativistic"),
+        (lambda: halves_of_a_pair(), "no meaning of their own for Relativistic"),
         (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior="normal"), "an object such as"),
         (lambda: priors.Joint(label=priors.Normal(2)), "name of an argument of sample"),
     ],

@@ -163,7 +163,7 @@ def test_workers_that_would_train_different_gans_are_refused(few_digits, tmp_pat
         ends = finish(
             start_workers(2, lambda index, more=more: [*script, *training(few_digits, tmp_path / "run", *more[index])])
         )
-        assert all(code == 2 and "The workers do not agree" in output for code, output in ends), ends
+        assert all(code == 2 and "The workers have different settings" in output for code, output in ends), ends
         assert not (tmp_path / "run").exists()
 
 
@@ -173,9 +173,9 @@ def test_workers_that_would_train_different_gans_are_refused(few_digits, tmp_pat
         (None, "It is not set"),
         ("{", "Received: '{'"),
         ('{"cluster": {"worker": ["a:1"]}}', "Received"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "below their number"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "below the number of tasks"),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "chief and worker"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "0"}}', "below their number"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "0"}}', "below the number of tasks"),
         ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "lists of HOST:PORT"),
         ('{"cluster": {"worker": {"0": "a:1"}}, "task": {"type": "worker", "index": 0}}', "lists of HOST:PORT"),
         ('{"cluster": {"worker": [7]}, "task": {"type": "worker", "index": 0}}', "lists of HOST:PORT"),

@@ -16,8 +16,9 @@ import urllib.request
 import load_test
 import numpy as np
 import pytest
-from gan_keras_scripts import serve
 from helpers import SCRIPTS, environment, needs
+
+from gan_keras_scripts import serve
 
 web = needs("starlette", "uvicorn")
 
@@ -91,6 +92,14 @@ def test_nonsense_is_refused(request_, message, endpoints):
 def test_a_folder_without_an_export_is_refused(tmp_path, capsys):
     assert serve.main([str(tmp_path)]) == 2
     assert "holds no exported SavedModel" in capsys.readouterr().err
+
+
+def test_it_needs_no_gan_keras(tmp_path):
+    """On a server there may be nothing but TensorFlow, Starlette and uvicorn."""
+    shutil.copy(SCRIPTS / "serve.py", tmp_path)
+    code = "import sys; sys.modules.update(gan_keras=None, gan_keras_scripts=None); import serve; serve.main(['--help'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "usage" in done.stdout, done.stderr
 
 
 @contextlib.contextmanager

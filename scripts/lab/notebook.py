@@ -4,16 +4,19 @@ pip install -e '.[docs]'
 python scripts/lab/notebook.py
 """
 
+import importlib.util
 import pathlib
 import sys
 import tempfile
 
-try:
-    import nbclient
-    import nbformat
-except ImportError:
-    print("error: Executing needs nbclient and ipykernel; not installed: pip install -e '.[docs]'", file=sys.stderr)
+import gan_keras_scripts  # noqa: F401  sets the environment up, which the notebook's process inherits
+
+if not all(map(importlib.util.find_spec, ("nbclient", "nbformat", "ipykernel"))):
+    print("error: This needs nbclient, nbformat and ipykernel: pip install -e '.[docs]'", file=sys.stderr)
     sys.exit(2)
+
+import nbclient
+import nbformat
 
 NOTEBOOK = pathlib.Path(__file__).parents[2] / "examples" / "digits.ipynb"
 

@@ -14,8 +14,10 @@ import venv
 
 ROOT = pathlib.Path(__file__).parents[2]
 
+# TensorFlow 2.20 is the first for Python 3.13, as NumPy 2.1 is.
+OLDEST = ["tensorflow==2.18.*", "numpy==2.0.*"] if sys.version_info < (3, 13) else ["tensorflow==2.20.*", "numpy==2.1.*"]
 PAIRS = {
-    "oldest": ["tensorflow==2.18.*", "keras==3.13.*", "numpy==2.0.*"],
+    "oldest": [*OLDEST, "keras==3.13.*"],
     "newest": ["tensorflow==2.21.*", "keras==3.15.*", "numpy"],
 }
 
@@ -31,7 +33,7 @@ def row(name, arguments):
     python = folder / "bin" / "python"
     venv.create(folder, with_pip=True)
     project = f"{ROOT}[test,onnx,litert,openvino,serve]"
-    subprocess.run([python, "-m", "pip", "install", "-q", *PAIRS[name], "-e", project], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-cache-dir", *PAIRS[name], "-e", project], check=True)
     versions = subprocess.run([python, "-c", VERSIONS], stdout=subprocess.PIPE, text=True, check=True).stdout
     tests = subprocess.Popen([python, "-m", "pytest", "-q", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for line in tests.stdout:

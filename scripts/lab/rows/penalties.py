@@ -70,7 +70,7 @@ def row(recipe, run, name, figure, aim, good):
         title="Penalties on a part of the steps, or on a part of every batch",
         source="Huang et al. 2024, R3GAN, appendix E",
         protocol=(
-            "as the ring, the grid and stacked MNIST above; the penalties on every batch, at every 8th step with 8 times their "
+            "as the ring, the grid and stacked MNIST above; the penalties on the whole of every batch, at every 8th step with 8 times their "
             "weight, or on an 8th of every batch"
         ),
         published='every 8th step: "complete convergence failure" on stacked MNIST and on toys; a part of every batch: none',

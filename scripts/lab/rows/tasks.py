@@ -106,7 +106,7 @@ ROWS = [
             source="Ravuri and Vinyals 2019, Classification Accuracy Score; GaFi, arXiv 2305.10118",
             protocol=(
                 "a classifier is trained on generated images, as many as there are training images, with the labels that they were "
-                "generated for; another one on the real training images. Both are tested on the real test images. The gap is in "
+                "generated for; a second one of the same network on the real training images. Both are tested on the real test images. The gap is in "
                 "points of accuracy"
             ),
             published="GaFi: a gap of 2.03 points on Fashion-MNIST",

@@ -86,8 +86,8 @@ ROWS = [
             "discrimination is before the last layer, 100 kernels of 5 dimensions; historical averaging has weight "
             f"{AVERAGING:g}, since the paper names none; the target for real "
             "images is .9 with label smoothing; virtual batch normalization is in the generator alone, as in the paper, with "
-            f"{BATCH} reference latents. These runs are older than a correction: the layers of DCGAN's discriminator then began with equal "
-            "values. The distance is that of our classifier"
+            f"{BATCH} reference latents. Until a correction after these runs, all layers of DCGAN's discriminator began with "
+            "equal values. The distance is that of our classifier"
         ),
         run=technique(name),
         figures={"frechet_distance": "{:.2f}", "coverage": "{:.3f}", "precision": "{:.3f}", "recall": "{:.3f}"},
