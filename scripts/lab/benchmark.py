@@ -186,11 +186,11 @@ class Networks:
         return in_a_loop(lambda: step(self.batch), lambda loss: loss.numpy())
 
     def torch(self, compiled=False):
-        self.check_unlabelled()
         if importlib.util.find_spec("torch") is None:
             raise Missing("PyTorch is not installed: pip install torch")
         program = pathlib.Path(__file__).with_name("torch_twin.py")
-        return Elsewhere(program, (peers.described(self.recipe.build()), self.batch.numpy(), compiled))
+        batch = [part.numpy() for part in (self.batch if isinstance(self.batch, tuple) else (self.batch,))]
+        return Elsewhere(program, (peers.described(self.recipe.build()), batch, compiled))
 
     def torch_compiled(self):
         return self.torch(compiled=True)

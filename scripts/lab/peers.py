@@ -176,22 +176,27 @@ def tutorial_networks():
 
 
 def check_plain(gan):
-    """Raise ValueError unless the game of a `GAN` is one that the plain steps know."""
+    """Raise ValueError unless the game of a `GAN` is one that the plain step knows."""
+    check_game(gan, "The plain step", ["Alternating"], ["R1", "GradientPenalty"], labels=gan.needs_labels)
+
+
+def check_game(gan, who, schedules, terms, labels):
     loss, schedule = type(gan.adversarial_loss).__name__, type(gan.schedule).__name__
     other = [
         type(r).__name__
         for r in gan.game_regularizers
-        if type(r).__name__ not in ("R1", "GradientPenalty")
+        if type(r).__name__ not in terms
         or callable(r.weight)
         or type(r).__name__ == "GradientPenalty"
         and (r.one_sided or r.one_in != 1)
     ]
     if loss == "NonSaturating" and gan.adversarial_loss.label_smoothing:
         other.append("label_smoothing")
-    if loss not in ("NonSaturating", "Wasserstein") or schedule != "Alternating" or other or gan.conditional:
+    if loss not in ("NonSaturating", "Wasserstein") or schedule not in schedules or other or labels:
         raise ValueError(
-            "The plain step is Alternating, NonSaturating or Wasserstein, with R1 or the two-sided GradientPenalty, without "
-            f"labels. Received: {loss}, {schedule}, {other or 'no other part'}, num_classes={gan.num_classes}."
+            f"{who} is {' or '.join(schedules)}, NonSaturating or Wasserstein, without labels, with {', '.join(terms)} of constant "
+            f"weights; a two-sided GradientPenalty. Received: {loss}, {schedule}, {other or 'no other part'}, "
+            f"num_classes={gan.num_classes}."
         )
 
 
@@ -199,31 +204,50 @@ def described(gan):
     """A compiled `GAN` as plain values and arrays, of which torch_twin.py makes the same in PyTorch.
 
     Raises:
-        ValueError: It is another game than those of the plain step.
+        ValueError: It is a game that the twin does not know.
     """
-    check_plain(gan)
+    known = ["Alternating", "Simultaneous"], ["R1", "GradientPenalty", "Classification"]
+    check_game(gan, "The twin", *known, labels=gan.conditional)
     return {
-        "generator": {"layers": described_layers(gan.generator), "adam": described_adam(gan.g_optimizer)},
-        "discriminator": {"layers": described_layers(gan.discriminator), "adam": described_adam(gan.d_optimizer)},
+        "generator": {**described_network(gan.generator), "adam": described_adam(gan.g_optimizer)},
+        "discriminator": {**described_network(gan.discriminator), "adam": described_adam(gan.d_optimizer)},
         "latent_dim": gan.latent_dim,
+        "clusters": gan.num_classes or 0,  # the last dimensions of the latents
         "n_critic": gan.schedule.batches_per_step,
+        "simultaneous": type(gan.schedule).__name__ == "Simultaneous",
         "ema": gan.ema,
         "wasserstein": isinstance(gan.adversarial_loss, Wasserstein),
-        "penalties": {r.name: {"weight": r.weight, "one_in": r.one_in} for r in gan.game_regularizers},
+        "terms": {r.name: {"weight": r.weight, "one_in": r.one_in} for r in gan.game_regularizers},
     }
 
 
-def described_layers(network):
-    return [
+def described_network(network):
+    """The layers of a Functional model in order, each with the names of those that it is called on; its inputs and outputs."""
+    config, known = network.get_config(), {layer.name: layer for layer in network.layers}
+    calls = [
         {
-            "kind": type(layer).__name__,
-            "config": layer.get_config(),
-            "weights": layer.get_weights(),
-            "rank": len(layer.input.shape),
+            "name": layer["name"],
+            "kind": layer["class_name"],
+            "config": layer["config"],
+            "arguments": _plain(layer["inbound_nodes"][0]["args"]),
+            "weights": known[layer["name"]].get_weights() if layer["name"] in known else [],
+            "rank": len(known[layer["name"]].input.shape) if layer["class_name"] == "BatchNormalization" else None,
         }
-        for layer in network.layers
-        if not isinstance(layer, layers.InputLayer)
+        for layer in config["layers"]
+        if layer["inbound_nodes"]
     ]
+    outputs = config["output_layers"]
+    outputs = {name: of for name, (of, *_) in outputs.items()} if isinstance(outputs, dict) else {"score": outputs[0]}
+    return {"calls": calls, "inputs": [tensor.name for tensor in network.inputs], "outputs": outputs}
+
+
+def _plain(argument):
+    """An argument of a call in the configuration of a Functional model: a tensor is the name of its layer, a slice its ends."""
+    if isinstance(argument, (list, tuple)):
+        return [_plain(part) for part in argument]
+    if argument["class_name"] == "__keras_tensor__":
+        return argument["config"]["keras_history"][0]
+    return argument["config"]["start"], argument["config"]["stop"]
 
 
 def described_adam(optimizer):

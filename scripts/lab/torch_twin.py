@@ -65,18 +65,53 @@ class FlattenChannelsLast(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x.flatten(1)
 
 
-def twin(layers, exact=False):
-    """The `torch.nn.Sequential` of the described layers, with their weights. Images have their channels first.
+class Embedded(nn.Embedding):
+    """A label's embedding, of labels of any integers."""
 
-    With `exact` it computes what the Keras network does; else paddings are those that users of PyTorch write.
+    def forward(self, label):
+        return super().forward(label.long())
+
+
+class Of(nn.Module):
+    """A function of tensors as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *tensors):
+        return self.function(*tensors)
+
+
+class Network(nn.Module):
+    """The same as a described Functional model, with its weights; images have their channels first.
+
+    Its call takes the inputs in their order and returns {name of an output: tensor}. With `exact` it computes what the Keras network
+    does; else paddings are those that users of PyTorch write.
     """
-    modules = [module for layer in layers for module in (_module(layer, exact), _activation(layer)) if module is not None]
-    return nn.Sequential(*modules).to(memory_format=torch.channels_last)
+
+    def __init__(self, described, exact=False):
+        super().__init__()
+        self.inputs, self.outputs = described["inputs"], described["outputs"]
+        self.calls = {call["name"]: _sources(call["arguments"]) for call in described["calls"]}
+        self.layers = nn.ModuleDict({call["name"]: _module(call, exact) for call in described["calls"]})
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, *inputs):
+        values = dict(zip(self.inputs, inputs))
+        for name, sources in self.calls.items():
+            values[name] = self.layers[name](*(values[source] for source in sources))
+        return {name: values[of] for name, of in self.outputs.items()}
 
 
-def _module(layer, exact):
-    kind, config = layer["kind"], layer["config"]
-    weights = [torch.tensor(w) for w in layer["weights"]]
+def _sources(arguments):
+    first = arguments[0]
+    return [first] if isinstance(first, str) else first
+
+
+def _module(call, exact):
+    kind, config = call["kind"], call["config"]
+    weights = [torch.tensor(w) for w in call["weights"]]
     if kind == "Dense":
         module = nn.Linear(*weights[0].shape, bias=config["use_bias"])
         tensors = [weights[0].T, *weights[1:]]
@@ -90,9 +125,11 @@ def _module(layer, exact):
             module = nn.ConvTranspose2d(first, second, size, stride, bias=config["use_bias"])
         tensors = [kernel, *weights[1:]]
     elif kind == "BatchNormalization":
-        make = nn.BatchNorm1d if layer["rank"] == 2 else nn.BatchNorm2d
+        make = nn.BatchNorm1d if call["rank"] == 2 else nn.BatchNorm2d
         module = make(weights[0].shape[0], eps=config["epsilon"], momentum=1 - config["momentum"])
         tensors = weights[:2]
+    elif kind == "Embedding":
+        module, tensors = Embedded(*weights[0].shape), weights
     elif kind == "LeakyReLU":
         return nn.LeakyReLU(config["negative_slope"])
     elif kind == "ReLU":
@@ -103,99 +140,149 @@ def _module(layer, exact):
         return ToChannelsFirst(config["target_shape"])
     elif kind == "Flatten":
         return FlattenChannelsLast()
+    elif kind == "Add":
+        return Of(torch.add)
+    elif kind == "Dot":
+        return Of(lambda a, b: (a * b).sum(dim=1, keepdim=True))
+    elif kind == "Concatenate":
+        return Of(lambda *parts: torch.cat(parts, dim=1))
+    elif kind == "GetItem":
+        places = tuple(slice(*ends) for ends in call["arguments"][1])
+        return Of(lambda x: x[places])
     else:
         raise ValueError(f"The twin has no {kind}. Add it to scripts/lab/torch_twin.py.")
     with torch.no_grad():
         for parameter, tensor in zip(module.parameters(), tensors, strict=True):
             parameter.copy_(tensor)
     wrap = {"Conv2D": Same, "Conv2DTranspose": TransposedSame}.get(kind)
-    return wrap(module, exact) if wrap else module
-
-
-def _activation(layer):
-    name = layer["config"].get("activation", "linear")
-    return None if name == "linear" else {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[name]()
+    module = wrap(module, exact) if wrap else module
+    activation = config.get("activation", "linear")
+    if activation == "linear":
+        return module
+    return nn.Sequential(module, {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[activation]())
 
 
 class Twin:
-    """The pair and its training step, with the loss and the penalty of a `GAN`: non-saturating or Wasserstein, R1 or GP.
+    """The pair and its training step, with the loss and the terms of a `GAN`.
 
     Args:
-        described: The pair, its optimizers and its game, as `peers.described` tells them.
-        compiled: Whether the networks go through `torch.compile`; not where the slope of a penalty is taken, whose second
+        described: The pair, its optimizers and its game, as `peers.described` has them.
+        compiled: Whether the networks go through `torch.compile`; not where the gradient of a penalty is computed, whose second
             derivatives it does not know (2.13).
-        exact: As in `twin`.
+        exact: As in `Network`.
     """
 
     def __init__(self, described, compiled=False, exact=False):
-        networks = [twin(described[player]["layers"], exact) for player in ("discriminator", "generator")]
+        networks = [Network(described[player], exact) for player in ("discriminator", "generator")]
         self.discriminator, self.generator = networks
         self.optimizers = [
             torch.optim.Adam(network.parameters(), **described[player]["adam"])
             for network, player in zip(networks, ("discriminator", "generator"))
         ]
-        self.latent_dim, self.n_critic, self.ema = (described[name] for name in ("latent_dim", "n_critic", "ema"))
-        self.wasserstein, self.penalties = described["wasserstein"], described["penalties"]
+        self.latent_dim, self.clusters, self.ema = (described[name] for name in ("latent_dim", "clusters", "ema"))
+        self.n_critic, self.simultaneous = described["n_critic"], described["simultaneous"]
+        self.wasserstein, self.terms = described["wasserstein"], described["terms"]
         self.average = None
         if self.ema:
             self.average = [parameter.detach().clone() for parameter in self.generator.state_dict().values()]
-        self.generate, self.score = self.generator, self.discriminator
+        self.made, self.judged = self.generator, self.discriminator
         if compiled:
             # One cache serves all networks of a process, and where it is full they would run uncompiled without a word.
             torch._dynamo.reset()
             torch._dynamo.config.fail_on_recompile_limit_hit = True
-            self.generate, self.score = (torch.compile(n, dynamic=False) for n in (self.generator, self.discriminator))
+            torch._functorch.config.donated_buffer = False  # the graph of simultaneous updates is used twice
+            self.made, self.judged = (torch.compile(n, dynamic=False) for n in (self.generator, self.discriminator))
 
-    def d_loss(self, real, z, u=None):
-        """The discriminator's loss on real images and latents; `u` are the places between them of the gradient penalty."""
-        with torch.no_grad():
-            fake = self.generate(z)
-        real_scores, fake_scores = self.score(real), self.score(fake)
+    def latents(self, number, labels):
+        z = torch.randn(number, self.latent_dim - self.clusters)
+        return torch.cat([z, functional.one_hot(labels.long(), self.clusters)], dim=1) if self.clusters else z
+
+    def generate(self, z):
+        return self.made(z)["score"]
+
+    def judge(self, images, labels=None):
+        return self.judged(images) if labels is None else self.judged(images, labels)
+
+    def d_loss(self, real, fake, on_fake, labels=None, u=None):
+        """The discriminator's loss. `on_fake` are its outputs for `fake`; `u` the places between both of the gradient penalty."""
+        on_real = self.judge(real, labels)
         if self.wasserstein:
-            loss = fake_scores.mean() - real_scores.mean()
+            loss = on_fake["score"].mean() - on_real["score"].mean()
         else:
-            loss = functional.softplus(-real_scores).mean() + functional.softplus(fake_scores).mean()
-        if "r1" in self.penalties:
-            r1 = self.penalties["r1"]
-            loss = loss + r1["weight"] / 2 * self._squared_slopes(real[:: r1["one_in"]]).mean()
-        if "gradient_penalty" in self.penalties:
-            between = real + u * (fake - real)
-            slopes = torch.sqrt(self._squared_slopes(between) + 1e-12)
-            loss = loss + self.penalties["gradient_penalty"]["weight"] * ((slopes - 1) ** 2).mean()
-        return loss
+            loss = functional.softplus(-on_real["score"]).mean() + functional.softplus(on_fake["score"]).mean()
+        if "r1" in self.terms:
+            r1 = self.terms["r1"]
+            part = slice(None, None, r1["one_in"])
+            slopes = self._squared_slopes(real[part], None if labels is None else labels[part])
+            loss = loss + r1["weight"] / 2 * slopes.mean()
+        if "gradient_penalty" in self.terms:
+            between = real + u * (fake.detach() - real)
+            slopes = torch.sqrt(self._squared_slopes(between, labels) + 1e-12)
+            loss = loss + self.terms["gradient_penalty"]["weight"] * ((slopes - 1) ** 2).mean()
+        return loss + self._classification("real", on_real, labels) + self._classification("generated", on_fake, labels)
 
-    def g_loss(self, z):
-        scores = self.score(self.generate(z))
-        return -scores.mean() if self.wasserstein else functional.softplus(-scores).mean()
+    def g_loss(self, on_fake, labels=None):
+        scores = on_fake["score"]
+        loss = -scores.mean() if self.wasserstein else functional.softplus(-scores).mean()
+        return loss + self._classification("generated", on_fake, labels)
 
-    def _squared_slopes(self, images):
+    def _classification(self, on, outputs, labels):
+        term = self.terms.get(f"classification_{on}")
+        return term["weight"] * functional.cross_entropy(outputs["label"], labels.long()) if term else 0.0
+
+    def _squared_slopes(self, images, labels):
         images = images.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.discriminator(images).sum(), images, create_graph=True)
+        inputs = (images,) if labels is None else (images, labels)
+        (gradient,) = torch.autograd.grad(self.discriminator(*inputs)["score"].sum(), images, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3))
 
-    def step(self, images):
+    def step(self, images, labels=None):
         """One training step on images (n, channels, height, width)."""
-        d_optimizer, g_optimizer = self.optimizers
-        for k in range(self.n_critic):
-            real = images[k :: self.n_critic]
-            u = torch.rand(len(real), 1, 1, 1) if "gradient_penalty" in self.penalties else None
-            d_optimizer.zero_grad()
-            loss = self.d_loss(real, torch.randn(len(real), self.latent_dim), u)
-            loss.backward()
-            d_optimizer.step()
-        g_optimizer.zero_grad()
-        for parameter in self.discriminator.parameters():
-            parameter.requires_grad_(False)
-        self.g_loss(torch.randn(len(real), self.latent_dim)).backward()
-        for parameter in self.discriminator.parameters():
-            parameter.requires_grad_(True)
-        g_optimizer.step()
+        loss = self._both(images, labels) if self.simultaneous else self._in_turn(images, labels)
         if self.average:
             with torch.no_grad():
                 for average, parameter in zip(self.average, self.generator.state_dict().values()):
                     if average.is_floating_point():
                         average.lerp_(parameter, 1 - self.ema)
         return loss
+
+    def _in_turn(self, images, labels):
+        d_optimizer, g_optimizer = self.optimizers
+        for k in range(self.n_critic):
+            real, of_real = (None if x is None else x[k :: self.n_critic] for x in (images, labels))
+            with torch.no_grad():
+                fake = self.generate(self.latents(len(real), of_real))
+            d_optimizer.zero_grad()
+            loss = self.d_loss(real, fake, self.judge(fake, of_real), of_real, self._places(real))
+            loss.backward()
+            d_optimizer.step()
+        g_optimizer.zero_grad()
+        for parameter in self.discriminator.parameters():
+            parameter.requires_grad_(False)
+        self.g_loss(self.judge(self.generate(self.latents(len(real), of_real)), of_real), of_real).backward()
+        for parameter in self.discriminator.parameters():
+            parameter.requires_grad_(True)
+        g_optimizer.step()
+        return loss
+
+    def _both(self, images, labels):
+        """Both gradients at the same point, from the same generated images, then both updates."""
+        fake = self.generate(self.latents(len(images), labels))
+        on_fake = self.judge(fake, labels)
+        loss = self.d_loss(images, fake, on_fake, labels, self._places(images))
+        for network, value, keep in (
+            (self.discriminator, loss, True),
+            (self.generator, self.g_loss(on_fake, labels), False),
+        ):
+            parameters = list(network.parameters())
+            for parameter, gradient in zip(parameters, torch.autograd.grad(value, parameters, retain_graph=keep)):
+                parameter.grad = gradient
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return loss
+
+    def _places(self, images):
+        return torch.rand(len(images), 1, 1, 1) if "gradient_penalty" in self.terms else None
 
 
 def serve(asked, told):
@@ -204,10 +291,10 @@ def serve(asked, told):
     Told instead is what went wrong, as text: the end.
     """
     try:
-        described, images, compiled = pickle.load(asked)
+        described, (images, *labels), compiled = pickle.load(asked)
         torch.set_num_threads(os.cpu_count())
-        twin, batch = Twin(described, compiled), torch.tensor(images).permute(0, 3, 1, 2)
-        run = in_a_loop(lambda: twin.step(batch), lambda loss: loss.item())
+        twin, batch = Twin(described, compiled), (torch.tensor(images).permute(0, 3, 1, 2), *map(torch.tensor, labels))
+        run = in_a_loop(lambda: twin.step(*batch), lambda loss: loss.item())
         while True:
             tell(told, run(pickle.load(asked)))
     except EOFError:  # nothing more is asked
