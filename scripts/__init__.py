@@ -3,8 +3,10 @@
 Importing it sets the environment up, before TensorFlow and Keras read it.
 """
 
+import contextlib
 import os
 import sys
+import tempfile
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 2 still shows the graph optimizer's complaints about itself
@@ -15,3 +17,21 @@ for _variable, _default, _name in (
 ):
     if sys.prefix != sys.base_prefix and not os.path.exists(os.path.expanduser(_default)):
         os.environ.setdefault(_variable, os.path.join(sys.prefix, "var", _name))
+
+
+@contextlib.contextmanager
+def hidden_stderr():
+    """Hold back what C++ libraries write to stderr; show it only if the block fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

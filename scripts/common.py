@@ -1,30 +1,10 @@
 """What the scripts share: a quiet start, options, and errors in one line."""
 
 import argparse
-import contextlib
 import functools
-import os
 import sys
-import tempfile
 
-
-@contextlib.contextmanager
-def hidden_stderr():
-    """Hold back what C++ libraries write to stderr; show it only if the block fails."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
+from gan_keras_scripts import hidden_stderr
 
 with hidden_stderr():
     import tensorflow as tf

@@ -14,10 +14,16 @@ import socket
 import sys
 import tempfile
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+try:
+    from gan_keras_scripts import hidden_stderr
+except ImportError:  # on a server, this file may be alone
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    hidden_stderr = contextlib.nullcontext
 
 import numpy as np
-import tensorflow as tf
+
+with hidden_stderr():
+    import tensorflow as tf
 
 # Rows of latents or images in one request, and bytes: 1,024 images of 28 x 28 pixels are 18 million at most.
 MAX_ROWS = 1024
