@@ -115,8 +115,7 @@ def check(format="savedmodel", folder=None):
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise ImportError(
-            f"The format {format!r} needs {' and '.join(packages)}; not installed: {', '.join(missing)}. "
-            f"Install them: pip install {' '.join(missing)}"
+            f"The format {format!r} needs {' and '.join(packages)}; not installed: pip install {' '.join(missing)}"
         )
     for version in [] if folder is None else _versions(pathlib.Path(folder)):
         for other, (file, _) in FORMATS.items():
