@@ -21,7 +21,8 @@ def first_batch(x, y=None):
     """
     if isinstance(x, (list, tuple, dict)):
         raise ValueError(
-            f"Images must be one array or a data set. Received: x of type {type(x).__name__}; pass the array in it, or stack them: np.stack(x)."
+            f"Images must be one array or a data set. Received: x of type {type(x).__name__}; pass the array in it, or stack them: "
+            "np.stack(x)."
         )
     if is_array(x):
         return (x if y is None else (x, y)), x

@@ -1,7 +1,4 @@
-"""The command gan-keras: it starts the script of a subcommand.
-
-gan-keras train --recipe cgan        # as python scripts/train_mnist.py --recipe cgan
-"""
+"""The command gan-keras: it starts the script of a subcommand, such as train_mnist.py for `gan-keras train`."""
 
 import importlib
 import sys

@@ -1,8 +1,4 @@
-"""Execute examples/digits.ipynb in place: five minutes on two cores.
-
-pip install -e '.[docs]'
-python scripts/lab/notebook.py
-"""
+"""Execute examples/digits.ipynb in place, in about five minutes on two cores: python scripts/lab/notebook.py"""
 
 import importlib.util
 import pathlib

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from gan_keras.clustered import ClusteredGAN
 from gan_keras.losses import Wasserstein
 
 
@@ -206,13 +207,14 @@ def described(gan):
     Raises:
         ValueError: It is a game that the twin does not know.
     """
+    clustered = isinstance(gan, ClusteredGAN)
     known = ["Alternating", "Simultaneous"], ["R1", "GradientPenalty", "Classification"]
-    check_game(gan, "The twin", *known, labels=gan.conditional)
+    check_game(gan, "The twin", *known, labels=gan.num_classes is not None and not clustered)
     return {
         "generator": {**described_network(gan.generator), "adam": described_adam(gan.g_optimizer)},
         "discriminator": {**described_network(gan.discriminator), "adam": described_adam(gan.d_optimizer)},
         "latent_dim": gan.latent_dim,
-        "clusters": gan.num_classes or 0,  # the last dimensions of the latents
+        "clusters": gan.num_classes if clustered else 0,  # the last dimensions of the latents
         "n_critic": gan.schedule.batches_per_step,
         "simultaneous": type(gan.schedule).__name__ == "Simultaneous",
         "ema": gan.ema,
@@ -237,7 +239,7 @@ def described_network(network):
         if layer["inbound_nodes"]
     ]
     outputs = config["output_layers"]
-    outputs = {name: of for name, (of, *_) in outputs.items()} if isinstance(outputs, dict) else {"score": outputs[0]}
+    outputs = {name: of for name, (of, *_) in outputs.items()} if isinstance(outputs, dict) else outputs[0]
     return {"calls": calls, "inputs": [tensor.name for tensor in network.inputs], "outputs": outputs}
 
 

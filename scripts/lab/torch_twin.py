@@ -86,8 +86,8 @@ class Of(nn.Module):
 class Network(nn.Module):
     """The same as a described Functional model, with its weights; images have their channels first.
 
-    Its call takes the inputs in their order and returns {name of an output: tensor}. With `exact` it computes what the Keras network
-    does; else paddings are those that users of PyTorch write.
+    Its call takes the inputs in their order and returns a tensor, or {name of an output: tensor}. With `exact` it computes what the
+    Keras network does; else paddings are those that users of PyTorch write.
     """
 
     def __init__(self, described, exact=False):
@@ -101,6 +101,8 @@ class Network(nn.Module):
         values = dict(zip(self.inputs, inputs))
         for name, sources in self.calls.items():
             values[name] = self.layers[name](*(values[source] for source in sources))
+        if isinstance(self.outputs, str):
+            return values[self.outputs]
         return {name: values[of] for name, of in self.outputs.items()}
 
 
@@ -162,6 +164,12 @@ def _module(call, exact):
     return nn.Sequential(module, {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[activation]())
 
 
+def outputs_of(discriminator, images, labels):
+    """{name: tensor}, also of a discriminator that returns its score alone."""
+    outputs = discriminator(images) if labels is None else discriminator(images, labels)
+    return outputs if isinstance(outputs, dict) else {"score": outputs}
+
+
 class Twin:
     """The pair and its training step, with the loss and the terms of a `GAN`.
 
@@ -185,23 +193,23 @@ class Twin:
         self.average = None
         if self.ema:
             self.average = [parameter.detach().clone() for parameter in self.generator.state_dict().values()]
-        self.made, self.judged = self.generator, self.discriminator
+        self.run_generator, self.run_discriminator = networks[::-1]
         if compiled:
             # One cache serves all networks of a process, and where it is full they would run uncompiled without a word.
             torch._dynamo.reset()
             torch._dynamo.config.fail_on_recompile_limit_hit = True
             torch._functorch.config.donated_buffer = False  # the graph of simultaneous updates is used twice
-            self.made, self.judged = (torch.compile(n, dynamic=False) for n in (self.generator, self.discriminator))
+            self.run_generator, self.run_discriminator = (torch.compile(n, dynamic=False) for n in networks[::-1])
 
     def latents(self, number, labels):
         z = torch.randn(number, self.latent_dim - self.clusters)
         return torch.cat([z, functional.one_hot(labels.long(), self.clusters)], dim=1) if self.clusters else z
 
     def generate(self, z):
-        return self.made(z)["score"]
+        return self.run_generator(z)
 
     def judge(self, images, labels=None):
-        return self.judged(images) if labels is None else self.judged(images, labels)
+        return outputs_of(self.run_discriminator, images, labels)
 
     def d_loss(self, real, fake, on_fake, labels=None, u=None):
         """The discriminator's loss. `on_fake` are its outputs for `fake`; `u` the places between both of the gradient penalty."""
@@ -232,8 +240,8 @@ class Twin:
 
     def _squared_slopes(self, images, labels):
         images = images.detach().requires_grad_()
-        inputs = (images,) if labels is None else (images, labels)
-        (gradient,) = torch.autograd.grad(self.discriminator(*inputs)["score"].sum(), images, create_graph=True)
+        scores = outputs_of(self.discriminator, images, labels)["score"]
+        (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3))
 
     def step(self, images, labels=None):
