@@ -70,10 +70,12 @@ class Alternating(Schedule):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Simultaneous(Schedule):
-    """Both players are updated at once, each against the other's old weights. Use it to study the dynamics.
+    """Both players are updated at once, each against the other's old weights.
 
-    On a bilinear game it spirals outwards where `Alternating` stays bounded: Mescheder, Nowozin, Geiger 2017, "The Numerics
-    of GANs"; Gidel et al. 2019, "Negative Momentum for Improved Game Dynamics".
+    Use it with R1 or R2, to save time: images are generated once for both updates. With these penalties it converges locally
+    (Mescheder, Geiger, Nowozin 2018, theorem 4.1). Without them, use it to study the dynamics: on a bilinear game it spirals
+    outwards where `Alternating` stays bounded (Mescheder, Nowozin, Geiger 2017, "The Numerics of GANs"; Gidel et al. 2019,
+    "Negative Momentum for Improved Game Dynamics").
     """
 
     @property

@@ -15,7 +15,7 @@ EARLIER = json.loads((pathlib.Path(__file__).parent / "earlier_recipes.json").re
 # What is no longer as it was then, on purpose.
 CHANGED = {
     "cgan": ["generator", "latent_dim", "discriminator", "regularizers"],
-    "default": ["generator", "latent_dim", "steps", "discriminator", "clusters", "regularizers"],
+    "default": ["generator", "latent_dim", "batch_size", "steps", "discriminator", "clusters", "regularizers", "schedule"],
 }
 
 

@@ -11,6 +11,7 @@ from gan_keras import clusters, data, losses, networks, priors, recipes, regular
 
 NAMES = [
     "default",
+    "best",
     "plain",
     "tutorial_mlp",
     "tutorial_conv",

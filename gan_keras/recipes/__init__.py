@@ -16,7 +16,7 @@ import textwrap
 
 from gan_keras import identifiers
 from gan_keras.recipe import ModelRecipe, Recipe, VAERecipe, adam, cosine_decay, rmsprop
-from gan_keras.recipes.best import cgan, default, few, parzen, plain, r3gan
+from gan_keras.recipes.best import best, cgan, default, few, parzen, plain, r3gan
 from gan_keras.recipes.classics import dcgan, dragan, lsgan, minimax, r1, sngan, wgan, wgan_gp
 from gan_keras.recipes.tasks import acgan, infogan, semi_supervised, vae
 from gan_keras.recipes.toys import gaussians, grid, ring, stacked_mnist, stacked_mnist_full, swiss_roll
@@ -40,7 +40,7 @@ __all__ = [
 RECIPES = {
     function.__name__: function
     for function in (
-        *(default, plain, tutorial_mlp, tutorial_conv, jeffreys, minimax, dcgan, lsgan, sngan, wgan, wgan_gp),
+        *(default, best, plain, tutorial_mlp, tutorial_conv, jeffreys, minimax, dcgan, lsgan, sngan, wgan, wgan_gp),
         *(dragan, r1, cgan, parzen),
         *(r3gan, infogan, acgan, semi_supervised, few, vae),
         *(ring, grid, swiss_roll, gaussians, stacked_mnist, stacked_mnist_full),
