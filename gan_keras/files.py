@@ -57,7 +57,7 @@ def temporary(path):
 def _remove(path):
     if path.is_dir():
         shutil.rmtree(path)
-    else:
+    elif path.exists():  # not if its folder is a file, where unlink fails
         path.unlink(missing_ok=True)
 
 

@@ -61,13 +61,16 @@ def export(gan, folder, format="savedmodel", card=None):
         The path of the version.
 
     Raises:
-        ValueError: An unknown format; the folder holds versions in another one.
+        ValueError: An unknown format; the folder holds versions in another one, or cannot be written.
         ImportError: A format's packages are not installed.
     """
     folder = pathlib.Path(folder)
     check(format, folder)
     with files.temporary(folder / "version") as building:  # hidden: servers only load numbers
-        building.mkdir(parents=True)
+        try:
+            building.mkdir(parents=True)
+        except OSError as error:
+            raise ValueError(f"Cannot write to {folder}: {error.strerror}. Choose another folder.") from error
         if format == "savedmodel":
             described = {
                 "num_classes": gan.num_classes,

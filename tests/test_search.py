@@ -13,10 +13,17 @@ import search  # noqa: E402
 from spaces import SPACES  # noqa: E402
 
 
-@pytest.mark.parametrize("name", ["default", "plain"])
-def test_the_settings_of_today_are_the_recipe(name):
+@pytest.mark.parametrize(
+    "name, chosen",
+    [
+        ("default", {"batch": 64, "schedule": "simultaneous"}),
+        ("plain", {}),
+        ("r3gan", {"rate": 0.002, "rate_end": 0.01, "latents": 16}),
+    ],
+)
+def test_what_a_search_chose_is_the_recipe(name, chosen):
     recipe = recipes.get(name)
-    made = SPACES[name].recipe(optuna.trial.FixedTrial(SPACES[name].today), recipe.steps)
+    made = SPACES[name].recipe(optuna.trial.FixedTrial({**SPACES[name].today, **chosen}), recipe.steps)
     same = [key for key in recipe.values() if key not in ("generator", "discriminator")]
     assert {key: made.values()[key] for key in same} == {key: recipe.values()[key] for key in same}
     ours, theirs = made.build(), recipe.build()

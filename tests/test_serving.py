@@ -225,6 +225,9 @@ def test_every_export_is_the_next_version(tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'savedmodel'"):
         serving.export(gan, tmp_path / "other", format="saved_model")
     assert not (tmp_path / "other").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="Cannot write to .*model: Not a directory. Choose another folder"):
+        serving.export(gan, tmp_path / "file" / "model")
 
 
 def test_exports_at_once_are_two_whole_versions(tmp_path, monkeypatch):

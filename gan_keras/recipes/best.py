@@ -19,9 +19,8 @@ def default():
         num_classes=None,  # no labels
         clusters=20,  # chosen here, docs/default_recipe.md
         generator=functools.partial(networks.default_generator, mapping=0, code=20),  # as cgan; an embedding of the cluster
-        # Chosen here, docs/default_recipe.md: one batch of generated images for both updates, and larger batches
-        schedule=schedules.Simultaneous(),
-        batch_size=64,
+        schedule=schedules.Simultaneous(),  # chosen here, docs/default_recipe.md
+        batch_size=64,  # chosen here, docs/default_recipe.md
         steps=6000,  # under five minutes on two cores
     )
 
@@ -33,10 +32,8 @@ def best():
         clusters=30,  # chosen here, docs/default_recipe.md
         generator=functools.partial(networks.default_generator, mapping=0, code=30, width=48),  # 3/2 of default
         discriminator=functools.partial(networks.acgan_discriminator, projection=True, width=48),  # 3/2 of default
-        regularizers=(
-            regularizers.R1(1.0, one_in=4),  # weight chosen here, docs/default_recipe.md
-            *default().regularizers[1:],
-        ),
+        # Weight of R1 chosen here, docs/default_recipe.md; the others as default
+        regularizers=(regularizers.R1(1.0, one_in=4), *default().regularizers[1:]),
         steps=12_000,  # chosen here, docs/default_recipe.md
     )
 
