@@ -17,6 +17,8 @@ def write(gan, path):
     if wrong:
         raise ValueError(f"These weights are not finite in float16: {', '.join(wrong)}. Save the model: gan.save(...).")
     arrays = {name: weight.astype("float16") for name, weight in weights.items()}
+    if isinstance(gan, ClusteredGAN):  # with rounded shares, some samples would have another cluster
+        arrays["label_shares"] = weights["label_shares"]
     np.savez_compressed(path, step=np.int64(gan.step.numpy()), **arrays)
 
 
