@@ -76,7 +76,7 @@ def animation(pictures, path, frames=60, seconds=6.0):
 
 
 def curves(history, path):
-    """Plot every column of a history file over the steps: losses, penalties and distances above, accuracies below.
+    """Plot every column of a history file over the steps: losses, penalties and distances above, accuracies, if any, below.
 
     Args:
         history: Path of a CSV file with a column `step`, as `callbacks.HistoryFile` writes it.
@@ -84,16 +84,19 @@ def curves(history, path):
     """
     table = np.genfromtxt(history, delimiter=",", names=True, ndmin=1)
     names = [name for name in table.dtype.names if name not in ("step", "seconds")]
+    accuracies = [name for name in names if "_acc_" in name]
     figure = _figure(9, 7)
-    losses, accuracies = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    panels = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1)) if accuracies else [figure.subplots()]
     marker = "." if len(table) < 30 else ""
     for name in names:
-        axes = accuracies if "_acc_" in name else losses
+        axes = panels[-1 if name in accuracies else 0]
         axes.plot(table["step"], table[name], label=name, linewidth=1, marker=marker)
-    accuracies.axhline(0.5, color="grey", linewidth=0.8, linestyle=":", label="ideal")
-    accuracies.set(xlabel="step", ylabel="discriminator's accuracy", ylim=(-0.02, 1.02))
-    losses.set(ylabel="loss", title=pathlib.Path(history).resolve().parent.name)
-    for axes in (losses, accuracies):
+    if accuracies:
+        panels[-1].axhline(0.5, color="grey", linewidth=0.8, linestyle=":", label="ideal")
+        panels[-1].set(ylabel="discriminator's accuracy", ylim=(-0.02, 1.02))
+    panels[0].set(ylabel="loss", title=pathlib.Path(history).resolve().parent.name)
+    panels[-1].set(xlabel="step")
+    for axes in panels:
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)

@@ -84,6 +84,9 @@ def test_curves_draws_every_column(tmp_path):
     assert (drawn(seconds=(5, 7)) == picture).all(), "the x axis is the steps"
     (tmp_path / "one.csv").write_text("step,seconds,d_loss\n10,1,1.4\n")
     plots.curves(tmp_path / "one.csv", tmp_path / "one.png")
+    # A panel is between two horizontal lines; one of accuracies is drawn only if there are any.
+    lines = [((image < 50).all(axis=-1).mean(axis=1) > 0.7) for image in (picture, opened(tmp_path / "one.png"))]
+    assert [np.count_nonzero(np.diff(line.astype(int)) == 1) for line in lines] == [4, 2]
 
 
 def test_manifold_needs_two_latent_dimensions():

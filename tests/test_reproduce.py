@@ -182,6 +182,7 @@ def test_a_row_of_a_table_counts_by_itself(ledger, monkeypatch):
     assert reproduce.main(["--only", "toy", "--seeds", "1"]) == 0 and len(calls) == 2
     text = (folder / "results.md").read_text()
     assert text.count("## A toy") == 1 and "| ring | 8.0 |" in text and "| grid | 8.0 |" in text
+    assert text.count("| others | 0.0 |") == 1, "what both rows say is there once"
     assert "--only toy`" in text and "To be run: toy.ring (1 of 2 seeds), toy.grid (1 of 2 seeds)." in text
     # Another recipe changes, or is added: the runs of this one still count.
     changed = dataclasses.replace(recipes.get("grid"), batch_size=7)

@@ -65,8 +65,8 @@ ROWS = [
             published="ratio 7.51 / 8.36 = 0.90 after 5,000 steps of batch 32",
             differs=(
                 "both scores of the ratio are of our classifier; the recipes are ours. The clusters of default and best and the "
-                "labels of cgan occur in the samples almost exactly as often as in the training data; if they were drawn at random, the distance would be "
-                "higher (docs/evaluation.md)"
+                "labels of cgan occur in the samples almost exactly as often as in the training data; if they were drawn at "
+                "random, the distance would vary more (docs/evaluation.md)"
             ),
             run=run,
             figures={
