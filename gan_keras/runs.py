@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 import pathlib
 import warnings
 
@@ -374,13 +375,16 @@ class Run:
         self._is_new = False
 
     def check_free(self):
-        """Raise ValueError if the folder of a new run holds a run, or anything else."""
+        """Raise ValueError if the folder of a new run holds a run, or anything else, or cannot be written."""
         if self._config.exists():
             raise ValueError(
                 f"{self.folder} holds a run already. Add --resume to go on with it (in Python: Run(folder)), or choose another folder."
             )
         if self.folder.exists() and not (self.folder.is_dir() and all(p.name.startswith(".") for p in self.folder.iterdir())):
             raise ValueError(f"{self.folder} exists and is not an empty folder. Choose another folder.")
+        above = next(folder for folder in [self.folder, *self.folder.absolute().parents] if folder.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK)):
+            raise ValueError(f"Cannot write to {self.folder}: {above} is not a folder that you can write to. Choose another folder.")
 
 
 def _check_saving(gan, name):

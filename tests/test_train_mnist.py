@@ -300,10 +300,12 @@ def test_train_refuses_a_folder_that_another_process_trains_in(mlp_run, few_digi
     assert [path.name for path in (tmp_path / "begins").iterdir()] == [".lock"]
 
 
-def test_train_refuses_a_place_it_cannot_write_to(few_digits, tmp_path, capsys):
+@pytest.mark.parametrize("recipe", ["tutorial_mlp", "default"])
+def test_train_refuses_a_place_it_cannot_write_to_before_any_work(few_digits, tmp_path, capsys, recipe):
     (tmp_path / "file").write_text("")
-    assert train_run(tmp_path / "file" / "run", few_digits, "--recipe", "tutorial_mlp") == 2
-    assert "Cannot write to" in capsys.readouterr().err
+    assert train_run(tmp_path / "file" / "run", few_digits, "--recipe", recipe) == 2
+    told = capsys.readouterr()
+    assert "Cannot write to" in told.err and "Clusters" not in told.out
 
 
 def test_train_refuses_checkpoints_of_another_recipe(mlp_run, cgan_run, tmp_path, capsys):
