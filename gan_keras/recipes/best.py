@@ -26,7 +26,7 @@ def default():
 
 
 def best():
-    """The best digits, in 45 minutes of one CPU core: the recipe default on wider networks."""
+    """The best digits, in less than an hour on one CPU core: the recipe default on wider networks."""
     return replace(
         default(),
         clusters=30,  # chosen here, docs/default_recipe.md
