@@ -152,9 +152,11 @@ def check_seed(seed):
 def check_model(generator, prior, seed, ema, value_range):
     """Raise ValueError unless the arguments of a generative model are good."""
     latent_dim = generator.inputs[0].shape[-1]
-    if prior is not None and priors.get(prior).size != latent_dim:
+    size = latent_dim if prior is None else priors.get(prior).size
+    if size != latent_dim:
         raise ValueError(
-            f"The prior draws latents of size {priors.get(prior).size}, but the generator takes {latent_dim}; they must agree."
+            f"The prior draws latents of size {size}, but the generator takes {latent_dim}; they must agree. Give the generator "
+            f"latent_dim={size}, or the model another prior."
         )
     if ema is not None and not 0.0 < ema < 1.0:
         raise ValueError(f"ema is a decay between 0 and 1, such as 0.999, or None. Received: ema={ema}")
@@ -175,7 +177,8 @@ def sample_labels(n, labels, num_classes):
     if num_classes is None:
         if labels is not None:
             raise ValueError(
-                "labels were passed to a model that was made without num_classes, or takes none. Leave labels out."
+                "The model takes no labels: it was made without num_classes. Leave labels out, or take another model, such as one of "
+                "the recipe cgan."
             )
         return None
     if labels is None:
@@ -193,7 +196,7 @@ def fixed_parts(given, prior):
     """{name: float32 array (size,)} of the parts of the latents that a user fixes."""
     for name in given:
         if name not in prior.parts:
-            raise identifiers.unknown("part of the latents", name, prior.parts)
+            raise identifiers.unknown("argument", name, ["labels", *prior.parts])
     return {name: prior.parts[name].value(value) for name, value in given.items()}
 
 

@@ -80,10 +80,10 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
             )
         if not path.is_dir():
             images, labels = _read_npz(path, side)
-        elif any(path.glob("*idx?-ubyte*")):
-            images, labels = _read_idx_folder(path, side)
-        else:
+        elif is_image_folder(path):
             images, labels = _read_image_folder(path, side, image_size, channels)
+        else:
+            images, labels = _read_idx_folder(path, side)
     images, labels = _check_arrays(images, labels, source)
     if split == "validation" and len(images) <= VALIDATION:
         raise ValueError(
@@ -94,6 +94,12 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     if not len(images):
         raise ValueError(f"The split {split!r} of {source} is empty.")
     return images, labels
+
+
+def is_image_folder(source):
+    """Whether `source` is a folder of image files, which `load` resizes, rather than of IDX files."""
+    path = pathlib.Path(source)
+    return source not in NAMES and path.is_dir() and not any(path.glob("*idx?-ubyte*"))
 
 
 def with_few_labels(images, labels, number, share=0.2, seed=0):
@@ -215,7 +221,9 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
             lambda batch: fetch(tf.slice(order, [batch * batch_size + index * share], [share]))
         )
 
-    return tf.data.Dataset.counter(start // per_epoch).flat_map(epoch).prefetch(4)
+    stream = tf.data.Dataset.counter(start // per_epoch).flat_map(epoch)
+    # So that `fit` can tell that it needs steps_per_epoch.
+    return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(4)
 
 
 def _parse_split(split):
@@ -329,9 +337,14 @@ def _read_image_folder(folder, side, image_size, channels):
             raise ValueError(f"{folder} has subfolders for its splits, but none named {side!r}. Name them train and test.")
         folder = folder / side
     elif side == "test":
-        raise ValueError(f"{folder} has no subfolder 'test', so it has no test images.")
+        raise ValueError(
+            f"{folder} has no subfolder 'test', so it has no test images. Put the images to train on into a subfolder 'train' of it, "
+            "others into 'test', and train again."
+        )
     classes = _class_names(folder)
-    with files.reading(f"{folder} cannot be read as a folder of images", "Leave nothing but whole images in it."):
+    with files.reading(
+        f"{folder} cannot be read as a folder of images", "It must hold whole images alone, .png, .jpg, .bmp or .gif."
+    ):
         for path in folder.rglob("*"):
             if not path.is_dir():
                 files.open_regular(path).close()
@@ -345,7 +358,10 @@ def _read_image_folder(folder, side, image_size, channels):
             shuffle=False,
             verbose=False,
         )
-        pairs = list(dataset.as_numpy_iterator())
+        try:
+            pairs = list(dataset.as_numpy_iterator())
+        except tf.errors.OpError as error:
+            raise ValueError(f"{_damaged_image(dataset.file_paths)} is no image, or not a whole one") from error
     # Listed class by class; a slice such as "validation" must not be a single one.
     pairs = [pairs[k] for k in np.random.default_rng(0).permutation(len(pairs))]
     images = np.stack([pair[0] if classes else pair for pair in pairs])
@@ -360,6 +376,16 @@ def _read_image_folder(folder, side, image_size, channels):
         )
     labels = np.array([numbered.index(classes[pair[1]]) for pair in pairs], "int32")
     return np.rint(images).astype("uint8"), labels
+
+
+def _damaged_image(paths):
+    """The first of the image files that cannot be decoded."""
+    for path in paths:
+        try:
+            tf.io.decode_image(tf.io.read_file(path))
+        except tf.errors.OpError:
+            return path
+    return "one of the files"
 
 
 def _class_names(folder):

@@ -256,17 +256,21 @@ class GenerativeModel(keras.Model):
             x: Images in `value_range`, (batch, height, width, channels): an array, or a data set of images or (images, labels):
                 a `tf.data.Dataset`, a `keras.utils.PyDataset`, a Python generator, PyTorch's `DataLoader`.
             y: Integer labels, for a model with labels if `x` is an array; else ignored.
-            steps_per_epoch: As in Keras, but 0 is allowed: it trains no step, if a resumed run is complete.
+            steps_per_epoch: As in Keras, but 0 is allowed: it trains no step, if a resumed run is complete. A data set without an
+                end needs it, unless a callback ends the training.
 
         Raises:
             ValueError: The model cannot be trained on these data, or a callback does not work with it.
         """
         x = self.check_data(x, y, batch_size, validation_split)
+        if epochs > 1 or not callbacks:  # a callback may end an epoch that has no end
+            inputs.check_end(x, kwargs.get("steps_per_epoch"), "steps_per_epoch")
         if self.optimizer is None:
             checks.check_callbacks(callbacks)
         if validation_data is not None:
             held_out, *rest = keras.utils.unpack_x_y_sample_weight(validation_data)
             held_out = self._check_source(held_out, rest[0], kwargs.get("validation_batch_size") or batch_size)
+            inputs.check_end(held_out, kwargs.get("validation_steps"), "validation_steps")
             validation_data = keras.utils.pack_x_y_sample_weight(held_out, *rest)
         if not (sizes.is_array(x) or isinstance(x, keras.utils.PyDataset)):
             kwargs.setdefault("shuffle", False)  # Keras warns that it leaves the shuffling to the source
@@ -286,13 +290,14 @@ class GenerativeModel(keras.Model):
                     optimizer.finalize_variable_values(variables)
         return history
 
-    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, **kwargs):
         """As `keras.Model.evaluate`, on held-out images. The first batch is checked as in `fit`."""
         if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):  # as `fit` passes them, which has looked
             x = self._check_source(x, y, batch_size)
+            inputs.check_end(x, steps, "steps")
             self._start_average()
         with sizes.readable_errors():
-            return super().evaluate(x, y, batch_size, *args, **kwargs)
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, **kwargs)
 
     def train_on_batch(self, x, y=None, *args, **kwargs):
         """As `keras.Model.train_on_batch`: one step."""

@@ -39,6 +39,12 @@ def first_batch(x, y=None):
     return first[0], x
 
 
+def check_end(x, length, name):
+    """Raise ValueError for a `tf.data.Dataset` without an end, unless it is told by the argument `name` how much of it is used."""
+    if length is None and isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"The data set has no end, as that of gan_keras.data.batches. Pass {name}, such as {name}=500.")
+
+
 def unpack(data, expected, num_classes=None, value_range=None):
     """(images of the shape `expected`, labels or `None`) of a batch as Keras delivers it; refuses what shapes and types show."""
     images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
@@ -63,7 +69,8 @@ def unpack(data, expected, num_classes=None, value_range=None):
         return images, None
     if labels is None:
         raise ValueError(
-            "A model with num_classes needs labels: fit(images, labels), or a data set of (images, labels). Received images alone."
+            "A model with num_classes needs labels: fit(images, labels), or a data set of (images, labels). Received images alone. In a "
+            "folder of images, each class needs a subfolder."
         )
     if len(labels.shape) == 2 and labels.shape[-1] == 1:
         labels = labels[:, 0]

@@ -360,6 +360,11 @@ class Run:
     # config.json.
 
     def _read(self):
+        if not self._config.exists() and str(self.folder).startswith("pretrained:"):
+            raise ValueError(
+                f"{self.folder} is a model of the package: sample it, export it or serve it. Its metrics are in its card.md, which "
+                "an export contains."
+            )
         if not self._config.exists():
             raise ValueError(f"{self.folder} is not a run folder: it has no config.json. Train one with `gan-keras train`.")
         with files.reading(f"{self._config} cannot be read", "Begin another run."):
@@ -384,7 +389,9 @@ class Run:
             raise ValueError(f"{self.folder} exists and is not an empty folder. Choose another folder.")
         above = next(folder for folder in [self.folder, *self.folder.absolute().parents] if folder.exists())
         if not (above.is_dir() and os.access(above, os.W_OK)):
-            raise ValueError(f"Cannot write to {self.folder}: {above} is not a folder that you can write to. Choose another folder.")
+            raise ValueError(
+                f"Cannot write to {self.folder}: {above} is not a folder that you can write to. Choose another folder."
+            )
 
 
 def _check_saving(gan, name):

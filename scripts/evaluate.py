@@ -67,11 +67,23 @@ def main(argv=None):
         **measured,
         "versions": settings.versions(),
     }
+    known = measured_before(report, run.report)
     with files.replacing(run.report) as temporary:
-        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+        whole = {**report, "metrics": {**known, **report["metrics"]}}
+        temporary.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n")
     print_table(report)
     print(f"\n{time.perf_counter() - started:.0f} seconds.\n  report   {run.report}\n  picture  {run.report_picture}")
     return 0
+
+
+def measured_before(report, path):
+    """The metrics that the file of an earlier report has of the same samples; none if it is of others."""
+    try:
+        old = files.read_json(path)
+        same = all(old[name] == value for name, value in report.items() if name != "metrics")
+        return dict(old["metrics"]) if same else {}
+    except files.DAMAGED:  # or there is no report yet
+        return {}
 
 
 def measure_for(run, args):
@@ -124,7 +136,7 @@ def evaluate_images(gan, run, args):
     title = f"{run.folder.resolve().name}, {args.num:,} samples"
     plots.sheets(samples.images, train[nearest], run.report_picture, **read, title=title)
     return {
-        "classifier": evaluator.identity,
+        "classifier": getattr(evaluator.extractor, "identity", args.extractor),
         "real_samples": min(args.num, len(train)),
         "metrics": table(made, real),
     }
@@ -192,7 +204,7 @@ def print_table(report):
     if "classifier" in report:
         print(f"Features  {report['classifier']}")
     if report.get("real_samples", report["samples"]) < report["samples"]:
-        print(f"Real      {report['real_samples']:,} training images, which are all there are")
+        print(f"Real      all {report['real_samples']:,} training images")
     print(f"\n{'':34}{'samples':>20}{'real data':>12}  better")
     for name, metric in report["metrics"].items():
         value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric["real"]))

@@ -62,7 +62,8 @@ def main(argv=None):
     run = opened(args.run)
     gan = run.load()
     categorical = [name for name, part in gan.prior.parts.items() if isinstance(part, priors.Categorical)]
-    parts = {} if args.code is None else {(*categorical, "code")[0]: args.code}
+    check_choice(args, gan, categorical)
+    parts = {} if args.code is None else {categorical[0]: args.code}
     if args.shards:
         write = functools.partial(shards.write, format=args.shards, size=args.shard_size, report=progress)
         write(gan, args.out, args.num, args.seed, args.label, **parts)
@@ -83,6 +84,16 @@ def main(argv=None):
             write_npz(temporary, args.num, gan, batches)
     print(f"{args.num:,} samples of step {int(gan.step.numpy()):,}, seed {args.seed}: {args.out}")
     return 0
+
+
+def check_choice(args, gan, categorical):
+    """Raise ValueError if the model has no label, or no code, to choose by."""
+    codes = [f"--code takes 0 to {gan.prior.parts[name].size - 1}" for name in categorical[:1]]
+    if args.label is not None and not gan.conditional:
+        others = "; ".join(["train the recipe cgan for that, or take pretrained:cgan", *codes])
+        raise ValueError(f"{args.run} was trained without labels, so it cannot draw one. Leave --label out; {others}.")
+    if args.code is not None and not categorical:
+        raise ValueError(f"{args.run} has neither a code nor clusters. Leave --code out; the recipe infogan has a code.")
 
 
 def progress(done, number):

@@ -12,7 +12,7 @@ from gan_keras_scripts import common  # first: it sets the environment up
 import keras
 import tensorflow as tf
 
-from gan_keras import callbacks, evaluation, recipes, replicas
+from gan_keras import callbacks, data, evaluation, recipes, replicas
 from gan_keras.runs import Run
 from gan_keras_scripts import distribution, options
 
@@ -151,6 +151,8 @@ def print_plan(run, gan, start, args):
     print(
         f"{f'{labels} of them with a label, ' if labels else ''}{run.recipe.batch_per_step} for each step, seed {chosen['seed']}"
     )
+    if data.is_image_folder(chosen["data"]) and not (args.image_size or args.channels or args.resume):
+        print("Note      Images are resized to 28x28 and made grey; --image-size and --channels choose another shape")
     print(f"Training  {', '.join(details)}")
     print(f"Output    {run.folder}")
 
@@ -166,7 +168,7 @@ def print_result(run, gan, stop, argv):
     print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
     print(f"  samples    {max(run.samples.iterdir())}\n  animation  {run.animation}")
     print(f"  curves     {run.curves}, {run.history}\n  model      {run.model}")
-    print(f"More samples: gan-keras sample {run.folder} --num 100 --out digits.png")
+    print(f"More samples: gan-keras sample {run.folder} --num 100 --out samples.png")
     return 0
 
 

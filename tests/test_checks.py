@@ -36,6 +36,10 @@ def with_nan():
     return images
 
 
+def endless():
+    return gan_keras.data.batches(tiny_images(), batch_size=8)
+
+
 def sigmoid_gan():
     z = keras.Input((LATENT_DIM,))
     generator = keras.Model(z, layers.Reshape((8, 8, 1))(layers.Dense(64, activation="sigmoid")(z)))
@@ -113,6 +117,15 @@ shared = keras.optimizers.Adam()
         (lambda: tiny_gan().predict(np.zeros((2, LATENT_DIM + 1)), verbose=0), "expected shape=.*8.*found shape=.*9"),
         (lambda: tiny_gan().sample(0), "n=0"),
         (lambda: tiny_gan().sample(3, labels=1), "without num_classes"),
+        (lambda: conditional().sample(3, label=1), "Unknown argument: 'label'. Did you mean 'labels'"),
+        (
+            lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior=gan_keras.priors.Normal(3)),
+            "Give the generator latent_dim=3",
+        ),
+        (fit(endless(), epochs=2, callbacks=[keras.callbacks.History()]), "has no end.*steps_per_epoch=500"),
+        (fit(endless()), "has no end.*steps_per_epoch=500"),
+        (fit(tiny_images(), validation_data=endless()), "has no end.*validation_steps=500"),
+        (lambda: tiny_gan().evaluate(endless(), verbose=0), "has no end.*steps=500"),
         (lambda: conditional().sample(3, labels=3), "from 0 to 2. Received: int64 from 3"),
         (lambda: conditional().sample(3, labels=[0, 1]), "3 of them"),
         (lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(3), num_classes=3), "two inputs"),

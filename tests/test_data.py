@@ -128,6 +128,20 @@ def test_image_folder_without_classes(tmp_path):
         keras.utils.save_img(tmp_path / f"{k}.png", image, scale=False)
     loaded, classes = data.load(tmp_path)
     assert (loaded == images[loaded[:, 0, 0, 0]]).all() and len(loaded) == 3 and classes is None
+    with pytest.raises(ValueError, match="no test images. Put the images to train on into a subfolder 'train'"):
+        data.load(tmp_path, "test")
+
+
+def test_a_damaged_file_of_an_image_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="It must hold whole images alone, .png, .jpg, .bmp or .gif"):
+        data.load(tmp_path)
+    for k, image in enumerate(arrays(3, side=28)[0]):
+        keras.utils.save_img(tmp_path / f"{k}.png", image, scale=False)
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:30])
+    with pytest.raises(
+        ValueError, match="folder of images: .*/1.png is no image, or not a whole one. It must hold whole images alone"
+    ):
+        data.load(tmp_path)
 
 
 def test_a_test_folder_is_never_trained_on(tmp_path):

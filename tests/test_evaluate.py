@@ -48,6 +48,20 @@ def test_evaluate_writes_a_report_and_a_picture(mlp_run, capsys):
     assert (mlp_run / "report.json").read_bytes() == first
 
 
+def test_metrics_measured_apart_add_up_to_one_report(mlp_run, capsys):
+    def names(*arguments):
+        assert evaluate.main([str(mlp_run), "--num", "150", "--metrics", *arguments]) == 0
+        return set(json.loads((mlp_run / "report.json").read_text())["metrics"])
+
+    frechet = names("frechet")
+    capsys.readouterr()
+    assert frechet and names("kernel") == frechet | {"kernel_distance"}
+    assert "Frechet" not in capsys.readouterr().out, "what was asked for, and no more"
+    assert names("kernel", "--seed", "2") == {"kernel_distance"}, "of other samples"
+    (mlp_run / "report.json").write_text("damaged")
+    assert names("frechet") == frechet
+
+
 def test_evaluate_measures_labels_of_a_conditional_run(cgan_run):
     assert evaluate.main([str(cgan_run), "--num", "120", "--metrics", "labels"]) == 0
     figures = json.loads((cgan_run / "report.json").read_text())["metrics"]

@@ -80,7 +80,10 @@ def test_many_samples_in_bounded_memory(mlp_run, tmp_path):
         (["--num", str(10**30), "--out", "x.npz"], "--num: must be from 1 to 1,000,000,000"),
         (["--num", "3", "--out", "x.jpg"], "must end in .npz or .png"),
         (["--num", "3", "--out", "nowhere/x.npz"], "There is no folder nowhere"),
-        (["--num", "3", "--out", "x.npz", "--label", "3"], "without num_classes"),
+        (
+            ["--num", "3", "--out", "x.npz", "--label", "3"],
+            "trained without labels, so it cannot draw one. Leave --label out; train the recipe cgan",
+        ),
         (["--num", "3", "--out", "x.npz", "--seed", "-3"], "--seed: must be from 0"),
         (["--num", "20000", "--out", "x.png"], "at most 10,000"),
         (["--num", "300", "--out", "x", "--shards", "npz", "--overwrite"], "Leave --overwrite out"),
@@ -116,9 +119,11 @@ def test_samples_of_a_code(few_digits, tmp_path, capsys):
     capsys.readouterr()
     assert sample.main([str(run), "--num", "5", "--code", "10", "--out", str(tmp_path / "ten.npz")]) == 2
     assert "from 0 to 9. Received: 10" in capsys.readouterr().err
+    assert sample.main([str(run), "--num", "5", "--label", "3", "--out", str(tmp_path / "three.npz")]) == 2
+    assert "without labels, so it cannot draw one" in (told := capsys.readouterr().err) and "--code takes 0 to 9" in told
 
 
 def test_a_code_of_a_run_without_one_is_refused(mlp_run, tmp_path, capsys):
     assert sample.main([str(mlp_run), "--num", "5", "--code", "3", "--out", str(tmp_path / "out.npz")]) == 2
-    assert "Unknown part of the latents: 'code'. Known: z." in capsys.readouterr().err
+    assert "has neither a code nor clusters. Leave --code out" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

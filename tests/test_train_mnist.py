@@ -411,8 +411,15 @@ def test_ones_own_recipe_and_images_through_all_scripts(photographs, tmp_path, m
     assert all(a.tobytes() == b.tobytes() for a, b in zip(resumed.get_weights(), straight.get_weights()))
     assert np.load("samples.npz")["images"].shape == (3, 32, 48, 3)
     report = json.loads(run.report.read_text())
-    assert report["classifier"] == "unnamed extractor features" and run.report_picture.exists()
+    assert report["classifier"] == "features_of_mine.py:features" and run.report_picture.exists()
     assert (tmp_path / "exported" / "1" / "saved_model.pb").exists()
+
+
+def test_it_is_told_that_images_of_a_folder_are_resized(photographs, tmp_path, capsys):
+    for options, told in (([], True), (["--image-size", "28"], False)):
+        run = tmp_path / f"run{told}"
+        assert train_run(run, photographs, "--recipe", "tutorial_mlp", "--steps", 1, *options) == 0
+        assert ("Images are resized to 28x28 and made grey" in capsys.readouterr().out) == told
 
 
 def test_classes_are_those_of_ones_own_images(tmp_path, capsys):
