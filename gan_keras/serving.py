@@ -80,6 +80,7 @@ def export(gan, folder, format="savedmodel", card=None):
             }
             (building / "signatures.json").write_text(json.dumps(described, indent=2) + "\n")
         else:
+            gan.sample(1)  # to ONNX, Keras exports only a model that has been called
             gan.sampler.export(str(building / FORMATS[format].file), format=format, verbose=False)
         if card is not None:
             (building / "model_card.md").write_text(card)

@@ -54,7 +54,7 @@ def main(argv=None):
     if not replicas.is_chief(strategy):
         print(f"Worker    done after step {int(gan.step.numpy()):,}; the chief has written {run.folder}")
         return 0
-    return print_result(run, gan, stop, sys.argv[1:] if argv is None else argv)
+    return print_result(run, gan, start, stop, sys.argv[1:] if argv is None else argv)
 
 
 def open_run(args):
@@ -157,7 +157,7 @@ def print_plan(run, gan, start, args):
     print(f"Output    {run.folder}")
 
 
-def print_result(run, gan, stop, argv):
+def print_result(run, gan, start, stop, argv):
     """What has happened, and where the files are. Returns the exit code."""
     step = int(gan.step.numpy())
     if stop.received:
@@ -165,7 +165,11 @@ def print_result(run, gan, stop, argv):
         print(f"\nStopped after step {step:,}. Everything is saved. Go on with:\n  {again}")
         return 128 + stop.received
     seconds = run.seconds
-    print(f"\nTrained {step:,} steps in {f'{seconds / 60:.1f} minutes' if seconds > 60 else f'{seconds:.0f} seconds'}.")
+    took = f"{seconds / 60:.1f} minutes" if seconds > 60 else f"{seconds:.0f} seconds"
+    if step == start:
+        print(f"\nNothing to train: the run has made its {step:,} steps, in {took}. Give more --steps or --minutes to go on.")
+    else:
+        print(f"\nTrained {step:,} steps in {took}.")
     print(f"  samples    {max(run.samples.iterdir())}\n  animation  {run.animation}")
     print(f"  curves     {run.curves}, {run.history}\n  model      {run.model}")
     print(f"More samples: gan-keras sample {run.folder} --num 100 --out samples.png")

@@ -328,6 +328,13 @@ def test_openvino_agrees(format, default_gan, tmp_path):
         assert np.abs(model(z.numpy())[0] - default_gan(z).numpy()).max() < 1e-5
 
 
+@needs("tf2onnx", "onnx")
+@pytest.mark.filterwarnings("ignore")  # of the other project
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_a_gan_that_has_made_nothing_yet_is_exported_to_onnx(num_classes, tmp_path):
+    assert (serving.export(tiny_gan(ema=0.9, num_classes=num_classes), tmp_path, format="onnx") / "model.onnx").exists()
+
+
 @needs("tf2onnx", "onnx", "onnxruntime")
 @pytest.mark.filterwarnings("ignore")  # of the other project
 def test_onnx_runtime_agrees(default_gan, tmp_path):

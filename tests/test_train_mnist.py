@@ -67,12 +67,13 @@ def test_says_what_it_will_do_and_where_everything_is(few_digits, tmp_path, caps
         assert text in printed
 
 
-def test_resuming_reaches_the_same_bits(mlp_run, few_digits, tmp_path):
+def test_resuming_reaches_the_same_bits(mlp_run, few_digits, tmp_path, capsys):
     assert train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 4) == 0
     assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 7) == 0
     one, other = (keras.models.load_model(run / "model.keras") for run in (mlp_run, tmp_path / "run"))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(one.get_weights(), other.get_weights()))
     assert train_run(tmp_path / "run", few_digits, "--resume") == 0, "nothing left to do is no error"
+    assert "Nothing to train: the run has made its 7 steps" in capsys.readouterr().out
 
 
 def test_resuming_from_any_step_makes_exactly_the_steps_asked_for(few_digits, tmp_path):
