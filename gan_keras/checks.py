@@ -1,5 +1,6 @@
 """What cannot work is refused here, with a message that says what to change."""
 
+import inspect
 import warnings
 
 import keras
@@ -255,6 +256,8 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
             f"The discriminator ends in a {activation}, but the losses take raw scores (logits): remove its last activation. "
             "sigmoid(score) is the probability."
         )
+    for part in (loss, *regularizers, schedule):
+        _check_configuration(part)
     # Both have been called by now, and have collected what they add.
     for role, of_role in networks.items():
         check_no_losses(of_role, role)
@@ -274,6 +277,21 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
         )
     if isinstance(schedule, schedules.ThreeStep):
         check_separable(loss)
+
+
+def _check_configuration(part):
+    """Raise ValueError if an argument of a part would be lost in a saved model, and be its default in the loaded one."""
+    kept = part.get_config() if hasattr(part, "get_config") else {}
+    for name, argument in inspect.signature(type(part)).parameters.items():
+        if name in kept or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            continue
+        value = getattr(part, name, argument.default)
+        if argument.default is argument.empty or value is not argument.default and np.any(value != argument.default):
+            kind = type(part).__name__
+            raise ValueError(
+                f"{kind} has an argument {name!r} that its get_config does not return, so a saved GAN would be loaded without it. Add "
+                f"to {kind}: def get_config(self): return {{**super().get_config(), {name!r}: self.{name}}}"
+            )
 
 
 def _check_terms(terms, layers):

@@ -21,6 +21,7 @@ class AdversarialLoss(abc.ABC):
     """Base of the adversarial losses: implement `discriminator` and `generator`.
 
     Subclass it if real scores are compared with generated ones, as in `Relativistic`; else subclass `SeparableLoss`.
+    Register your class with `keras.saving.register_keras_serializable`; its `get_config` returns all its arguments.
     """
 
     @abc.abstractmethod

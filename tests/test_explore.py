@@ -250,7 +250,7 @@ def nested():
     "act, message",
     [
         (lambda: explore.generate(tiny_gan(), np.zeros((2, 7))), r"\(n, 8\), n at least 1. Received: shape \(2, 7\)"),
-        (lambda: explore.generate(tiny_gan(), np.zeros((2, 8)), labels=1), "labels were passed"),
+        (lambda: explore.generate(tiny_gan(), np.zeros((2, 8)), labels=1), "takes no labels"),
         (lambda: explore.interpolate(tiny_gan(), np.zeros(8), np.zeros(8)), r"\(rows, 8\). Received: shape \(8,\)"),
         (lambda: explore.interpolate(tiny_gan(), np.zeros((1, 8)), np.zeros((1, 8)), steps=1), "steps must be"),
         (lambda: explore.code_sheet(with_codes(), "cod"), "Did you mean 'code'"),
@@ -259,7 +259,7 @@ def nested():
         (lambda: explore.invert(tiny_gan(), np.zeros((2, 9, 9, 1), "uint8")), r"\(n, 8, 8, 1\). Received: shape \(2, 9"),
         (lambda: explore.invert(tiny_gan(), np.full((2, 8, 8, 1), 7.0)), "floats from -1 to 1. Received: float64, from 7"),
         (lambda: explore.invert(tiny_gan(), np.full((2, 8, 8, 1), np.nan)), "floats from -1 to 1"),
-        (lambda: explore.invert(tiny_gan(), tiny_images(2), labels=1), "labels were passed"),
+        (lambda: explore.invert(tiny_gan(), tiny_images(2), labels=1), "takes no labels"),
         (lambda: explore.invert(tiny_gan(), tiny_images(2), starts=0), "Received: starts=0"),
         (lambda: explore.invert(tiny_gan(), tiny_images(2), weights=np.zeros((8, 8, 1))), "some pixel of every image"),
         (lambda: explore.inpaint(tiny_gan(), tiny_images(2), np.ones((8, 8))), "must be booleans .* Received: float64"),

@@ -300,7 +300,7 @@ def test_labels_of_minus_one_are_left_out_of_a_term_and_allowed_nowhere_else():
     assert every["classification_real"] == pytest.approx(first["classification_real"], rel=1e-5)
     with pytest.raises(ValueError, match="or -1 for an image without one. Received: int64 from -2"):
         gan.fit(images, np.full(6, -2), verbose=0)
-    with pytest.raises(ValueError, match="labels were passed to a model"):
+    with pytest.raises(ValueError, match="The model takes no labels"):
         gan.sample(2, labels=1)
 
 
@@ -332,6 +332,8 @@ def test_a_part_of_the_latents_is_fixed():
         (lambda: train(make_with(MissingNetwork()), 1), "no network 'encodr'"),
         (lambda: train(make_with(OfNobody()), 1), "players of a term"),
         (lambda: make_with(Nameless()), "logged by its attribute `name`"),
+        (lambda: make_with(Powered(power=3.0)), "argument 'power' .* get_config does not return.*'power': self.power"),
+        (lambda: make_with(Margin(0.5)), "argument 'margin' .* get_config does not return"),
         (lambda: shares_a_layer(), "Two networks share a layer"),
         (
             lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), with_generator={"discriminator": encoder()}),
@@ -378,6 +380,31 @@ def halves_of_a_pair():
 class Nameless(regularizers.Term):
     def term(self, forward):
         return 0.0
+
+
+class Powered(regularizers.Term):
+    """Without the get_config that it needs; a loaded one would have a power of 2."""
+
+    name, players = "powered", ("generator",)
+
+    def __init__(self, weight=1.0, power=2.0):
+        super().__init__(weight)
+        self.power = power
+
+    def term(self, forward):
+        return tf.reduce_mean(tf.abs(forward.fake) ** self.power)
+
+
+class Margin(Powered):
+    def __init__(self, margin):
+        super().__init__()
+        self.margin = margin
+
+
+def test_an_argument_that_is_its_default_needs_no_get_config():
+    gan = gan_keras.GAN(tiny_generator(), tiny_discriminator())
+    gan.compile("adam", "adam", regularizers=Powered(weight=0.5))
+    assert np.isfinite(gan.fit(tiny_images(), verbose=0).history["powered"]).all()
 
 
 def make_with(term):

@@ -39,6 +39,7 @@ class Term(Regularizer, abc.ABC):
     """Base of the terms: implement `term`, and set `name` and `players`.
 
     The weighted term is logged under `name`.
+    Register your class with `keras.saving.register_keras_serializable`; its `get_config` returns all its arguments.
 
     Args:
         weight: Non-negative coefficient, or a `keras.optimizers.schedules.LearningRateSchedule` of the training step.
@@ -52,6 +53,7 @@ class Term(Regularizer, abc.ABC):
     Example, InfoGAN's term for a discriminator with a second output "code":
 
     ```python
+    @keras.saving.register_keras_serializable(package="mine")
     class MutualInformation(gan_keras.regularizers.Term):
         name, players = "mutual_information", ("discriminator", "generator")
 
