@@ -281,7 +281,7 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
 
 def _check_configuration(part):
     """Raise ValueError if an argument of a part would be lost in a saved model, and be its default in the loaded one."""
-    kept = part.get_config() if hasattr(part, "get_config") else {}
+    kept = part.get_config()
     for name, argument in inspect.signature(type(part)).parameters.items():
         if name in kept or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue

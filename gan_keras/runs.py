@@ -360,11 +360,6 @@ class Run:
     # config.json.
 
     def _read(self):
-        if not self._config.exists() and str(self.folder).startswith("pretrained:"):
-            raise ValueError(
-                f"{self.folder} is a model of the package: sample it, export it or serve it. Its metrics are in its card.md, which "
-                "an export contains."
-            )
         if not self._config.exists():
             raise ValueError(f"{self.folder} is not a run folder: it has no config.json. Train one with `gan-keras train`.")
         with files.reading(f"{self._config} cannot be read", "Begin another run."):

@@ -10,7 +10,7 @@ import numpy as np
 
 from gan_keras import evaluation, files, identifiers, metrics, plots, recognition, settings, shards
 from gan_keras.classifier import DigitClassifier
-from gan_keras.runs import Run
+from gan_keras.pretrained import opened
 from gan_keras.toys import TOYS
 
 GROUPS = [*evaluation.Evaluator.GROUPS, "recognition"]
@@ -52,7 +52,7 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     started = time.perf_counter()
-    run = Run(args.run)
+    run = opened(args.run, written=True)
     gan, measure = run.load(), measure_for(run, args)
     step = int(gan.step.numpy())
     print(f"Run       {run.folder}: recipe {run.settings['recipe']}, step {step:,}")

@@ -10,6 +10,7 @@ from gan_keras_scripts import common  # first: it sets the environment up
 import numpy as np
 
 from gan_keras import explore, plots, priors
+from gan_keras.pretrained import opened
 from gan_keras.runs import Run
 
 _COLUMNS, _CLASSES = 10, 50
@@ -41,7 +42,7 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     started = time.perf_counter()
-    run = Run(args.run)
+    run = opened(args.run, written=True)
     model = run.load()
     if not model.makes_images:
         raise ValueError(

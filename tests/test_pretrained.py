@@ -10,7 +10,7 @@ from helpers import tiny_gan, tiny_images
 
 from gan_keras import pretrained, recipes, settings, weights
 from gan_keras.runs import Run
-from gan_keras_scripts import export, sample, serve
+from gan_keras_scripts import evaluate, explore, export, sample, serve
 
 
 @pytest.fixture
@@ -123,3 +123,11 @@ def test_shares_of_labels_are_among_the_weights(tmp_path):
     weights.write(gan, tmp_path / "weights.npz")
     weights.read(other, tmp_path / "weights.npz")
     assert (other.label_shares.numpy() == gan.label_shares.numpy()).all()
+
+
+@pytest.mark.parametrize("script", [evaluate, explore])
+def test_nothing_is_written_into_the_package(script, stored, capsys):
+    before = sorted(path.name for path in stored.iterdir())
+    assert script.main(["pretrained:mine"]) == 2
+    assert "nothing is written into its folder. Sample it, export it or serve it" in capsys.readouterr().err
+    assert sorted(path.name for path in stored.iterdir()) == before

@@ -49,10 +49,21 @@ def load(name):
     return run(name).load()
 
 
-def opened(text):
+def opened(text, written=False):
     """The run for an argument of the command line: a folder, or "pretrained:NAME".
 
+    Args:
+        text: The argument.
+        written: Whether files are to be written into the folder: those of the package must not be changed.
+
     Raises:
-        ValueError: There is no such run or model.
+        ValueError: There is no such run or model, or it is one of the package that is to be written into.
     """
-    return run(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else Run(text)
+    if not text.startswith(PREFIX):
+        return Run(text)
+    if written:
+        raise ValueError(
+            f"{text} is a model of the package, and nothing is written into its folder. Sample it, export it or serve it; its "
+            "metrics are in its card, which an export contains."
+        )
+    return run(text.removeprefix(PREFIX))

@@ -30,6 +30,9 @@ class Regularizer:
             memory: The state that `prepare` returned.
         """
 
+    def get_config(self):
+        return {}
+
     @classmethod
     def from_config(cls, config):
         return cls(**config)
