@@ -1,6 +1,8 @@
 """What cannot work is refused here, with a message that says what to change."""
 
 import inspect
+import math
+import numbers
 import warnings
 
 import keras
@@ -193,11 +195,23 @@ def sample_labels(n, labels, num_classes):
     return labels.astype("int32")
 
 
+def check_truncation(truncation, prior):
+    """Raise ValueError unless latents can be truncated at this many standard deviations."""
+    if truncation is None:
+        return
+    if not isinstance(truncation, numbers.Real) or isinstance(truncation, bool) or not 0 < truncation < math.inf:
+        raise ValueError(
+            f"truncation must be a number above 0, in standard deviations, such as 1.0. Received: truncation={truncation!r}"
+        )
+    if all(type(part).truncated is priors.Prior.truncated for part in prior.parts.values()):
+        raise ValueError("The model has no normal latents, so there is nothing to truncate. Leave truncation out.")
+
+
 def fixed_parts(given, prior):
     """{name: float32 array (size,)} of the parts of the latents that a user fixes."""
     for name in given:
         if name not in prior.parts:
-            raise identifiers.unknown("argument", name, ["labels", *prior.parts])
+            raise identifiers.unknown("argument", name, ["labels", "truncation", *prior.parts])
     return {name: prior.parts[name].value(value) for name, value in given.items()}
 
 
@@ -281,6 +295,9 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
 
 def _check_configuration(part):
     """Raise ValueError if an argument of a part would be lost in a saved model, and be its default in the loaded one."""
+    reads = next(kind for kind in type(part).__mro__ if "from_config" in vars(kind))
+    if not reads.__module__.startswith("gan_keras."):
+        return  # a from_config of the user's own may take other names
     kept = part.get_config()
     for name, argument in inspect.signature(type(part)).parameters.items():
         if name in kept or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):

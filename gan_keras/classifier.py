@@ -59,8 +59,8 @@ class DigitClassifier:
             self._network.load_weights(weights)
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f"{weights} cannot be read as the classifier's weights: {error}. Write it with "
-                "scripts/lab/train_classifier.py, or install the package anew."
+                f"{weights} cannot be read as the classifier's weights: {error}. If it came with the package, install the package "
+                "anew; else write it with scripts/lab/train_classifier.py of the sources."
             ) from error
         digest = hashlib.sha256(b"".join(array.tobytes() for array in self._network.get_weights()))
         self.identity = f"digits-{digest.hexdigest()[:12]}"

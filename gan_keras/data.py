@@ -96,6 +96,43 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
     return images, labels
 
 
+def load_held_out(source, split="train", image_size=(28, 28), channels=1):
+    """Load the images to evaluate with, on which a training on `split` was not trained: the test images.
+
+    A folder of images may have no test images. Then they are the training images that are not in `split`.
+
+    Args:
+        source, image_size, channels: As in `load`.
+        split: The part of the data that is trained on.
+
+    Returns:
+        As `load`.
+
+    Raises:
+        ValueError: There are none; the errors of `load`.
+    """
+    if not is_image_folder(source) or (pathlib.Path(source) / "test").is_dir():
+        return load(source, "test", image_size, channels)
+    images, labels = load(source, "train", image_size, channels)
+    _, part = _parse_split(split)
+    rest = np.delete(np.arange(len(images)), part)
+    if not len(rest):
+        most = len(images) - max(1, len(images) // 10)
+        raise ValueError(
+            f"{source} has no images that the training left out, to evaluate with. Train on a part of them, with the split "
+            f"'train[:{most}]', or move some into a subfolder 'test' and the others into 'train', and train again."
+        )
+    return images[rest], None if labels is None else labels[rest]
+
+
+def class_names(source):
+    """The names of the labels 0, 1, 2, ... of a folder of images: those of its subfolders; `[]` for other data."""
+    if not is_image_folder(source):
+        return []
+    folder = pathlib.Path(source)
+    return _class_names(folder / "train" if (folder / "train").is_dir() else folder)
+
+
 def is_image_folder(source):
     """Whether `source` is a folder of image files, which `load` resizes, rather than of IDX files."""
     path = pathlib.Path(source)
@@ -338,8 +375,7 @@ def _read_image_folder(folder, side, image_size, channels):
         folder = folder / side
     elif side == "test":
         raise ValueError(
-            f"{folder} has no subfolder 'test', so it has no test images. Put the images to train on into a subfolder 'train' of it, "
-            "others into 'test', and train again."
+            f"{folder} has no subfolder 'test', so it has no test images. Put some images into it, and the others into 'train'."
         )
     classes = _class_names(folder)
     with files.reading(

@@ -23,7 +23,13 @@ class GAN(GenerativeModel):
             [latents, integer labels (batch,)].
         discriminator: Functional `keras.Model` from images, or [images, labels], to scores (logits); or to a dict with the output
             "score" and others, which regularizers read.
-        seed, ema, num_classes, prior, value_range: As in `GenerativeModel`.
+        seed: Integer from 0 to 2^31 - 1. All random numbers of training are a pure function of (seed, step, replica).
+        ema: Decay in (0, 1) of a moving average of the generator's weights, which samples and evaluates; `None`: no average. More
+            about it in `GenerativeModel`.
+        num_classes: Number of labels; `None` for a GAN without them.
+        prior: `priors.Prior`, the distribution of the latents; `None`: standard normal.
+        value_range: (low, high) of the images; by default that of the generator's last activation: (-1, 1) for tanh, (0, 1) for
+            sigmoid, else `None`, unbounded.
         with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players.
             Regularizers call them as `forward.network(name, inputs)`.
         averaged: Names of more networks of which a moving average is kept, for `evaluate`: "discriminator", or those of

@@ -89,13 +89,16 @@ class GenerativeModel(keras.Model):
 
     # Samples.
 
-    def sample(self, n, seed=0, labels=None, **parts):
-        """`n` images, a pure function of the weights, `seed`, `labels` and `parts`.
+    def sample(self, n, seed=0, labels=None, truncation=None, **parts):
+        """`n` images, a pure function of the weights and the arguments.
 
         Args:
             n: Number of images, 1 or more.
             seed: Integer from 0 to 2^31 - 1. The i-th image of a seed has the same bytes for every n.
             labels: Conditional models only: an integer for all images, n integers, or `None` for 0, 1, 2, ... in turn.
+            truncation: Draw normal latents within this many standard deviations of their mean: the smaller it is, the more typical
+                and the less varied are the images. `None`: the latents of the training. Do not measure quality with it, since
+                most metrics then describe another distribution. See `priors.Normal.truncated`.
             **parts: Fixed parts of the latents, by their names in the prior, the same for all images: a number, or as many as the
                 part has; an integer for a `Categorical`. The other parts are random.
 
@@ -103,21 +106,24 @@ class GenerativeModel(keras.Model):
             NumPy array (n, height, width, channels), float32 in `value_range`.
 
         Raises:
-            ValueError: n is below 1, the seed is out of range, or labels or parts have a wrong size or range.
+            ValueError: n is below 1, the seed is out of range, or labels or parts have a wrong size or range; truncation is not
+                above 0, or the prior has no normal part.
         """
-        return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels, **parts)])
+        return np.concatenate([images for images, _ in self.sample_batches(n, seed, labels, truncation, **parts)])
 
-    def sample_batches(self, n, seed=0, labels=None, **parts):
+    def sample_batches(self, n, seed=0, labels=None, truncation=None, **parts):
         """An iterator over the images of `sample` and their labels (or `None`), in batches of up to 256, for very many samples.
 
         Args:
-            n, seed, labels, parts: As in `sample`.
+            n, seed, labels, truncation, parts: As in `sample`.
 
         Raises:
             ValueError: As in `sample`, when it is called.
         """
         checks.check_sampling(n, seed)
         labels = checks.sample_labels(n, labels, self.num_classes if self.conditional else None)
+        checks.check_truncation(truncation, self.prior)
+        threshold = None if truncation is None else tf.constant(truncation, tf.float32)
         fixed = {name: tf.constant(value) for name, value in checks.fixed_parts(parts, self.prior).items()}
         self._start_average()
 
@@ -127,7 +133,7 @@ class GenerativeModel(keras.Model):
                 some = labels[first : first + size] if self.conditional else None
                 inputs = [tf.constant(seed, tf.int64), tf.constant(first // BLOCK, tf.int64), tf.constant(size)]
                 padded = tf.constant(np.resize(some, BLOCK)) if self.conditional else None
-                yield self._compiled_block(*inputs, padded, fixed).numpy(), some
+                yield self._compiled_block(*inputs, padded, fixed, threshold).numpy(), some
 
         return blocks()
 
@@ -136,16 +142,17 @@ class GenerativeModel(keras.Model):
         # Unlike predict_on_batch, it computes the images once, not once on every replica.
         return tf.function(self.block_of_samples, autograph=False)
 
-    def block_of_samples(self, seed, block, n, labels=None, fixed=None):
+    def block_of_samples(self, seed, block, n, labels=None, fixed=None, truncation=None):
         """Samples 256 block to 256 block + n - 1 of a seed, as a graph, for `sample` and `serving.export`.
 
         Args:
             seed, block, n: Integers or scalar tensors; n from 1 to 256.
             labels: Integer tensor (256,), for a conditional model.
             fixed: {part of the latents: tensor (size,)}; NaN means random.
+            truncation: As in `sample`, or a scalar tensor.
         """
         random = Random(seed, SAMPLING, block, shared=False)
-        inputs = self._latents(random, fixed)
+        inputs = self._latents(random, fixed, truncation)
         if self.conditional:
             inputs = [inputs, labels]
         groups = (n + _GROUP - 1) // _GROUP
@@ -170,8 +177,10 @@ class GenerativeModel(keras.Model):
         """{part: latents (rows, size)}, those of the prior. `labels` are those of the real images, in training."""
         return self.prior.draw_parts(random, rows)
 
-    def _latents(self, random, fixed=None):
+    def _latents(self, random, fixed=None, truncation=None):
         parts = self.draw_latents(random, BLOCK)
+        if truncation is not None:
+            parts = {name: self.prior.parts[name].truncated(value, truncation) for name, value in parts.items()}
         for name, value in (fixed or {}).items():
             parts[name] = tf.where(tf.math.is_nan(value), parts[name], value)
         return priors.join(parts)

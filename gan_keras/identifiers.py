@@ -54,8 +54,8 @@ def imported(reference):
             f"{reference!r} cannot be imported: {error}. Expected path/to/file.py:name or package.module:name."
         ) from error
     if not hasattr(module, name):
-        public = [key for key in vars(module) if not key.startswith("_")]
-        raise unknown(f"name in {source}", name, public)
+        own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+        raise unknown(f"name in {source}", name, own)
     return getattr(module, name)
 
 

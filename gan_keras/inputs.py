@@ -92,10 +92,23 @@ def check_values(images, labels, num_classes=None, value_range=None, unlabelled=
     if low < bottom - 1e-3 or high > top + 1e-3 or (low >= 0 > bottom > -np.inf):
         raise ValueError(
             f"The generator makes images{_in_range(value_range)}, and the data must lie there too. Received: values from "
-            f"{low:g} to {high:g}. Rescale them, for instance by gan_keras.data.batches(value_range={value_range})."
+            f"{low:g} to {high:g}. {_rescaling(low, high, bottom, top)}"
         )
     if num_classes is not None:
         check_labels(labels, num_classes, unlabelled)
+
+
+def _rescaling(low, high, bottom, top):
+    """How to bring values from `low` to `high` into [bottom, top], if their range is a usual one."""
+    for first, last in ((0, 1), (-1, 1), (0, 255)):
+        if first <= low and high <= last and np.isfinite(top - bottom):
+            scale = (top - bottom) / (last - first)
+            moved = bottom - scale * first
+            factor = f"* {scale:g}" if scale >= 1 else f"/ {1 / scale:g}"
+            shift = f" {'+' if moved > 0 else '-'} {abs(moved):g}" if moved else ""
+            bytes_too = "; gan_keras.data.batches does it for images of type uint8" if last == 255 else ""
+            return f"Rescale them, from [{first}, {last}] by images {factor}{shift}{bytes_too}."
+    return "Rescale them."
 
 
 def scaled(images, value_range):

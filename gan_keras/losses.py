@@ -57,7 +57,7 @@ def _accuracies(real, fake, boundary):
 
 
 class SeparableLoss(AdversarialLoss):
-    """Base of the losses in which each score counts by itself: implement `real`, `fake` and `fool`.
+    """Base of the losses in which each score counts by itself: implement `real`, `fake` and `fool`, means over all scores.
 
     `ThreeStep` needs such a loss, since it trains on the two halves of the discriminator's loss separately.
 
@@ -86,6 +86,7 @@ class SeparableLoss(AdversarialLoss):
         return self.fool(fake)
 
     def metrics(self, real=None, fake=None):
+        """{name: scalar} to log: the accuracies of the discriminator, for the scores that are passed."""
         return _accuracies(real, fake, self.boundary)
 
 

@@ -135,9 +135,17 @@ class Run:
 
     def data(self, split):
         """Images and labels of the run's data, as from `data.load`."""
+        return self._read_data(data.load, split)
+
+    @functools.cached_property
+    def held_out(self):
+        """Images and labels that the run does not train on, as from `data.load_held_out`."""
+        return self._read_data(data.load_held_out, self.settings["split"])
+
+    def _read_data(self, load, split):
         source, shape = self.settings["data"], self.settings["shape"]
         height, width, channels = shape if shape and len(shape) == 3 else (28, 28, 1)
-        images, labels = data.load(source, split, (height, width), channels)
+        images, labels = load(source, split, (height, width), channels)
         if shape and list(images.shape[1:]) != list(shape):
             raise ValueError(
                 f"{source} has examples of shape {images.shape[1:]}, where {tuple(shape)} is expected. Only folders of images are "
@@ -186,7 +194,10 @@ class Run:
         if ":" in self.settings["recipe"]:
             with contextlib.suppress(ValueError):  # without its file, if there are no classes of the user's own in the model
                 recipes.find(self.settings["recipe"])
-        with files.reading(f"{self.model} cannot be read", "If it is damaged, delete it to take the newest checkpoint."):
+        remedy, written = "If it is damaged, delete it to take the newest checkpoint.", self.settings["versions"].get("keras")
+        if written != keras.__version__:
+            remedy += f" It was written with Keras {written}, and this is Keras {keras.__version__}, which may be the reason."
+        with files.reading(f"{self.model} cannot be read", remedy):
             return keras.models.load_model(self.model)
 
     # Training.

@@ -126,6 +126,7 @@ def check(settings, where):
         "steps": (lambda value: value is None or integer(1, MAX_STEPS)(value), f"an integer from 1 to {MAX_STEPS:,}"),
         "minutes": (lambda value: value is None or isinstance(value, (int, float)) and 0 < value < math.inf, "above 0"),
         "values": (lambda value: isinstance(value, dict), "an object"),
+        "versions": (lambda value: isinstance(value, dict), "an object"),
     }
     for name, (good, expected) in rules.items():
         if not good(settings[name]):

@@ -10,6 +10,8 @@ import tempfile
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 2 still shows the graph optimizer's complaints about itself
+# oneDNN's convolutions, which TensorFlow itself turns on only for processors with AVX-512 VNNI or better: docs/performance.md.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Keras writes ~/.keras and matplotlib its caches on import: keep them inside a virtual environment unless the user has them.
 for _variable, _default, _name in (
     ("KERAS_HOME", "~/.keras", "keras"),

@@ -9,7 +9,7 @@ from gan_keras_scripts import hidden_stderr
 with hidden_stderr():
     import tensorflow as tf
 
-    import gan_keras  # noqa: F401
+    from gan_keras.pretrained import PREFIX, names
 
     tf.config.list_physical_devices()  # the search for devices is the noisiest part
 
@@ -57,6 +57,7 @@ def sides(text):
     return int(parts[0]), int(parts[-1])
 
 
+RUN = f"run folder of gan-keras train; or a trained model of the package: {', '.join(PREFIX + name for name in names())}"
 SEED = between(0, 2**31 - 1)
 SAMPLES = 1_000_000_000  # what --num takes at most
 

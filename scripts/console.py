@@ -1,6 +1,8 @@
 """The command gan-keras: it starts the script of a subcommand, such as train_mnist.py for `gan-keras train`."""
 
 import importlib
+import importlib.metadata
+import pathlib
 import sys
 
 COMMANDS = {
@@ -14,17 +16,46 @@ COMMANDS = {
 
 
 def usage():
-    lines = [f"  {name:9} {told}" for name, (_, told) in COMMANDS.items()]
-    return "\n".join(["usage: gan-keras COMMAND [options]", "", *lines, "", "Options of a command: gan-keras COMMAND --help"])
+    told = {**{name: told for name, (_, told) in COMMANDS.items()}, "docs": "print a page of the documentation, docs/PAGE.md"}
+    lines = [f"  {name:9} {what}" for name, what in told.items()]
+    return "\n".join(
+        [
+            "usage: gan-keras COMMAND [options]",
+            "       gan-keras docs PAGE",
+            "       gan-keras --version",
+            "",
+            *lines,
+            "",
+            "Options of a command: gan-keras COMMAND --help",
+        ]
+    )
+
+
+def print_page(names):
+    """Print a page of docs/, which the package brings along. Returns the exit code."""
+    places = map(pathlib.Path, importlib.import_module("gan_keras_docs").__path__)  # an editable install adds one that is none
+    folder = next(place for place in places if place.is_dir())
+    pages = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.md")}
+    page = names[0].removeprefix("docs/").removesuffix(".md") if len(names) == 1 else None
+    if page not in pages:
+        print(f"usage: gan-keras docs PAGE, one of: {', '.join(sorted(pages))}", file=sys.stderr)
+        return 2
+    print(pages[page].read_text(encoding="utf-8"))
+    return 0
 
 
 def main():
     name, *options = sys.argv[1:] or ["--help"]
+    if name == "--version":
+        print(f"gan_keras {importlib.metadata.version('gan_keras')}")
+        return 0
     if name in ("-h", "--help"):
         print(usage())
         return 0
+    if name == "docs":
+        return print_page(options)
     if name not in COMMANDS:
-        print(f"error: {name!r} is no command. Choose from: {', '.join(COMMANDS)}.", file=sys.stderr)
+        print(f"error: {name!r} is no command. Choose from: {', '.join(COMMANDS)}, docs.", file=sys.stderr)
         return 2
     script = importlib.import_module(f"gan_keras_scripts.{COMMANDS[name][0]}")  # only now: TensorFlow takes seconds
     sys.argv = [f"gan-keras {name}", *options]

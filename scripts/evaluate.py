@@ -13,6 +13,9 @@ from gan_keras.classifier import DigitClassifier
 from gan_keras.pretrained import opened
 from gan_keras.toys import TOYS
 
+# Images with which a Frechet distance is of use: below 2,048, the covariance of Inception's features is singular (Heusel et al. 2017).
+ENOUGH = 2048
+
 GROUPS = [*evaluation.Evaluator.GROUPS, "recognition"]
 
 
@@ -36,7 +39,8 @@ def parse(argv):
     parser.add_argument(
         "--extractor",
         metavar="FILE.py:NAME",
-        help="your function of uint8 images to features, or to (features, class probabilities); default: the digit classifier",
+        help="your function of uint8 images (n, height, width, channels) to features (n, d), or to (features, class "
+        "probabilities); default: the digit classifier",
     )
     args = parser.parse_args(argv)
     if args.samples and (args.num, args.seed) != (None, None):
@@ -98,7 +102,7 @@ def measure_for(run, args):
 
 
 def evaluate_images(gan, run, args):
-    (train, labels), (test, test_labels) = run.training_data, run.data("test")
+    (train, labels), (test, test_labels) = run.training_data, run.held_out
     if not gan.makes_images:
         raise ValueError(
             f"Points are measured against the toy that they come from. Received: {run.settings['data']}, of shape "
@@ -107,6 +111,10 @@ def evaluate_images(gan, run, args):
     if train.dtype != np.uint8:
         train, test = (plots.to_uint8(images, gan.value_range) for images in (train, test))
     extractor = extractor_for(train.shape[1:], run.settings["data"], args.extractor)
+    if len(test) < ENOUGH:
+        print(
+            f"Note      With {len(test):,} held-out images distances are large and uncertain: compare them with those of real data"
+        )
     evaluator = evaluation.Evaluator(train, test, extractor, train_labels=labels if gan.conditional else None)
     if args.samples:
         samples = evaluator.describe(shards.read(args.samples))
@@ -118,7 +126,10 @@ def evaluate_images(gan, run, args):
     if (samples.images == samples.images.flat[0]).all():
         raise ValueError("Every pixel of every sample has the same value: there is nothing to measure.")
     groups = args.metrics and [group for group in args.metrics if group != "recognition"]
-    made, real = evaluator.metrics(samples, groups), evaluator.real(args.num, groups)
+    print("Measuring the samples", flush=True)
+    made = evaluator.metrics(samples, groups)
+    print("Measuring training images in the same way, for the column of real data", flush=True)
+    real = evaluator.real(args.num, groups)
     if not args.samples and (args.metrics is None or "recognition" in args.metrics):
         made |= {name: (value, None) for name, value in recognition.recognition_metrics(gan, test, test_labels).items()}
     if not made:
@@ -152,11 +163,11 @@ def extractor_for(shape, name, given):
     if shape != (28, 28, 1):
         raise ValueError(
             f"The digit classifier reads images of 28x28x1. Received: {name}, of shape {shape}; pass --extractor "
-            "FILE.py:NAME, a function of these images to features. See docs/evaluation.md."
+            "FILE.py:NAME, a function of these images to features. More: gan-keras docs evaluation"
         )
     if name != "mnist":
         print(
-            "Note      The features are those of a classifier of digits. For other images pass --extractor: docs/evaluation.md"
+            "Note      The features are those of a classifier of digits. For other images pass --extractor (gan-keras docs evaluation)"
         )
     return None
 

@@ -82,7 +82,7 @@ class Subject:
     @functools.cached_property
     def _held_out(self):
         try:
-            images, labels = self.run.data("test")
+            images, labels = self.run.held_out
         except ValueError as error:
             raise LeftOut(f"the data have no held-out images. ({error})") from error
         order = np.random.default_rng(self.seed).permutation(len(images))
@@ -104,7 +104,13 @@ class Subject:
 def interpolation(subject, rows=8):
     model = subject.model
     latents = model.latents(subject.seed).numpy()
-    images = explore.interpolate(model, latents[:rows], latents[rows : 2 * rows])
+    first, last = latents[:rows], latents[rows : 2 * rows]
+    place = 0
+    for part in model.prior.parts.values():
+        if isinstance(part, priors.Categorical):  # one category, or one cluster, in each row, as one label
+            last[:, place : place + part.size] = first[:, place : place + part.size]
+        place += part.size
+    images = explore.interpolate(model, first, last)
     names = [f"label {k % model.num_classes}" for k in range(rows)] if model.conditional else ()
     columns = [f"{t:.1f}" for t in np.linspace(0, 1, images.shape[1])]
     title = "from one random latent to another"
@@ -137,7 +143,7 @@ def codes(subject):
 def map_of_latents(subject):
     model = subject.model
     if model.latent_dim != 2:
-        raise LeftOut(f"a map needs a latent_dim of 2, and this model has {model.latent_dim}.")
+        raise LeftOut(f"a map needs latents of 2 numbers, and those of this model have {model.latent_dim}.")
     if model.conditional:
         raise LeftOut("a map needs an unconditional model.")
     yield "map.png", plots.manifold(model), "the images over the square [-2, 2] x [-2, 2] of latents"

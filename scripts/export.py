@@ -18,7 +18,7 @@ LICENCES["stacked_mnist"] = LICENCES["mnist"]
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder of gan-keras train; or pretrained:NAME")
+    parser.add_argument("run", metavar="DIR", help=common.RUN)
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="FOLDER/1 is written, or the next version; its name becomes the model's"
     )
@@ -41,6 +41,8 @@ def main(argv=None):
 def write(name, out, format):
     """Export a run or a pretrained model with its card. Returns the training step and the folder of the version."""
     run = opened(name)
+    if pathlib.Path(out, "config.json").exists():
+        raise ValueError(f"{out} is a run folder. An export needs a folder of its own; choose another --out.")
     serving.check(format, out)
     gan = run.load()
     return int(gan.step.numpy()), serving.export(gan, out, format, card(gan, run))

@@ -17,7 +17,7 @@ _MAX_PICTURE = 10_000
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder of gan-keras train; or pretrained:NAME")
+    parser.add_argument("run", metavar="DIR", help=common.RUN)
     parser.add_argument("--num", type=common.between(1, common.SAMPLES), required=True, metavar="N", help="number of samples")
     parser.add_argument(
         "--out",
@@ -34,13 +34,23 @@ def parse(argv):
         help="samples in a file, a multiple of 256; default: 10240",
     )
     parser.add_argument("--seed", type=common.SEED, default=0, metavar="S", help="equal seeds, equal samples; default: 0")
-    parser.add_argument("--label", type=int, metavar="L", help="only this digit, from a conditional run; default: all in turn")
+    parser.add_argument("--label", type=int, metavar="L", help="only this class, from a conditional run; default: all in turn")
     parser.add_argument(
         "--code", type=int, metavar="K", help="only this category of the code, or this cluster; default: drawn at random"
+    )
+    parser.add_argument(
+        "--truncation",
+        type=common.between(0.01, 10, float),
+        metavar="T",
+        help="draw normal latents within T standard deviations: a small T gives more typical, less varied samples; default: none",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     args = parser.parse_args(argv)
     args.out = pathlib.Path(args.out)
+    if args.shards and args.truncation:
+        raise ValueError(
+            "--shards writes samples to measure, and --truncation changes their distribution. Leave one of them out."
+        )
     if args.shards and args.overwrite:
         raise ValueError("--shards replaces no folder. Leave --overwrite out.")
     if args.shards:
@@ -72,7 +82,7 @@ def main(argv=None):
     points = not gan.makes_images
     batches = (
         (images if points else plots.to_uint8(images, gan.value_range), labels)
-        for images, labels in gan.sample_batches(args.num, args.seed, args.label, **parts)
+        for images, labels in gan.sample_batches(args.num, args.seed, args.label, args.truncation, **parts)
     )
     with files.replacing(args.out) as temporary:
         if args.out.suffix == ".png" and points:

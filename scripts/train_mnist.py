@@ -6,6 +6,7 @@ import pathlib
 import shlex
 import signal
 import sys
+import time
 
 from gan_keras_scripts import common  # first: it sets the environment up
 
@@ -18,6 +19,9 @@ from gan_keras_scripts import distribution, options
 
 
 NETWORKS = ("generator", "discriminator", "encoder")
+
+# Images up to which augmentation lowers the distance of samples to real images: docs/results.md, "Few training digits".
+FEW = 1000
 
 
 @common.command
@@ -109,11 +113,34 @@ class Stop(keras.callbacks.Callback):
 
 
 class Lines(callbacks.EverySteps):
-    """A line of text every so many steps, where there is no terminal to draw a progress bar on."""
+    """A line of text every so many steps, where there is no terminal to draw a progress bar on.
+
+    Args:
+        every: Steps between two lines.
+        steps: Of the whole training, or `None`.
+    """
+
+    def __init__(self, every, steps):
+        super().__init__(every)
+        self.steps = steps
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.before = None
 
     def act(self, step, logs):
         values = "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
-        print(f"step {step:,}  {values}", flush=True)
+        print(f"step {step:,}  {values}{self.pace(step)}", flush=True)
+
+    def pace(self, step):
+        """Steps in a second since the line before, and the time that is left."""
+        now, before = time.perf_counter(), self.before
+        self.before = now, step
+        if before is None:  # the time so far is that of the compilation as well
+            return ""
+        rate = (step - before[1]) / (now - before[0])
+        left = f", {(self.steps - step) / rate / 60:.1f} minutes left" if self.steps else ""
+        return f"  {rate:.3g} steps a second{left}"
 
 
 def more_callbacks(args, run, stop):
@@ -122,7 +149,7 @@ def more_callbacks(args, run, stop):
     if args.tensorboard and run.settings["data"] == "mnist":  # where the classifier's features mean something
         images, labels = run.training_data
         evaluator = evaluation.Evaluator(images, run.data("test")[0], train_labels=labels)
-    more = [stop] if sys.stdout.isatty() else [stop, Lines(args.log_every)]
+    more = [stop] if sys.stdout.isatty() else [stop, Lines(args.log_every, run.settings["steps"])]
     if args.tensorboard:
         seed = run.settings["seed"]
         more.append(callbacks.TensorBoard(run.tensorboard, args.log_every, args.sample_every, evaluator, seed=seed))
@@ -151,8 +178,12 @@ def print_plan(run, gan, start, args):
     print(
         f"{f'{labels} of them with a label, ' if labels else ''}{run.recipe.batch_per_step} for each step, seed {chosen['seed']}"
     )
+    if names := data.class_names(chosen["data"]):
+        print(f"Labels    {common.one_line(', '.join(f'{label} {name}' for label, name in enumerate(names)), 200)}")
     if data.is_image_folder(chosen["data"]) and not (args.image_size or args.channels or args.resume):
         print("Note      Images are resized to 28x28 and made grey; --image-size and --channels choose another shape")
+    if len(images) <= FEW and chosen["recipe"] in ("default", "best", "plain"):
+        print("Note      A discriminator soon knows so few images by heart. The recipe few is made for them")
     print(f"Training  {', '.join(details)}")
     print(f"Output    {run.folder}")
 

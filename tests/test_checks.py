@@ -182,6 +182,24 @@ def test_the_range_of_a_nested_generator_is_known():
 
 
 @pytest.mark.parametrize(
+    "value_range, first, last, told",
+    [
+        ((-1, 1), 0, 1, r"from \[0, 1\] by images \* 2 - 1\."),
+        ((-1, 1), 0, 255, r"from \[0, 255\] by images / 127.5 - 1; gan_keras.data.batches does it for images of type uint8\."),
+        ((0, 1), -1, 1, r"from \[-1, 1\] by images / 2 \+ 0.5\."),
+        ((0, 1), 0, 255, r"from \[0, 255\] by images / 255;"),
+        ((-1, 1), -300, 300, r"Received: values from -300 to 300. Rescale them\."),
+    ],
+)
+def test_the_formula_that_rescales_images_is_told(value_range, first, last, told):
+    images = np.linspace(first, last, tiny_images().size, dtype="float32").reshape(tiny_images().shape)
+    gan = tiny_gan()
+    gan.value_range = value_range
+    with pytest.raises(ValueError, match=told):
+        gan.fit(images, verbose=0)
+
+
+@pytest.mark.parametrize(
     "players, message",
     [
         ({"discriminator": lambda: nested(tiny_discriminator(activation="sigmoid"))}, "ends in a sigmoid.*remove"),

@@ -128,8 +128,47 @@ def test_image_folder_without_classes(tmp_path):
         keras.utils.save_img(tmp_path / f"{k}.png", image, scale=False)
     loaded, classes = data.load(tmp_path)
     assert (loaded == images[loaded[:, 0, 0, 0]]).all() and len(loaded) == 3 and classes is None
-    with pytest.raises(ValueError, match="no test images. Put the images to train on into a subfolder 'train'"):
+    with pytest.raises(ValueError, match="no test images. Put some images into it, and the others into 'train'"):
         data.load(tmp_path, "test")
+
+
+def write_images(folder, images):
+    folder.mkdir(parents=True, exist_ok=True)
+    for image in images:
+        keras.utils.save_img(folder / f"{image[0, 0, 0]}.png", image, scale=False)
+
+
+def test_images_that_the_training_left_out_are_held_out(tmp_path):
+    for k, image in enumerate(arrays(20, side=28)[0]):
+        write_images(tmp_path / "ab"[k % 2], [image])
+    for split in ("train[:15]", "train[5:]", "train[-3:]"):
+        images, labels = data.load(tmp_path, split)
+        others, other_labels = data.load_held_out(tmp_path, split)
+        trained, held_out = (part[:, 0, 0, 0].tolist() for part in (images, others))
+        assert sorted(trained + held_out) == list(range(20)) and held_out
+        assert other_labels.tolist() == [who % 2 for who in held_out]
+    with pytest.raises(ValueError, match=r"no images that the training left out.* with the split 'train\[:18\]'"):
+        data.load_held_out(tmp_path, "train")
+
+
+def test_test_images_are_held_out_where_there_are_some(tmp_path):
+    images, _ = arrays(6, side=28)
+    write_images(tmp_path / "own" / "train", images[:4])
+    write_images(tmp_path / "own" / "test", images[4:])
+    for split in ("train", "train[:2]"):
+        assert sorted(data.load_held_out(tmp_path / "own", split)[0][:, 0, 0, 0]) == [4, 5]
+    assert (data.load_held_out("mnist", "train[:50000]")[0] == data.load("mnist", "test")[0]).all()
+
+
+def test_the_classes_of_a_folder_have_names(tmp_path):
+    images, _ = arrays(2, side=28)
+    for name, image in zip(("dogs", "cats"), images):
+        write_images(tmp_path / "flat" / name, [image])
+        write_images(tmp_path / "sides" / "train" / name, [image])
+    write_images(tmp_path / "none", images)
+    found = [data.class_names(source) for source in (tmp_path / "flat", tmp_path / "sides", tmp_path / "none", "mnist")]
+    assert found == [["cats", "dogs"], ["cats", "dogs"], [], []]
+    assert data.load(tmp_path / "flat")[1].tolist() == [1 - who for who in data.load(tmp_path / "flat")[0][:, 0, 0, 0]]
 
 
 def test_a_damaged_file_of_an_image_folder_is_named(tmp_path):

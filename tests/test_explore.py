@@ -339,8 +339,18 @@ def test_pictures_of_a_run(mlp_run, copied, capsys):
     assert set(found) == {"interpolation.png", "retrieval.png", "inversion.png", "inpainting.png"}
     assert all(str(folder / "explore" / name) in printed for name in found)
     assert "codes is left out: the latents have no part but z." in printed
-    assert "map is left out: a map needs a latent_dim of 2, and this model has 100." in printed
+    assert "map is left out: a map needs latents of 2 numbers, and those of this model have 100." in printed
     assert "with the query's label: " in printed
+
+
+def test_a_row_of_the_interpolation_has_one_category(monkeypatch):
+    seen = []
+    between = lambda model, a, b: seen.extend([a, b]) or explore.generate(model, a)[:, np.newaxis]  # noqa: E731
+    monkeypatch.setattr(script.explore, "interpolate", between)
+    assert next(script.interpolation(script.Subject(None, with_codes(), seed=3)))[0] == "interpolation.png"
+    first, last = seen
+    assert (first[:, :3] == last[:, :3]).all() and len({tuple(row) for row in first[:, :3]}) == 3
+    assert (first[:, 3:] != last[:, 3:]).all(), "the other parts change"
 
 
 def test_some_pictures_of_a_conditional_run(cgan_run, copied, capsys):

@@ -36,6 +36,13 @@ def test_the_card_says_what_kind_of_model_it_is(recipe, kind, not_told, tmp_path
     assert kind in card and not_told not in card and "Its samples hold what its data hold" in card
 
 
+def test_a_run_folder_is_no_place_for_an_export(mlp_run, capsys):
+    before = sorted(path.name for path in mlp_run.iterdir())
+    assert export.main([str(mlp_run), "--out", str(mlp_run)]) == 2
+    assert "is a run folder. An export needs a folder of its own" in capsys.readouterr().err
+    assert sorted(path.name for path in mlp_run.iterdir()) == before
+
+
 def test_the_card_holds_the_figures(mlp_run, tmp_path):
     shutil.copytree(mlp_run, tmp_path / "run")
     figures = {"frechet_distance": {"value": 12.345, "error": None, "real": 0.5, "better": "lower"}}

@@ -407,6 +407,22 @@ def test_an_argument_that_is_its_default_needs_no_get_config():
     assert np.isfinite(gan.fit(tiny_images(), verbose=0).history["powered"]).all()
 
 
+class Exponent(Powered):
+    """Its configuration has other names than its arguments, which its from_config reads."""
+
+    def get_config(self):
+        return {"weight": self.weight, "exponent": self.power}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(config["weight"], config["exponent"])
+
+
+def test_a_configuration_may_have_names_of_its_own():
+    gan = make_with(Exponent(power=3.0))
+    assert Exponent.from_config(gan.game_regularizers[0].get_config()).power == 3.0
+
+
 def make_with(term):
     gan = make("encoder")
     gan.compile("adam", "adam", regularizers=term)

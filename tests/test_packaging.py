@@ -9,6 +9,7 @@ import sysconfig
 import pytest
 from helpers import SCRIPTS
 
+import gan_keras
 from gan_keras_scripts import console
 
 
@@ -18,7 +19,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     clone, unpacked = folder / "clone", folder / "unpacked"
     clone.mkdir()
-    for name in ("gan_keras", "scripts"):
+    for name in ("gan_keras", "scripts", "docs"):
         shutil.copytree(SCRIPTS.parent / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(SCRIPTS.parent / name, clone)
@@ -44,6 +45,9 @@ def test_the_wheel_has_all_files_of_the_package(wheel):
         }
         packed = {path.relative_to(wheel / package) for path in (wheel / package).rglob("*") if path.is_file()}
         assert packed == {file for file in files if name == "gan_keras" or "lab" not in file.parts}
+    pages = {path.relative_to(wheel / "gan_keras_docs") for path in (wheel / "gan_keras_docs").rglob("*") if path.is_file()}
+    docs = SCRIPTS.parent / "docs"
+    assert pages == {path.relative_to(docs) for path in docs.rglob("*.md")}
     (info,) = wheel.glob("*.dist-info")
     assert {path.name for path in info.rglob("*LICENSE*")} == {"LICENSE", "MNIST_LICENSE.md"}
     assert "gan-keras = gan_keras_scripts.console:main" in (info / "entry_points.txt").read_text()
@@ -82,13 +86,34 @@ def test_the_commands_are_listed(arguments, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gan-keras", *arguments])
     assert console.main() == 0
     told = capsys.readouterr().out
-    assert all(f"\n  {name} " in told for name in console.COMMANDS)
+    assert all(f"\n  {name} " in told for name in (*console.COMMANDS, "docs"))
+
+
+@pytest.mark.parametrize("name", ["train", "docs/train.md", "methods/wgan"])
+def test_a_page_of_the_documentation_is_printed(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gan-keras", "docs", name])
+    assert console.main() == 0
+    page = SCRIPTS.parent / "docs" / f"{name.removeprefix('docs/').removesuffix('.md')}.md"
+    assert capsys.readouterr().out == page.read_text() + "\n"
+
+
+@pytest.mark.parametrize("names", [[], ["nothing"], ["train", "sample"], ["../README"]])
+def test_the_pages_are_listed_where_none_is_named(names, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gan-keras", "docs", *names])
+    assert console.main() == 2
+    told = capsys.readouterr().err
+    assert "one of: concepts, " in told and ", methods/wgan, " in told and ", train, " in told
+
+
+def test_the_version_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gan-keras", "--version"])
+    assert console.main() == 0 and capsys.readouterr().out == f"gan_keras {gan_keras.__version__}\n"
 
 
 def test_an_unknown_command_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gan-keras", "tarin"])
     assert console.main() == 2
-    assert capsys.readouterr().err == f"error: 'tarin' is no command. Choose from: {', '.join(console.COMMANDS)}.\n"
+    assert capsys.readouterr().err == f"error: 'tarin' is no command. Choose from: {', '.join(console.COMMANDS)}, docs.\n"
 
 
 def test_the_installed_command_starts():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy
 
 import gan_keras
 from gan_keras import priors
@@ -81,6 +82,24 @@ def test_normal_latents_have_their_deviation():
     np.testing.assert_allclose(draw(narrow), 0.1 * draw(priors.Normal(4)), rtol=1e-6)
     assert draw(narrow).std() == pytest.approx(0.1, rel=0.02)
     assert priors.get(keras.saving.serialize_keras_object(narrow)).stddev == 0.1
+
+
+@pytest.mark.parametrize("threshold", [0.2, 1.0, 3.0])
+def test_truncated_latents_are_those_of_the_truncated_normal(threshold):
+    z = normal(1000, 4).astype("float64")
+    found = priors.Normal(4).truncated(np.float32(z), threshold).numpy()
+    # The quantile of each latent stays what it is.
+    np.testing.assert_allclose(
+        found, scipy.stats.truncnorm(-threshold, threshold).ppf(scipy.stats.norm.cdf(z)), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(priors.Normal(4, stddev=0.1).truncated(np.float32(0.1 * z), threshold), 0.1 * found, rtol=1e-5)
+
+
+def test_the_ends_of_truncated_latents():
+    furthest = np.float32([[-5.5, 0.0, 5.5]])  # no draw of float32 is further
+    np.testing.assert_allclose(priors.Normal(3).truncated(furthest, 2.0), [[-2.0, 0.0, 2.0]], atol=1e-5)
+    np.testing.assert_allclose(priors.Normal(3).truncated(furthest, 10.0), furthest, rtol=1e-5)
+    assert (priors.Uniform(3).truncated(furthest, 0.5) == furthest).all()
 
 
 @pytest.mark.parametrize(

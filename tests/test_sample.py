@@ -9,10 +9,12 @@ import sys
 import keras
 import numpy as np
 import pytest
-from helpers import environment, train_run
+from helpers import environment, tiny_gan, train_run
 from PIL import Image
 
-from gan_keras import plots
+import gan_keras
+from gan_keras import plots, priors
+from gan_keras.runs import Run
 from gan_keras_scripts import sample
 
 
@@ -87,6 +89,8 @@ def test_many_samples_in_bounded_memory(mlp_run, tmp_path):
         (["--num", "3", "--out", "x.npz", "--seed", "-3"], "--seed: must be from 0"),
         (["--num", "20000", "--out", "x.png"], "at most 10,000"),
         (["--num", "300", "--out", "x", "--shards", "npz", "--overwrite"], "Leave --overwrite out"),
+        (["--num", "300", "--out", "x", "--shards", "npz", "--truncation", "1"], "Leave one of them out"),
+        (["--num", "3", "--out", "x.npz", "--truncation", "0"], "--truncation: must be from 0.01 to 10"),
     ],
 )
 def test_sample_refuses(arguments, message, mlp_run, tmp_path, monkeypatch, capsys):
@@ -105,6 +109,31 @@ def test_sample_refuses_what_is_no_run(mlp_run, cgan_run, tmp_path, capsys):
     pathlib.Path(out).write_text("mine")
     assert sample.main([str(mlp_run), "--num", "3", "--out", out]) == 2
     assert "--overwrite" in capsys.readouterr().err and pathlib.Path(out).read_text() == "mine"
+
+
+def test_truncated_samples(cgan_run, tmp_path):
+    gan = Run(cgan_run).load()
+    images, wide, narrow = (gan.sample(40, seed=3, truncation=threshold) for threshold in (None, 10, 0.01))
+    np.testing.assert_allclose(wide, images, atol=1e-4)
+    assert np.abs(narrow - images).max() > 0.01
+    for label in range(10):  # nearly one latent: equal labels, equal images
+        assert np.ptp(narrow[label::10], axis=0).max() < 0.1 * np.ptp(images[label::10], axis=0).max()
+    out = tmp_path / "out.npz"
+    assert sample.main([str(cgan_run), "--num", "40", "--seed", "3", "--truncation", "0.01", "--out", str(out)]) == 0
+    with np.load(out) as arrays:
+        assert (arrays["images"] == plots.to_uint8(narrow, gan.value_range)).all()
+
+
+@pytest.mark.parametrize("truncation", [0, -1.0, float("nan"), float("inf"), "1", True])
+def test_a_truncation_that_is_no_threshold_is_refused(truncation):
+    with pytest.raises(ValueError, match="truncation must be a number above 0"):
+        tiny_gan().sample(1, truncation=truncation)
+
+
+def test_truncation_needs_normal_latents():
+    networks = (tiny := tiny_gan()).generator, tiny.discriminator
+    with pytest.raises(ValueError, match="no normal latents, so there is nothing to truncate"):
+        gan_keras.GAN(*networks, prior=priors.Uniform(networks[0].inputs[0].shape[-1])).sample(1, truncation=1.0)
 
 
 def test_samples_of_a_code(few_digits, tmp_path, capsys):

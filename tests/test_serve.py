@@ -16,6 +16,7 @@ import urllib.request
 import load_test
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import SCRIPTS, environment, needs
 
 from gan_keras_scripts import serve
@@ -87,6 +88,13 @@ def test_columns_and_rows(endpoints, conditional):
 def test_nonsense_is_refused(request_, message, endpoints):
     with pytest.raises(serve.Refused, match=message):
         endpoints.answer(request_)
+
+
+def test_what_a_part_of_the_latents_takes_is_told():
+    part = tf.TensorSpec((3,), tf.float32)
+    assert serve.tensor("cluster", [0, 1, 0], part).tolist() == [0.0, 1.0, 0.0]
+    with pytest.raises(serve.Refused, match="of a category, 1 at its place and 0 elsewhere. Received: shape \\[\\]"):
+        serve.tensor("cluster", 1, part)
 
 
 def test_a_folder_without_an_export_is_refused(tmp_path, capsys):
@@ -301,7 +309,7 @@ def test_the_demo_page_in_a_browser(server, tmp_path):
         return browser.find_elements(By.CSS_SELECTOR, selector)
 
     def sources():
-        return browser.execute_script("return [...document.querySelectorAll('#digits img')].map(image => image.src)")
+        return browser.execute_script("return [...document.querySelectorAll('#samples img')].map(image => image.src)")
 
     def pixels():
         return browser.execute_script("return document.getElementById('between').toDataURL()")
@@ -311,8 +319,8 @@ def test_the_demo_page_in_a_browser(server, tmp_path):
         wait(lambda: len(sources()) == 20 and len(find("#path canvas")) == 11)
         wait(lambda: browser.execute_script("return document.getElementById('between').width") == 8)
         first = sources()
-        assert len(Select(find("#digit")[0]).options) == 4, "three labels, and all in turn"
-        Select(find("#digit")[0]).select_by_value("2")
+        assert len(Select(find("#label")[0]).options) == 4, "three labels, and all in turn"
+        Select(find("#label")[0]).select_by_value("2")
         find("#draw")[0].click()
         wait(lambda: sources() != first)
         assert sources()[2] == first[2] and sources()[0] != first[0], "the third was a 2 already"

@@ -423,6 +423,28 @@ def test_it_is_told_that_images_of_a_folder_are_resized(photographs, tmp_path, c
         assert ("Images are resized to 28x28 and made grey" in capsys.readouterr().out) == told
 
 
+def test_names_of_classes_and_what_few_images_need_are_told(tmp_path, capsys):
+    for k, image in enumerate(np.random.default_rng(0).integers(0, 256, (24, 28, 28), "uint8")):
+        folder = tmp_path / "own" / ("dogs", "cats")[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{k}.png")
+    for recipe, hint in (("plain", True), ("tutorial_mlp", False)):
+        run = tmp_path / recipe
+        assert train_run(run, tmp_path / "own", "--recipe", recipe, "--split", "train[:20]", "--steps", 1) == 0
+        told = capsys.readouterr().out
+        assert "Labels    0 cats, 1 dogs\n" in told
+        assert ("The recipe few is made for them" in told) == hint
+    assert len(Run(run).held_out[0]) == 4
+
+
+def test_lines_tell_the_pace(mlp_run, few_digits, tmp_path, capsys):
+    train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 6, "--log-every", 2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    assert len(lines) == 3 and "steps a second" not in lines[0]
+    assert all(" steps a second, " in line and line.endswith(" minutes left") for line in lines[1:])
+    assert lines[-1].endswith(" 0.0 minutes left")
+
+
 def test_classes_are_those_of_ones_own_images(tmp_path, capsys):
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32), "uint8")
     np.savez(tmp_path / "own.npz", x_train=images, y_train=np.arange(40) % 13)

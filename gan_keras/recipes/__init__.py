@@ -56,6 +56,10 @@ def find(name):
     """
     if ":" in name:
         return identifiers.imported(name)
+    if name.endswith(".py"):
+        raise ValueError(
+            f"A recipe of your own is a function in a file. Received: {name}; add the function's name, as in {name}:my_recipe."
+        )
     if name not in RECIPES:
         raise identifiers.unknown("recipe", name, RECIPES)
     return RECIPES[name]

@@ -85,7 +85,8 @@ class Term(Regularizer, abc.ABC):
         """The term, without its weight: a scalar.
 
         Args:
-            forward: `gan_keras.forward.ForwardPass`: images, labels, latents, generated images, outputs of the discriminator.
+            forward: `gan_keras.forward.ForwardPass`. It has `images`, `labels`, `latents` {name: tensor}, `fake` (the generated
+                images), `on_real` and `on_fake` ({name: output of the discriminator}, "score" among them), `random` and `step`.
         """
 
     def __call__(self, forward):
