@@ -360,7 +360,7 @@ def test_some_pictures_of_a_conditional_run(cgan_run, copied, capsys):
     found = sizes(folder / "explore")
     assert list(found) == ["interpolation.png"]
     assert found["interpolation.png"][0] > 10 + 664 + 10, "a label beside each row"
-    assert "has 64" in capsys.readouterr().out
+    assert "have 64" in capsys.readouterr().out
 
 
 def with_model(folder, model, **settings):

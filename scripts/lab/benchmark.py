@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import pathlib
 import pickle
 import subprocess
@@ -11,7 +10,7 @@ import tempfile
 import time
 import weakref
 
-from lab import common, json_file  # first: it sets the environment up
+from lab import common, json_file, machine  # first: it sets the environment up
 
 import floor
 import keras
@@ -296,7 +295,7 @@ def main(argv=None):
     print("Peers, each measured once a round in turn; times are medians, ratios are to fit:")
     for peer in args.peers:
         print(f"  {peer:16} {PEERS[peer]}")
-    report = {"versions": settings.versions(), "cores": os.cpu_count(), "jit": args.jit, "networks": {}}
+    report = {"versions": settings.versions(), **machine(), "jit": args.jit, "networks": {}}
     for name in args.networks:
         print(f"\n{name}: preparing ...", flush=True)
         networks = Networks(name, args.jit)

@@ -1,4 +1,4 @@
-"""What the programs of this folder share: the scripts' start, a path to write a report to, TensorFlow's threads."""
+"""What the programs of this folder share: the scripts' start, a path to write a report to, the machine."""
 
 import argparse
 import os
@@ -20,6 +20,15 @@ def json_file(text):
     if path.is_dir() or not os.access(folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"cannot write to {text}. Choose another")
     return path
+
+
+def machine():
+    """What speed depends on: the number of cores, and the processor with its instructions for products (on Linux)."""
+    path = pathlib.Path("/proc/cpuinfo")
+    told = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line) if path.exists() else {}
+    told = {key.strip(): value.strip() for key, value in told.items()}
+    instructions = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"} & set(told.get("flags", "").split())
+    return {"cores": os.cpu_count(), "processor": told.get("model name"), "instructions": sorted(instructions)}
 
 
 def use_threads(number):

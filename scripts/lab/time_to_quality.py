@@ -1,11 +1,10 @@
 """How good are the samples after so many seconds? Trains for equal time and measures. See docs/performance.md."""
 
 import json
-import os
 import sys
 import time
 
-from lab import common, json_file  # first: it sets the environment up
+from lab import common, json_file, machine  # first: it sets the environment up
 
 import keras
 import numpy as np
@@ -167,7 +166,7 @@ def parse(argv):
 @common.command
 def main(argv=None):
     args = parse(argv)
-    conditions = {"versions": settings.versions(), "cores": os.cpu_count(), "minutes": args.minutes}
+    conditions = {"versions": settings.versions(), **machine(), "minutes": args.minutes}
     conditions["recipes"] = {name: recipes.get(name).values() for name in CONTESTANTS if name in recipes.RECIPES}
     report = begun(args.out, {**conditions, "features": DigitClassifier().identity, "samples": SAMPLES})
     asked = [(name, seed) for name in args.contestants for seed in range(args.seeds)]
