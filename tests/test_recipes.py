@@ -1,6 +1,7 @@
 import ast
 import dataclasses
 import json
+import pathlib
 import sys
 
 import keras
@@ -243,6 +244,19 @@ def test_what_is_no_recipe_is_refused(name, message, tmp_path, monkeypatch):
         (tmp_path / file).write_text(OWN)
     with pytest.raises(ValueError, match=message):
         recipes.get(f"{tmp_path}/{name}" if ".py" in name else name)
+
+
+def test_bfloat16_is_chosen_only_where_three_seeds_show_that_samples_are_as_good():
+    results = pathlib.Path(__file__).parents[1] / "docs" / "results"
+    chosen = [name for name in recipes.RECIPES if recipes.get(name).bfloat16_on_cpu]
+    assert "wgan_gp" in chosen
+    for name in chosen:
+        runs = [json.loads((results / f"bfloat16.{name}-{seed}.json").read_text())["cases"] for seed in range(3)]
+        means = {
+            precision: np.mean([run[f"{name}, {precision}"]["frechet_distance"] for run in runs])
+            for precision in ("float32", "bfloat16")
+        }
+        assert means["bfloat16"] < 1.05 * means["float32"]
 
 
 def test_nearest_names_are_offered():
