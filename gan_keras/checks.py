@@ -295,10 +295,18 @@ def check_game(networks, d_optimizer, g_optimizer, loss, regularizers, schedule)
 
 def _check_configuration(part):
     """Raise ValueError if an argument of a part would be lost in a saved model, and be its default in the loaded one."""
-    reads = next(kind for kind in type(part).__mro__ if "from_config" in vars(kind))
-    if not reads.__module__.startswith("gan_keras."):
-        return  # a from_config of the user's own may take other names
     kept = part.get_config()
+    reads = next(kind for kind in type(part).__mro__ if "from_config" in vars(kind))
+    if not reads.__module__.startswith("gan_keras."):  # a from_config of the user's own may take other names
+        loaded = type(part).from_config(dict(kept))
+        for name in inspect.signature(type(part)).parameters:
+            value = getattr(part, name, None)
+            if isinstance(value, (numbers.Number, str)) and getattr(loaded, name, value) != value:
+                raise ValueError(
+                    f"{type(part).__name__} has an argument {name!r}, {value!r}, that its get_config and from_config do not pass on: "
+                    f"a loaded one has {getattr(loaded, name)!r}. Keep it in both."
+                )
+        return
     for name, argument in inspect.signature(type(part)).parameters.items():
         if name in kept or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue

@@ -97,7 +97,7 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
 
 
 def load_held_out(source, split="train", image_size=(28, 28), channels=1):
-    """Load the images to evaluate with, on which a training on `split` was not trained: the test images.
+    """Load images that a model trained on `split` has not seen, to evaluate it with: the test images.
 
     A folder of images may have no test images. Then they are the training images that are not in `split`.
 
@@ -114,7 +114,9 @@ def load_held_out(source, split="train", image_size=(28, 28), channels=1):
     if not is_image_folder(source) or (pathlib.Path(source) / "test").is_dir():
         return load(source, "test", image_size, channels)
     images, labels = load(source, "train", image_size, channels)
-    _, part = _parse_split(split)
+    side, part = _parse_split(split)
+    if side == "test":
+        raise ValueError(f"Test images are not for training. Received: split={split!r}")
     rest = np.delete(np.arange(len(images)), part)
     if not len(rest):
         most = len(images) - max(1, len(images) // 10)
@@ -375,7 +377,7 @@ def _read_image_folder(folder, side, image_size, channels):
         folder = folder / side
     elif side == "test":
         raise ValueError(
-            f"{folder} has no subfolder 'test', so it has no test images. Put some images into it, and the others into 'train'."
+            f"{folder} has no subfolder 'test', so it has no test images. Put some images into it, and the others into 'train', and train again."
         )
     classes = _class_names(folder)
     with files.reading(

@@ -24,8 +24,8 @@ class GAN(GenerativeModel):
         discriminator: Functional `keras.Model` from images, or [images, labels], to scores (logits); or to a dict with the output
             "score" and others, which regularizers read.
         seed: Integer from 0 to 2^31 - 1. All random numbers of training are a pure function of (seed, step, replica).
-        ema: Decay in (0, 1) of a moving average of the generator's weights, which samples and evaluates; `None`: no average. More
-            about it in `GenerativeModel`.
+        ema: Decay in (0, 1) of a moving average of the generator's weights, used for sampling and evaluation; `None`: no
+            average. More about it in `GenerativeModel`.
         num_classes: Number of labels; `None` for a GAN without them.
         prior: `priors.Prior`, the distribution of the latents; `None`: standard normal.
         value_range: (low, high) of the images; by default that of the generator's last activation: (-1, 1) for tanh, (0, 1) for

@@ -54,8 +54,9 @@ def imported(reference):
             f"{reference!r} cannot be imported: {error}. Expected path/to/file.py:name or package.module:name."
         ) from error
     if not hasattr(module, name):
-        own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
-        raise unknown(f"name in {source}", name, own)
+        public = {key: value for key, value in vars(module).items() if not key.startswith("_")}
+        own = [key for key, value in public.items() if getattr(value, "__module__", None) == module.__name__]
+        raise unknown(f"name in {source}", name, own or list(public))
     return getattr(module, name)
 
 

@@ -100,15 +100,16 @@ def check_values(images, labels, num_classes=None, value_range=None, unlabelled=
 
 def _rescaling(low, high, bottom, top):
     """How to bring values from `low` to `high` into [bottom, top], if their range is a usual one."""
-    for first, last in ((0, 1), (-1, 1), (0, 255)):
-        if first <= low and high <= last and np.isfinite(top - bottom):
-            scale = (top - bottom) / (last - first)
-            moved = bottom - scale * first
-            factor = f"* {scale:g}" if scale >= 1 else f"/ {1 / scale:g}"
-            shift = f" {'+' if moved > 0 else '-'} {abs(moved):g}" if moved else ""
-            bytes_too = "; gan_keras.data.batches does it for images of type uint8" if last == 255 else ""
-            return f"Rescale them, from [{first}, {last}] by images {factor}{shift}{bytes_too}."
-    return "Rescale them."
+    usual = [(a, b) for a, b in ((0, 1), (-1, 1), (0, 255)) if a <= low and b / 2 < high <= b and (a, b) != (bottom, top)]
+    if not usual or not np.isfinite(top - bottom):
+        return "Rescale or clip them."
+    first, last = usual[0]
+    scale = (top - bottom) / (last - first)
+    moved = bottom - scale * first
+    factor = f"* {scale:g}" if scale >= 1 else f"/ {1 / scale:g}"
+    shift = f" {'+' if moved > 0 else '-'} {abs(moved):g}" if moved else ""
+    bytes_too = "; gan_keras.data.batches does it for images of type uint8" if last == 255 else ""
+    return f"Rescale them, from [{first}, {last}] by images {factor}{shift}{bytes_too}."
 
 
 def scaled(images, value_range):

@@ -124,7 +124,7 @@ class Normal(Prior):
         return self.stddev * random.normal((rows, self.size))
 
     def truncated(self, latents, threshold):
-        """Latents of a normal distribution that ends `threshold` standard deviations from its mean.
+        """Latents of the normal distribution truncated at `threshold` standard deviations on both sides of its mean.
 
             stddev F^-1(F(-threshold) + (F(threshold) - F(-threshold)) F(latents / stddev)),    F: distribution function of N(0, 1)
 
@@ -236,6 +236,11 @@ class Joint(Prior):
 
     def draw(self, random, rows):
         return join(self.draw_parts(random, rows))
+
+    def truncated(self, latents, threshold):
+        """Each part by its own rule."""
+        pieces = tf.split(latents, [part.size for part in self.parts.values()], axis=-1)
+        return tf.concat([part.truncated(piece, threshold) for part, piece in zip(self.parts.values(), pieces)], axis=-1)
 
     def between(self, a, b, t):
         """Each part by its own rule."""

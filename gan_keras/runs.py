@@ -139,7 +139,13 @@ class Run:
 
     @functools.cached_property
     def held_out(self):
-        """Images and labels that the run does not train on, as from `data.load_held_out`."""
+        """Images and labels that the run does not train on, as from `data.load_held_out`.
+
+        Raises:
+            ValueError: There are none; the images of a folder have changed, so it is not known which ones were trained on.
+        """
+        if data.is_image_folder(self.settings["data"]):
+            self._check_training_set()
         return self._read_data(data.load_held_out, self.settings["split"])
 
     def _read_data(self, load, split):
@@ -195,8 +201,8 @@ class Run:
             with contextlib.suppress(ValueError):  # without its file, if there are no classes of the user's own in the model
                 recipes.find(self.settings["recipe"])
         remedy, written = "If it is damaged, delete it to take the newest checkpoint.", self.settings["versions"].get("keras")
-        if written != keras.__version__:
-            remedy += f" It was written with Keras {written}, and this is Keras {keras.__version__}, which may be the reason."
+        if written not in (None, keras.__version__):
+            remedy += f" The run began with Keras {written}, and this is Keras {keras.__version__}, which may be the reason."
         with files.reading(f"{self.model} cannot be read", remedy):
             return keras.models.load_model(self.model)
 
@@ -247,18 +253,21 @@ class Run:
         Raises:
             ValueError: The checkpoint has more steps than the run should have; the run began with other images or labels.
         """
-        digest = self.digest()
-        if self.settings.setdefault("training_set", digest) != digest:
-            raise ValueError(
-                f"The images of {self.settings['data']}, or their labels, have changed since {self.folder} was begun; the run cannot "
-                "go on as it began. Put them back, or begin another run."
-            )
+        self._check_training_set()
         start, steps = self._checkpoint().restore(gan), self.settings["steps"]
         if steps and start > steps:
             raise ValueError(
                 f"The run in {self.folder} has made {start:,} steps already. Received: steps={steps}; give more to go on."
             )
         return start
+
+    def _check_training_set(self):
+        digest = self.digest()
+        if self.settings.setdefault("training_set", digest) != digest:
+            raise ValueError(
+                f"The images of {self.settings['data']}, or their labels, have changed since {self.folder} was begun. Put them back, "
+                "or begin another run."
+            )
 
     def train(self, gan=None, log_every=100, sample_every=250, checkpoint_every=500, callbacks=(), verbose="auto"):
         """Train from the newest checkpoint for the steps or minutes of the settings, then save the model and pictures.

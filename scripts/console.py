@@ -32,15 +32,21 @@ def usage():
 
 
 def print_page(names):
-    """Print a page of docs/, which the package brings along. Returns the exit code."""
+    """Print a page of docs/, which the package brings along, or the names of all pages. Returns the exit code."""
     places = map(pathlib.Path, importlib.import_module("gan_keras_docs").__path__)  # an editable install adds one that is none
     folder = next(place for place in places if place.is_dir())
     pages = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.md")}
-    page = names[0].removeprefix("docs/").removesuffix(".md") if len(names) == 1 else None
+    known = ", ".join(sorted(pages))
+    if names in ([], ["-h"], ["--help"]):
+        print(f"usage: gan-keras docs PAGE\n\nPAGE is one of: {known}")
+        return 0
+    page = " ".join(names).removeprefix("docs/").removesuffix(".md")
     if page not in pages:
-        print(f"usage: gan-keras docs PAGE, one of: {', '.join(sorted(pages))}", file=sys.stderr)
+        print(f"error: There is no page {page!r}. Choose from: {known}.", file=sys.stderr)
         return 2
-    print(pages[page].read_text(encoding="utf-8"))
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    print(pages[page].read_text(encoding="utf-8"), end="")
     return 0
 
 

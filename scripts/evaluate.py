@@ -13,8 +13,9 @@ from gan_keras.classifier import DigitClassifier
 from gan_keras.pretrained import opened
 from gan_keras.toys import TOYS
 
-# Images with which a Frechet distance is of use: below 2,048, the covariance of Inception's features is singular (Heusel et al. 2017).
-ENOUGH = 2048
+# Held-out images below which metrics are refused, since they need five neighbours; and below which a distance is uncertain:
+# Heusel et al. 2017 ask for 2,048 at least, for Inception's features.
+LEAST, ENOUGH = 10, 2048
 
 GROUPS = [*evaluation.Evaluator.GROUPS, "recognition"]
 
@@ -111,7 +112,9 @@ def evaluate_images(gan, run, args):
     if train.dtype != np.uint8:
         train, test = (plots.to_uint8(images, gan.value_range) for images in (train, test))
     extractor = extractor_for(train.shape[1:], run.settings["data"], args.extractor)
-    if len(test) < ENOUGH:
+    if len(test) < LEAST:
+        raise ValueError(f"There must be {LEAST} held-out images or more. Received: {len(test)} of {run.settings['data']}.")
+    if len(test) < ENOUGH and set(args.metrics or ("frechet",)) & {"frechet", "kernel"}:
         print(
             f"Note      With {len(test):,} held-out images distances are large and uncertain: compare them with those of real data"
         )

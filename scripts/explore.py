@@ -115,7 +115,7 @@ def interpolation(subject, rows=8):
     columns = [f"{t:.1f}" for t in np.linspace(0, 1, images.shape[1])]
     title = "from one random latent to another"
     panel = plots.Panel(subject.shown(images), title, names, columns)
-    yield "interpolation.png", [panel], f"each row leads {title}; normal latents along great circles"
+    yield "interpolation.png", [panel], f"each row leads {title}; labels, clusters and categories of a row stay the same"
 
 
 def codes(subject):

@@ -139,7 +139,7 @@ def columns_of(rows, specs):
 def tensor(name, value, spec):
     """JSON numbers as an array of the type and shape that an input has."""
     expected = f"{name} must be {spec.dtype.name} of shape {[-1 if n is None else n for n in spec.shape]}"
-    expected += ", a part of the latents: of a category, 1 at its place and 0 elsewhere" if is_part(spec) else ""
+    expected += ", a part of the latents; for a categorical part 1 at the category, 0 elsewhere" if is_part(spec) else ""
     array = np.asarray(value, dtype=object)  # as text, numpy would make every string as long as the longest
     kinds = {type(x).__name__ for x in array.ravel()}
     if "list" in kinds:

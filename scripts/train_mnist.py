@@ -140,7 +140,7 @@ class Lines(callbacks.EverySteps):
             return ""
         rate = (step - before[1]) / (now - before[0])
         left = f", {(self.steps - step) / rate / 60:.1f} minutes left" if self.steps else ""
-        return f"  {rate:.3g} steps a second{left}"
+        return f"  {rate:,.1f} steps a second{left}"
 
 
 def more_callbacks(args, run, stop):
@@ -183,7 +183,7 @@ def print_plan(run, gan, start, args):
     if data.is_image_folder(chosen["data"]) and not (args.image_size or args.channels or args.resume):
         print("Note      Images are resized to 28x28 and made grey; --image-size and --channels choose another shape")
     if len(images) <= FEW and chosen["recipe"] in ("default", "best", "plain"):
-        print("Note      A discriminator soon knows so few images by heart. The recipe few is made for them")
+        print("Note      With so few images the discriminator overfits. The recipe few augments them")
     print(f"Training  {', '.join(details)}")
     print(f"Output    {run.folder}")
 

@@ -188,7 +188,9 @@ def test_the_range_of_a_nested_generator_is_known():
         ((-1, 1), 0, 255, r"from \[0, 255\] by images / 127.5 - 1; gan_keras.data.batches does it for images of type uint8\."),
         ((0, 1), -1, 1, r"from \[-1, 1\] by images / 2 \+ 0.5\."),
         ((0, 1), 0, 255, r"from \[0, 255\] by images / 255;"),
-        ((-1, 1), -300, 300, r"Received: values from -300 to 300. Rescale them\."),
+        ((-1, 1), -300, 300, r"Received: values from -300 to 300. Rescale or clip them\."),
+        ((-1, 1), 0, 16, r"Received: values from 0 to 16. Rescale or clip them\."),
+        ((0, 1), 0, 1.01, r"Received: values from 0 to 1.01. Rescale or clip them\."),
     ],
 )
 def test_the_formula_that_rescales_images_is_told(value_range, first, last, told):

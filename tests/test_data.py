@@ -147,6 +147,8 @@ def test_images_that_the_training_left_out_are_held_out(tmp_path):
         trained, held_out = (part[:, 0, 0, 0].tolist() for part in (images, others))
         assert sorted(trained + held_out) == list(range(20)) and held_out
         assert other_labels.tolist() == [who % 2 for who in held_out]
+    with pytest.raises(ValueError, match=r"not for training. Received: split='test\[:5\]'"):
+        data.load_held_out(tmp_path, "test[:5]")
     with pytest.raises(ValueError, match=r"no images that the training left out.* with the split 'train\[:18\]'"):
         data.load_held_out(tmp_path, "train")
 

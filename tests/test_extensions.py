@@ -334,6 +334,7 @@ def test_a_part_of_the_latents_is_fixed():
         (lambda: make_with(Nameless()), "logged by its attribute `name`"),
         (lambda: make_with(Powered(power=3.0)), "argument 'power' .* get_config does not return.*'power': self.power"),
         (lambda: make_with(Margin(0.5)), "argument 'margin' .* get_config does not return"),
+        (lambda: make_with(Forgetful(power=3.0)), "argument 'power', 3.0, that .* do not pass on: a loaded one has 2.0"),
         (lambda: shares_a_layer(), "Two networks share a layer"),
         (
             lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), with_generator={"discriminator": encoder()}),
@@ -421,6 +422,11 @@ class Exponent(Powered):
 def test_a_configuration_may_have_names_of_its_own():
     gan = make_with(Exponent(power=3.0))
     assert Exponent.from_config(gan.game_regularizers[0].get_config()).power == 3.0
+
+
+class Forgetful(Exponent):
+    def get_config(self):
+        return {"weight": self.weight, "exponent": 2.0}
 
 
 def make_with(term):

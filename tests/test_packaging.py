@@ -94,15 +94,18 @@ def test_a_page_of_the_documentation_is_printed(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gan-keras", "docs", name])
     assert console.main() == 0
     page = SCRIPTS.parent / "docs" / f"{name.removeprefix('docs/').removesuffix('.md')}.md"
-    assert capsys.readouterr().out == page.read_text() + "\n"
+    assert capsys.readouterr().out == page.read_text()
 
 
-@pytest.mark.parametrize("names", [[], ["nothing"], ["train", "sample"], ["../README"]])
-def test_the_pages_are_listed_where_none_is_named(names, monkeypatch, capsys):
+@pytest.mark.parametrize("names", [[], ["--help"], ["nothing"], ["train", "sample"], ["../README"]])
+def test_the_pages_are_listed(names, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gan-keras", "docs", *names])
-    assert console.main() == 2
-    told = capsys.readouterr().err
-    assert "one of: concepts, " in told and ", methods/wgan, " in told and ", train, " in told
+    asked = names in ([], ["--help"])
+    assert console.main() == (0 if asked else 2)
+    told = capsys.readouterr()
+    told = told.out if asked else told.err
+    assert ": concepts, " in told and ", methods/wgan, " in told and ", train, " in told
+    assert asked or f"There is no page {' '.join(names)!r}." in told
 
 
 def test_the_version_is_told(monkeypatch, capsys):

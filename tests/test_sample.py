@@ -124,6 +124,21 @@ def test_truncated_samples(cgan_run, tmp_path):
         assert (arrays["images"] == plots.to_uint8(narrow, gan.value_range)).all()
 
 
+def test_truncation_is_of_the_normal_parts_alone():
+    prior = priors.Joint(code=priors.Categorical(3), z=priors.Normal(3, stddev=0.1), style=priors.Uniform(2))
+    latents = keras.Input((8,))
+    pixels = keras.layers.Reshape((8, 8, 1))(keras.layers.ZeroPadding1D((0, 7))(keras.layers.Reshape((1, 8))(latents)))
+    gan = gan_keras.GAN(keras.Model(latents, pixels), tiny_gan().discriminator, prior=prior)  # shows its latents
+    before, after = (gan.sample(70, seed=2, truncation=threshold)[:, 0, :, 0] for threshold in (None, 0.5))
+    assert (after[:, :3] == before[:, :3]).all() and (after[:, 6:] == before[:, 6:]).all()
+    np.testing.assert_allclose(after[:, 3:6], prior.parts["z"].truncated(before[:, 3:6], 0.5), atol=1e-6)
+    np.testing.assert_allclose(after, prior.truncated(before, 0.5), atol=1e-6)
+    assert 0.04 < np.abs(after[:, 3:6]).max() <= 0.05 < np.abs(before[:, 3:6]).max()
+    assert (gan.sample(5, seed=2, truncation=0.5)[:, 0, :, 0] == after[:5]).all()
+    fixed = gan.sample(5, seed=2, truncation=0.5, z=0.2, code=1)[:, 0, :, 0]
+    assert (fixed[:, 3:6] == np.float32(0.2)).all() and (fixed[:, 1] == 1).all(), "a part that is given stays as it is given"
+
+
 @pytest.mark.parametrize("truncation", [0, -1.0, float("nan"), float("inf"), "1", True])
 def test_a_truncation_that_is_no_threshold_is_refused(truncation):
     with pytest.raises(ValueError, match="truncation must be a number above 0"):

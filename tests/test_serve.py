@@ -93,7 +93,7 @@ def test_nonsense_is_refused(request_, message, endpoints):
 def test_what_a_part_of_the_latents_takes_is_told():
     part = tf.TensorSpec((3,), tf.float32)
     assert serve.tensor("cluster", [0, 1, 0], part).tolist() == [0.0, 1.0, 0.0]
-    with pytest.raises(serve.Refused, match="of a category, 1 at its place and 0 elsewhere. Received: shape \\[\\]"):
+    with pytest.raises(serve.Refused, match="for a categorical part 1 at the category, 0 elsewhere. Received: shape \\[\\]"):
         serve.tensor("cluster", 1, part)
 
 

@@ -433,16 +433,23 @@ def test_names_of_classes_and_what_few_images_need_are_told(tmp_path, capsys):
         assert train_run(run, tmp_path / "own", "--recipe", recipe, "--split", "train[:20]", "--steps", 1) == 0
         told = capsys.readouterr().out
         assert "Labels    0 cats, 1 dogs\n" in told
-        assert ("The recipe few is made for them" in told) == hint
+        assert ("The recipe few augments them" in told) == hint
     assert len(Run(run).held_out[0]) == 4
+    next((tmp_path / "own" / "cats").iterdir()).unlink()  # then others would be in the first twenty
+    with pytest.raises(ValueError, match="have changed since .* was begun. Put them back"):
+        Run(run).held_out  # noqa: B018
 
 
-def test_lines_tell_the_pace(mlp_run, few_digits, tmp_path, capsys):
+def test_lines_tell_the_pace(few_digits, tmp_path, monkeypatch, capsys):
     train_run(tmp_path / "run", few_digits, "--recipe", "tutorial_mlp", "--steps", 6, "--log-every", 2)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
     assert len(lines) == 3 and "steps a second" not in lines[0]
-    assert all(" steps a second, " in line and line.endswith(" minutes left") for line in lines[1:])
     assert lines[-1].endswith(" 0.0 minutes left")
+    monkeypatch.setattr(train_mnist.time, "perf_counter", lambda: 14.0)
+    for steps, left in ((2000, ", 0.7 minutes left"), (None, "")):
+        told = train_mnist.Lines(100, steps)
+        told.before = (10.0, 900)
+        assert told.pace(1000) == f"  25.0 steps a second{left}"
 
 
 def test_classes_are_those_of_ones_own_images(tmp_path, capsys):
