@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors `command` reports, and which takes no empty or undecoded text."""
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, epilog="Pages such as docs/train.md are printed by: gan-keras docs train", **kwargs)
         self.register("type", None, checked_text)
 
     def error(self, message):

@@ -25,7 +25,9 @@ FOLDER = pathlib.Path(pretrained.__file__).parent
 def card(name, gan, run):
     """The model's card: as that of an export, and the command that made it."""
     command = f"python scripts/lab/pretrain.py {name} --seed {run.settings['seed']}"
-    return export.card(gan, run) + f"\n## Made by\n\n`{command}`\n\nWeights are stored in float16.\n"
+    return (
+        export.card(gan, run) + f"\n## Made by\n\n`{command}`, in a copy of the repository\n\nWeights are stored in float16.\n"
+    )
 
 
 def store(name, run):
