@@ -107,7 +107,7 @@ ROWS = [
             "the pretrained model default; 10,000 samples against the 10,000 test digits. Truncation 1.0: normal latents within one "
             "standard deviation. The seeds are of the samples"
         ),
-        published="none for MNIST. ImageNet at 128x128: the smaller the threshold, the higher the Inception score, figure 17",
+        published="none for MNIST. ImageNet: the smaller the threshold, the higher the Inception score",
         differs="sampling only: no other result is of truncated latents",
         run=truncated,
         figures={
