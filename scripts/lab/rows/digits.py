@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from gan_keras import data, evaluation, metrics, networks, plots, pretrained, recipes
 from rows.base import SAMPLES, Row, digits_evaluator, mean, picture, quality, recognised, trained, values
 
@@ -23,12 +25,15 @@ def beside_real_ones(name, real_ones, *more):
 
 
 def truncated(seed):
-    gan, evaluator, cases = pretrained.load("default"), digits_evaluator(), {}
+    gan, evaluator, cases, shown = pretrained.load("default"), digits_evaluator(), {}, {}
     for threshold in (None, 2.0, 1.5, 1.0, 0.5):
         blocks = gan.sample_batches(SAMPLES, seed, truncation=threshold)
         samples = evaluator.describe((plots.to_uint8(images, gan.value_range), labels) for images, labels in blocks)
         case = "the prior" if threshold is None else f"truncation {threshold}"
         cases[case] = values(evaluator.metrics(samples, ["frechet", "score", "manifold"]))
+        shown[case] = samples.images[:20]
+    panel = plots.Panel(np.stack(list(shown.values())), "the same samples with smaller thresholds", tuple(shown))
+    picture("truncation", seed, lambda path: plots.labelled([panel], path))
     return cases
 
 
@@ -118,6 +123,7 @@ ROWS = [
             "coverage": "{:.3f}",
             "sure_share": "{:.3f}",
         },
+        pictures=("truncation",),
     ),
     Row(
         name="vae",
