@@ -377,7 +377,8 @@ def _read_image_folder(folder, side, image_size, channels):
         folder = folder / side
     elif side == "test":
         raise ValueError(
-            f"{folder} has no subfolder 'test', so it has no test images. Put some images into it, and the others into 'train', and train again."
+            f"{folder} has no subfolder 'test', so it has no test images. Put some images into it, and the others into 'train', "
+            "and train again."
         )
     classes = _class_names(folder)
     with files.reading(
