@@ -318,8 +318,10 @@ def one_step(policy, terms):
 @pytest.mark.parametrize("terms", [(), "r1", "gradient_penalty"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_step_in_16_bits_is_nearly_the_step_in_32(policy, terms):
+    # Spacings of the numbers at 1. A processor without instructions for bfloat16 rounds more often: 4 of them instead of 3.
+    spacing = {"mixed_bfloat16": 2.0**-7, "mixed_float16": 2.0**-10}[policy]
     for exact, rounded in zip(one_step("float32", terms), one_step(policy, terms)):
-        assert np.linalg.norm(exact) > 0.01 and np.linalg.norm(rounded - exact) < 0.03 * np.linalg.norm(exact)
+        assert np.linalg.norm(exact) > 0.01 and np.linalg.norm(rounded - exact) < 5 * spacing * np.linalg.norm(exact)
 
 
 def test_a_scaled_optimizer_is_not_scaled_again(tmp_path):
