@@ -13,7 +13,7 @@ from gan_keras_scripts import common  # first: it sets the environment up
 import keras
 import tensorflow as tf
 
-from gan_keras import callbacks, data, evaluation, recipes, replicas
+from gan_keras import callbacks, data, evaluation, recipes, replicas, settings
 from gan_keras.runs import Run
 from gan_keras_scripts import distribution, options
 
@@ -184,6 +184,8 @@ def print_plan(run, gan, start, args):
         print("Note      Images are resized to 28x28 and made grey; --image-size and --channels choose another shape")
     if len(images) <= FEW and chosen["recipe"] in ("default", "best", "plain"):
         print("Note      With so few images the discriminator overfits. The recipe few augments them")
+    if chosen["precision"] == "bfloat16" and not gpus and not settings.multiplies_bfloat16():
+        print("Note      This CPU has no instructions for bfloat16: it is slower and less exact than float32 here")
     print(f"Training  {', '.join(details)}")
     print(f"Output    {run.folder}")
 

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from helpers import SCRIPTS, child, environment, labels, sgd, tiny_gan, tiny_images
 
-from gan_keras import data, layers, networks, recipes, regularizers, replicas, schedules
+from gan_keras import data, layers, networks, recipes, regularizers, replicas, schedules, settings
 from gan_keras_scripts import distribution, train_mnist
 
 
@@ -318,10 +318,11 @@ def one_step(policy, terms):
 @pytest.mark.parametrize("terms", [(), "r1", "gradient_penalty"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_step_in_16_bits_is_nearly_the_step_in_32(policy, terms):
-    # Spacings of the numbers at 1. A processor without instructions for bfloat16 rounds more often: 4 of them instead of 3.
-    spacing = {"mixed_bfloat16": 2.0**-7, "mixed_float16": 2.0**-10}[policy]
+    if policy == "mixed_bfloat16" and not settings.multiplies_bfloat16():
+        pytest.skip("without instructions for bfloat16 TensorFlow sums products in 16 bits, and any step is off by more")
+    bound = {"mixed_bfloat16": 0.03, "mixed_float16": 0.005}[policy]
     for exact, rounded in zip(one_step("float32", terms), one_step(policy, terms)):
-        assert np.linalg.norm(exact) > 0.01 and np.linalg.norm(rounded - exact) < 5 * spacing * np.linalg.norm(exact)
+        assert np.linalg.norm(exact) > 0.01 and np.linalg.norm(rounded - exact) < bound * np.linalg.norm(exact)
 
 
 def test_a_scaled_optimizer_is_not_scaled_again(tmp_path):

@@ -104,6 +104,7 @@ def test_precision_is_settled_when_the_run_begins(precision, other, few_digits, 
     assert json.loads((tmp_path / "run" / "config.json").read_text())["precision"] == precision
     monkeypatch.setattr(settings, "multiplies_bfloat16", lambda: precision != "bfloat16")  # it goes on elsewhere
     assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 2, "--mixed-precision", "auto") == 0
+    assert ("no instructions for bfloat16" in capsys.readouterr().out) == (precision == "bfloat16")
     assert train_run(tmp_path / "run", few_digits, "--resume", "--steps", 3, "--mixed-precision", other) == 2
     assert f"precision '{precision}', not '{other}'" in capsys.readouterr().err
 
