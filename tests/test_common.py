@@ -4,10 +4,12 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 
 import pytest
 import tensorflow as tf
+from helpers import environment
 
 from gan_keras_scripts import common, evaluate, export, sample, train_mnist
 
@@ -79,3 +81,29 @@ def test_a_spoilt_config_is_told(content, message, mlp_run, tmp_path, capsys):
         assert script.main(options) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "digits").exists()
+
+
+@pytest.mark.parametrize("given, found", [(None, "1"), ("0", "0")])
+def test_the_scripts_turn_onednn_on_unless_the_user_has_decided(given, found):
+    code = "import os, gan_keras_scripts; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    without = {name: value for name, value in environment().items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    chosen = {} if given is None else {"TF_ENABLE_ONEDNN_OPTS": given}
+    done = subprocess.run([sys.executable, "-c", code], env=without | chosen, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{found}\n"
+
+
+@pytest.mark.parametrize(
+    "versions, told",
+    [
+        ({"keras": "3.0.0"}, "The run began with Keras 3.0.0, and this is Keras"),
+        ({}, "take the newest checkpoint.\n"),
+        ([], "must be an object"),
+    ],
+)
+def test_another_keras_is_named_where_a_model_cannot_be_read(versions, told, mlp_run, tmp_path, capsys):
+    run = shutil.copytree(mlp_run, tmp_path / "run")
+    (run / "model.keras").write_bytes(b"no model")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "versions": versions}))
+    assert sample.main([str(run), "--num", "1", "--out", str(tmp_path / "out.npz")]) == 2
+    assert told in capsys.readouterr().err

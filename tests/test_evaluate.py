@@ -209,3 +209,22 @@ def test_errors_of_a_code_with_another_name_have_a_title():
     assert evaluation.metric_of("digit_errors") == ("the same, code digit", "lower")
     with pytest.raises(KeyError):
         evaluation.metric_of("no such metric")
+
+
+def test_images_outside_of_the_split_are_held_out(tmp_path, capsys):
+    (tmp_path / "own").mkdir()
+    for k, image in enumerate(data.load("mnist", "train[:60]")[0]):
+        Image.fromarray(image[..., 0]).save(tmp_path / "own" / f"{k}.png")
+    for split, held_out in (("train[:40]", 20), ("train[:55]", 5), ("train", 0)):
+        run = tmp_path / f"run{held_out}"
+        assert train_run(run, tmp_path / "own", "--recipe", "tutorial_mlp", "--split", split, "--steps", 1) == 0
+        capsys.readouterr()
+        code = evaluate.main([str(run), "--num", "100", "--metrics", "frechet", "manifold"])
+        told = capsys.readouterr()
+        if held_out == 20:
+            assert code == 0 and "With 20 held-out images distances are large and uncertain" in told.out
+        else:
+            assert code == 2 and not (run / "report.json").exists()
+            assert (
+                "There must be 10 held-out images or more. Received: 5" if held_out else "the split 'train[:54]'"
+            ) in told.err
