@@ -13,7 +13,7 @@ import pytest
 import reproduce
 import rows
 from helpers import SCRIPTS, tiny_gan, tiny_images
-from rows import base, bfloat16, digits, every, likelihood, penalties, stacked, tasks, techniques
+from rows import base, bfloat16, digits, likelihood, others, penalties, stacked, tasks, techniques
 
 import gan_keras
 from gan_keras import data, layers, losses, networks, recipes, regularizers, toys
@@ -195,8 +195,9 @@ def test_a_row_of_a_table_counts_by_itself(ledger, monkeypatch):
 
 
 def test_every_recipe_of_digits_is_a_row():
-    names = {row.name.partition(".")[2]: row.uses for row in rows.ROWS if row.table == "recipes"}
+    names = {row.name.partition(".")[2]: row.uses for row in rows.ROWS if row.table in ("recipes", "digits")}
     assert names == {name: (name,) for name in recipes.RECIPES if recipes.get(name).data == "mnist"}
+    assert sum(row.table in ("recipes", "digits") for row in rows.ROWS) == len(names), "each is there once"
 
 
 def test_rows_of_a_table_follow_each_other():
@@ -209,7 +210,7 @@ def test_a_recipe_is_trained_for_its_steps_or_as_long_as_it_may(miniature):
     recipe = miniature("plain", steps=50, steps_per_execution=1)
     assert int(base.trained(recipe, 0)[0].step.numpy()) == 50
     assert int(base.trained(recipe, 0, seconds=1e-9)[0].step.numpy()) < 50
-    (cases,) = every.recipe_figures("plain")(0).values()
+    (cases,) = others.recipe_figures("plain")(0).values()
     assert cases["steps"] == 50 and cases["frechet_distance"] > 0 and not cases["diverged"]
 
 
