@@ -187,9 +187,7 @@ class Run:
         """
         if self.weights.is_file():
             self._check_recipe()
-            gan = self.build()
-            weights.read(gan, self.weights)
-            return gan
+            return weights.read(self.build(), self.weights)
         if not self.model.is_file():
             if not self._checkpoint().steps():
                 raise ValueError(f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")

@@ -4,22 +4,39 @@ import numpy as np
 
 from gan_keras import files
 from gan_keras.clustered import ClusteredGAN
+from gan_keras.generative import GenerativeModel
 
 
-def write(gan, path):
-    """Write the weights of a GAN to an .npz file, without optimizers; of networks with a moving average, only the average.
+def generator_alone(gan):
+    """A model of a GAN's generator as it samples: without discriminator, for a smaller file. It cannot be trained.
+
+    Raises:
+        ValueError: A `ClusteredGAN`, whose frequencies of clusters are not the generator's.
+    """
+    if isinstance(gan, ClusteredGAN):
+        raise ValueError("A ClusteredGAN draws its clusters by their frequencies, so it cannot be stored as its generator alone.")
+    number = gan.num_classes if gan.conditional else None
+    model = GenerativeModel(gan.sampler, gan.prior, gan.seed, num_classes=number, value_range=gan.value_range)
+    model.step.assign(gan.step)
+    return model
+
+
+def write(model, path):
+    """Write the weights of a GAN, or of its `generator_alone`, to an .npz file, without optimizers.
+
+    Of a network with a moving average, only the average is written.
 
     Raises:
         ValueError: A weight is out of the range of float16.
     """
-    weights = {name: np.asarray(weight) for name, weight in _named(gan, gan.sampler, gan.judge)}
+    weights = {name: np.asarray(weight) for name, weight in _sampling(model)}
     wrong = [name for name, weight in weights.items() if not np.abs(weight).max() <= np.finfo("float16").max]
     if wrong:
         raise ValueError(f"These weights are not finite in float16: {', '.join(wrong)}. Save the model: gan.save(...).")
     arrays = {name: weight.astype("float16") for name, weight in weights.items()}
-    if isinstance(gan, ClusteredGAN):  # with rounded shares, some samples would have another cluster
+    if isinstance(model, ClusteredGAN):  # with rounded shares, some samples would have another cluster
         arrays["label_shares"] = weights["label_shares"]
-    np.savez_compressed(path, step=np.int64(gan.step.numpy()), **arrays)
+    np.savez_compressed(path, step=np.int64(model.step.numpy()), **arrays)
 
 
 def read(gan, path):
@@ -27,24 +44,38 @@ def read(gan, path):
 
     Further training starts with new optimizers.
 
+    Returns:
+        `gan`; its `generator_alone`, if the file has no discriminator.
+
     Raises:
         ValueError: The file is damaged, or belongs to other networks.
     """
     with files.reading(f"{path} cannot be read", "Install gan_keras again, or write the file again."):
-        wanted = {name: weight.shape for name, weight in _named(gan, gan.generator, gan.discriminator)}
+        whole = "discriminator_0" in files.read_npz(path, ["step"], optional=["discriminator_0"])
+        model = gan if whole else generator_alone(gan)
+        wanted = {name: weight.shape for name, weight in _trained(model)}
         arrays = files.read_npz(path, ["step", *wanted])
         for name, shape in wanted.items():
             if arrays[name].shape != tuple(shape):
                 raise ValueError(f"{name} has the shape {arrays[name].shape}, not {tuple(shape)}")
-        for name, weight in [*_named(gan, gan.generator, gan.discriminator), *_named(gan, gan.sampler, gan.judge)]:
+        for name, weight in [*_trained(model), *_sampling(model)]:
             weight.assign(arrays[name].astype("float32"))
-        gan.step.assign(arrays["step"])
+        model.step.assign(arrays["step"])
+    return model
 
 
-def _named(gan, generator, discriminator):
+def _trained(model):
+    return _named(model, model.generator, getattr(model, "discriminator", None))
+
+
+def _sampling(model):
+    return _named(model, model.sampler, getattr(model, "judge", None))
+
+
+def _named(model, generator, discriminator):
     """(name, variable) of all weights, by position: the names of Keras depend on which layers were built before."""
-    if isinstance(gan, ClusteredGAN):
-        yield "label_shares", gan.label_shares
+    if isinstance(model, ClusteredGAN):
+        yield "label_shares", model.label_shares
     for role, network in {"generator": generator, "discriminator": discriminator}.items():
-        for number, weight in enumerate(network.weights):
+        for number, weight in enumerate(network.weights if network is not None else ()):
             yield f"{role}_{number}", weight

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import pathlib
 import sys
 import time
 
@@ -26,7 +27,8 @@ class LeftOut(Exception):
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("run", metavar="DIR", help="run folder of gan-keras train")
+    parser.add_argument("run", metavar="DIR", help=common.RUN)
+    parser.add_argument("--out", metavar="FOLDER", help="default: the folder explore in DIR")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -42,15 +44,15 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     started = time.perf_counter()
-    run = opened(args.run, written=True)
+    run = opened(args.run, written=args.out is None)
     model = run.load()
     if not model.makes_images:
         raise ValueError(
             f"These pictures are for runs of images only. Received: {run.folder}, of points ({run.settings['data']}). Draw them "
             "with `gan-keras sample --out FILE.png`."
         )
-    folder = run.folder / "explore"
-    folder.mkdir(exist_ok=True)
+    folder = run.folder / "explore" if args.out is None else pathlib.Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
     print(f"Run       {run.folder}: recipe {run.settings['recipe']}, step {int(model.step.numpy()):,}", flush=True)
     subject = Subject(run, model, args.seed)
     for name in PICTURES if args.only is None else args.only:

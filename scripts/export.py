@@ -8,6 +8,7 @@ from gan_keras_scripts import common  # first: it sets the environment up
 from gan_keras import evaluation, files, identity, serving, settings, toys
 from gan_keras.gan import GAN
 from gan_keras.pretrained import opened
+from gan_keras.vae import VAE
 
 LICENCES = {
     "mnist": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0 (https://creativecommons.org/licenses/by-sa/3.0/)",
@@ -52,7 +53,7 @@ def card(gan, run):
     """The model card: what was trained on what, how good it is, under which licence, and what it is not for."""
     config = run.settings
     values = {**config["values"], "latent_dim": config["latent_dim"], "num_classes": config.get("num_classes")}
-    kind = "generative adversarial network" if isinstance(gan, GAN) else "variational autoencoder"
+    kind = "variational autoencoder" if isinstance(gan, VAE) else "generative adversarial network"
     known = LICENCES.get(config["data"], "not known to gan_keras; ask where the data came from")
     images = ["- It makes pictures like its training data and nothing else; some are malformed, and none is real."]
     discriminator = [

@@ -73,7 +73,7 @@ MAY_IMPORT = {
     },
     "recipes": {"identifiers", "losses", "networks", "priors", "recipe", "regularizers", "schedules"},
     "settings": {"data", "random", "recipes", "replicas", "_version"},
-    "weights": {"clustered", "files"},
+    "weights": {"clustered", "files", "generative"},
     "runs": {"callbacks", "data", "files", "identifiers", "networks", "plots", "recipes", "replicas", "settings", "weights"},
     "pretrained": {"identifiers", "runs"},
     "callbacks": {"files", "identifiers", "plots", "replicas"},

@@ -56,10 +56,31 @@ def test_a_stored_model_is_small_and_has_a_card(stored):
         assert told in card, told
 
 
+def test_a_generator_is_stored_without_its_discriminator(stored, cgan_run, tmp_path):
+    run = Run(stored.parents[1] / "run")
+    assert pretrain.store("alone", run, generator_only=True) <= 1
+    model, gan = pretrained.load("alone"), run.load()
+    assert not hasattr(model, "discriminator") and int(model.step.numpy()) == 2 and model.conditional
+    assert np.abs(model.sample(20, seed=3, labels=7) - gan.sample(20, seed=3, labels=7)).max() < 2 / 255
+    sizes = [(stored.parent / name / "weights.npz").stat().st_size for name in ("alone", "mine")]
+    numbers = [gan.generator.count_params(), gan.generator.count_params() + gan.discriminator.count_params()]
+    assert sizes[0] / sizes[1] == pytest.approx(numbers[0] / numbers[1], rel=0.1)
+    told = (stored.parent / "alone" / "card.md").read_text()
+    assert "--seed 0 --generator-only`" in told and "The discriminator is not stored" in told and "forgeries" not in told
+    assert "A generative adversarial network" in told
+    assert export.main(["pretrained:alone", "--out", str(tmp_path / "served")]) == 0
+    signatures = json.loads((tmp_path / "served" / "1" / "signatures.json").read_text())["endpoints"]
+    assert "generate" in signatures and "discriminate" not in signatures
+    with pytest.raises(ValueError, match="ClusteredGAN draws its clusters"):
+        weights.generator_alone(tiny_gan(num_classes=3, clustered=True))
+
+
 def test_the_scripts_take_it_by_name(stored, tmp_path):
     assert sample.main(["pretrained:mine", "--num", "3", "--label", "7", "--out", str(tmp_path / "sevens.npz")]) == 0
     with np.load(tmp_path / "sevens.npz") as made:
         assert made["images"].shape == (3, 28, 28, 1) and (made["labels"] == 7).all()
+    assert explore.main(["pretrained:mine", "--only", "interpolation", "--out", str(tmp_path / "new" / "looks")]) == 0
+    assert [path.name for path in (tmp_path / "new" / "looks").iterdir()] == ["interpolation.png"]
     assert export.main(["pretrained:mine", "--out", str(tmp_path / "served")]) == 0
     assert "cgan, step 2" in (tmp_path / "served" / "1" / "model_card.md").read_text()
 
@@ -129,5 +150,5 @@ def test_shares_of_labels_are_among_the_weights(tmp_path):
 def test_nothing_is_written_into_the_package(script, stored, capsys):
     before = sorted(path.name for path in stored.iterdir())
     assert script.main(["pretrained:mine"]) == 2
-    assert "nothing is written into its folder. Sample it, export it or serve it" in capsys.readouterr().err
+    assert "nothing is written into its folder. Sample it, export it, serve it, or explore it with --out FOLDER" in capsys.readouterr().err
     assert sorted(path.name for path in stored.iterdir()) == before

@@ -30,7 +30,7 @@ def run(name):
 
 
 def load(name):
-    """Load a trained GAN, to sample, explore, export or train it further.
+    """Load a trained GAN, to sample, explore, export or train it further; of "infogan" the generator alone, which is not trained.
 
     This sets Keras' global random seed, as building a model from a recipe does.
 
@@ -63,7 +63,7 @@ def opened(text, written=False):
         return Run(text)
     if written:
         raise ValueError(
-            f"{text} is a model of the package, and nothing is written into its folder. Sample it, export it or serve it; its "
-            "metrics are in its card, which an export contains."
+            f"{text} is a model of the package, and nothing is written into its folder. Sample it, export it, serve it, or explore "
+            "it with --out FOLDER; its metrics are in its card, which an export contains."
         )
     return run(text.removeprefix(PREFIX))

@@ -1,6 +1,7 @@
 """Make one of the trained models that come with the package.
 
     python scripts/lab/pretrain.py cgan
+    python scripts/lab/pretrain.py infogan --generator-only
 
 It trains the recipe, evaluates the model, and writes gan_keras/pretrained/NAME.
 """
@@ -15,6 +16,7 @@ from lab import common  # first: it sets the environment up
 import numpy as np
 
 from gan_keras import files, plots, pretrained, recipes, weights
+from gan_keras.gan import GAN
 from gan_keras.recipe import Recipe
 from gan_keras.runs import Run
 from gan_keras_scripts import evaluate, export
@@ -22,21 +24,23 @@ from gan_keras_scripts import evaluate, export
 FOLDER = pathlib.Path(pretrained.__file__).parent
 
 
-def card(name, gan, run):
+def card(name, model, run):
     """The model's card: as that of an export, and the command that made it."""
-    command = f"python scripts/lab/pretrain.py {name} --seed {run.settings['seed']}"
-    return (
-        export.card(gan, run) + f"\n## Made by\n\n`{command}`, in a copy of the repository\n\nWeights are stored in float16.\n"
-    )
+    command, stored = f"python scripts/lab/pretrain.py {name} --seed {run.settings['seed']}", "Weights are stored in float16."
+    if not isinstance(model, GAN):
+        command += " --generator-only"
+        stored += " The discriminator is not stored, so the model cannot be trained further."
+    return export.card(model, run) + f"\n## Made by\n\n`{command}`, in a copy of the repository\n\n{stored}\n"
 
 
-def store(name, run):
-    """Write the package's folder of a trained and measured run.
+def store(name, run, generator_only=False):
+    """Write the package's folder of a trained and measured run. `generator_only` leaves the discriminator out.
 
     Raises:
         ValueError: Samples of the stored weights differ by more than a grey level.
     """
     gan = run.load()
+    gan = weights.generator_alone(gan) if generator_only else gan
     with files.replacing(FOLDER / name) as folder:
         folder.mkdir()
         for path in (run.folder / "config.json", run.report):
@@ -57,6 +61,7 @@ def main(argv=None):
     gans = [name for name in recipes.RECIPES if recipes.get(name).data == "mnist" and isinstance(recipes.get(name), Recipe)]
     parser.add_argument("name", choices=gans, metavar="RECIPE", help=f"of {', '.join(gans)}")
     parser.add_argument("--seed", type=common.SEED, default=0, metavar="S", help="default: %(default)s")
+    parser.add_argument("--generator-only", action="store_true", help="leave the discriminator out: for a smaller file")
     args = parser.parse_args(argv)
     if (FOLDER / args.name).exists():
         raise ValueError(f"{FOLDER / args.name} exists. Delete it to make it again.")
@@ -65,7 +70,7 @@ def main(argv=None):
     run.train()
     if code := evaluate.main([str(run.folder)]):
         return code
-    most = store(args.name, Run(run.folder))
+    most = store(args.name, Run(run.folder), args.generator_only)
     print(f"Model {FOLDER / args.name}; its samples differ from those in 32 bits by at most {most} grey level.")
     return 0
 
