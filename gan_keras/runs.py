@@ -213,6 +213,8 @@ class Run:
                 "The range of the generator's images is not known. End it in tanh or sigmoid, or give the recipe one: "
                 "Recipe(value_range=(-1, 1))."
             )
+        # First without labels: finding clusters takes long.
+        data.batches(self.training_data[0], None, self.recipe.batch_per_step, gan.value_range)
         gan.check_data(self._stream(gan))
         if gan.num_classes is not None:
             gan.check_labels(self._training_set[1])

@@ -243,6 +243,12 @@ def test_a_recipe_of_ones_own_is_trained_loaded_and_taken_up(name, own):
     assert bits(run.train(verbose=0)) == bits(straight) == bits(Run("run").load())
 
 
+def test_too_few_images_are_refused_before_clusters_are_found(own, monkeypatch):
+    monkeypatch.setattr(gan_keras.clusters, "spectral", lambda images, number, seed: 1 / 0)
+    with pytest.raises(ValueError, match="A batch of 8 needs at least as many images"):
+        Run.new("run", recipe=f"{own.name}:clustered", split="train[:5]", jit="off").train(verbose=0)
+
+
 def test_a_run_goes_on_with_the_clusters_that_it_began_with(own, monkeypatch):
     run = Run.new("run", recipe=f"{own.name}:clustered", **SPLIT)
     trained = run.train(verbose=0)
