@@ -14,7 +14,9 @@ def generator_alone(gan):
         ValueError: A `ClusteredGAN`, whose frequencies of clusters are not the generator's.
     """
     if isinstance(gan, ClusteredGAN):
-        raise ValueError("A ClusteredGAN draws its clusters by their frequencies, so it cannot be stored as its generator alone.")
+        raise ValueError(
+            "A ClusteredGAN draws its clusters by their frequencies, so it cannot be stored as its generator alone."
+        )
     number = gan.num_classes if gan.conditional else None
     model = GenerativeModel(gan.sampler, gan.prior, gan.seed, num_classes=number, value_range=gan.value_range)
     model.step.assign(gan.step)

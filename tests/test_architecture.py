@@ -1,9 +1,10 @@
-"""Which module may know which: the table of docs/concepts.md, held."""
+"""Which module imports which, as docs/concepts.md has it."""
 
 import ast
 import configparser
 import importlib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -111,6 +112,16 @@ def test_arrows_point_one_way(module):
 def test_every_module_is_in_the_table():
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} | packages == set(MAY_IMPORT)
+
+
+def test_the_table_of_the_docs_has_each_module_before_those_that_it_imports():
+    _, table = (PACKAGE.parent / "docs" / "concepts.md").read_text().split("Imports go one way.")
+    _, *names = re.findall(r"`(\w+)`", table.partition("`metrics/`")[0])
+    assert sorted(names) == sorted(set(MAY_IMPORT) - {"_version"})
+    later = [
+        (name, other) for name in names for other in MAY_IMPORT[name] - {"_version"} if names.index(other) < names.index(name)
+    ]
+    assert later == []
 
 
 def test_losses_know_nothing_of_tensorflow():

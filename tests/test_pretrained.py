@@ -150,5 +150,8 @@ def test_shares_of_labels_are_among_the_weights(tmp_path):
 def test_nothing_is_written_into_the_package(script, stored, capsys):
     before = sorted(path.name for path in stored.iterdir())
     assert script.main(["pretrained:mine"]) == 2
-    assert "nothing is written into its folder. Sample it, export it, serve it, or explore it with --out FOLDER" in capsys.readouterr().err
+    assert (
+        "nothing is written into its folder. Sample it, export it, serve it, or explore it with --out FOLDER"
+        in capsys.readouterr().err
+    )
     assert sorted(path.name for path in stored.iterdir()) == before

@@ -106,7 +106,7 @@ ROWS = [
         differs=(
             "the toy is ours. The penalty allows slopes a little above 1: with the best slope, the ratios are 1.07, 1.08 and "
             "1.13. The paper's penalty is two-sided: on a line, a slope of -1 satisfies it too, and a critic may stay there; with a "
-            "negative slope everywhere, the ratios are 0.22, 0.60 and 1.10 (docs/evaluation.md, \"The critic's estimate on a "
+            "negative slope everywhere, the ratios are 0.22, 0.60 and 1.10 (docs/methods/wgan.md, \"The critic's estimate on a "
             'line"). The one-sided penalty of Petzka et al. 2018 has no such minimum'
         ),
         run=critic,
