@@ -21,7 +21,7 @@ _BLOCK = 256
 
 
 class Metric(NamedTuple):
-    """The printed name of a metric, and which values are better: "lower", "higher", or the ideal value."""
+    """The printed name of a metric, and which values are better: "lower", "higher", "as real data", or the ideal value."""
 
     title: str
     better: str
@@ -36,12 +36,12 @@ METRICS = {
     "share_gap": Metric("largest class gap", "lower"),
     "precision": Metric("precision", "higher"),
     "recall": Metric("recall", "higher"),
-    "density": Metric("density", "real data"),
+    "density": Metric("density", "as real data"),
     "coverage": Metric("coverage", "higher"),
     "parzen_log_likelihood": Metric("Parzen log-likelihood", "higher"),
-    "train_neighbour_mse": Metric("nearest training image, MSE", "neither"),
-    "test_neighbour_mse": Metric("nearest held-out image, MSE", "neither"),
-    "memorisation_ratio": Metric("ratio of the two", "real data"),
+    "train_neighbour_mse": Metric("nearest training image, MSE", "as real data"),
+    "test_neighbour_mse": Metric("nearest held-out image, MSE", "as real data"),
+    "memorisation_ratio": Metric("memorisation ratio", "as real data"),
     "two_sample_accuracy": Metric("two-sample accuracy", "0.5"),
     "latent_recovery_mse": Metric("latent recovery, MSE", "lower"),
     "label_accuracy": Metric("label accuracy", "higher"),
@@ -53,7 +53,7 @@ METRICS = {
     "modes": Metric("modes hit", "higher"),
     "sure_modes": Metric("modes hit, confidence over 0.9", "higher"),
     "confidence": Metric("classifier's confidence", "higher"),
-    "high_quality": Metric("high-quality share", "real data"),
+    "high_quality": Metric("high-quality share", "as real data"),
     "kl": Metric("KL of modes from uniform", "lower"),
     "wasserstein": Metric("Wasserstein distance, sliced", "lower"),
 }
