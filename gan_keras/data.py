@@ -192,6 +192,16 @@ def shape_of(name):
     return shapes[name]
 
 
+def check_batch(images, batch_size):
+    """Raise ValueError unless `batch_size` is a number of images of which there are enough."""
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"batch_size must be an integer of 1 or more. Received: batch_size={batch_size!r}")
+    if len(images) < batch_size:
+        raise ValueError(
+            f"A batch of {batch_size} needs at least as many images. Received: {len(images)}; use a smaller batch."
+        )
+
+
 def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0, start=0, shard=(0, 1)):
     """An infinite, shuffled stream of batches, for `fit(stream, steps_per_epoch=...)`.
 
@@ -220,12 +230,7 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
         raise ValueError("uint8 images need the value_range to scale them to, such as (-1, 1). Received: value_range=None")
     low, high = value_range or (-np.inf, np.inf)
     index, number = shard
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"batch_size must be an integer of 1 or more. Received: batch_size={batch_size!r}")
-    if len(images) < batch_size:
-        raise ValueError(
-            f"A batch of {batch_size} needs at least as many images. Received: {len(images)}; use a smaller batch."
-        )
+    check_batch(images, batch_size)
     if start < 0:
         raise ValueError(f"start is the number of the stream's first batch, 0 or more. Received: start={start}")
     if not 0 <= index < number or batch_size % number:

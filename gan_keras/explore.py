@@ -230,7 +230,9 @@ def features(model, images, label=0):
     if isinstance(model, VAE):
         return _in_batches(model.recognizer, images)[:, : model.latent_dim]
     if not isinstance(model, GAN):
-        raise ValueError(f"Features are those of a GAN's discriminator or a VAE's encoder. Received: {type(model).__name__}.")
+        raise ValueError(
+            f"Features are those of a GAN's discriminator or a VAE's encoder. Received: {type(model).__name__}, which has neither."
+        )
     network = _until_features(model.judge)
     for layer in inside(network, (Packing, MinibatchDiscrimination, MinibatchStandardDeviation)):
         raise ValueError(

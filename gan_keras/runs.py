@@ -178,7 +178,8 @@ class Run:
             return self.recipe.build(self.settings["seed"], self.settings["jit"] == "on", at_once, shape)
 
     def load(self):
-        """The trained GAN; the newest complete checkpoint of a run that is still training; or a pretrained model.
+        """The trained GAN; the newest complete checkpoint of a run that is still training; or a pretrained model,
+        which may be a `weights.GeneratorAlone`.
 
         In the last two cases the GAN is built anew, which sets Keras' global random seed.
 
@@ -213,8 +214,7 @@ class Run:
                 "The range of the generator's images is not known. End it in tanh or sigmoid, or give the recipe one: "
                 "Recipe(value_range=(-1, 1))."
             )
-        # First without labels: finding clusters takes long.
-        data.batches(self.training_data[0], None, self.recipe.batch_per_step, gan.value_range)
+        data.check_batch(self.training_data[0], self.recipe.batch_per_step)  # before clusters are found, which takes long
         gan.check_data(self._stream(gan))
         if gan.num_classes is not None:
             gan.check_labels(self._training_set[1])

@@ -41,7 +41,7 @@ def export(gan, folder, format="savedmodel", card=None):
     Several processes may export to one folder at the same time.
 
     Args:
-        gan: `GAN`. With `ema`, the moving average is exported.
+        gan: `GenerativeModel`, such as a `GAN`. With `ema`, the moving average is exported.
         folder: Created if it does not exist. Most servers use its name as that of the model.
         format: "savedmodel", with the endpoints below; or "onnx" (`model.onnx`), "litert" (`model.tflite`), "openvino"
             (`model.xml`, `model.bin`), which have the first endpoint only.

@@ -1,5 +1,6 @@
 """The weights of a trained GAN as one small file, in 16 bits: those of the networks for sampling and evaluation."""
 
+import keras
 import numpy as np
 
 from gan_keras import files
@@ -7,18 +8,24 @@ from gan_keras.clustered import ClusteredGAN
 from gan_keras.generative import GenerativeModel
 
 
+@keras.saving.register_keras_serializable(package="gan_keras")
+class GeneratorAlone(GenerativeModel):
+    """A generator without its discriminator: it samples, explores and exports, and cannot be trained."""
+
+    def compile(self, *args, **kwargs):
+        raise ValueError("This is a generator without its discriminator, so it cannot be trained. Train the GAN of a recipe.")
+
+
 def generator_alone(gan):
-    """A model of a GAN's generator as it samples: without discriminator, for a smaller file. It cannot be trained.
+    """The `GeneratorAlone` of a GAN: the network that samples, which both then share.
 
     Raises:
-        ValueError: A `ClusteredGAN`, whose frequencies of clusters are not the generator's.
+        ValueError: A `ClusteredGAN`: sampling it also needs the frequencies of its clusters, which are not in the generator.
     """
     if isinstance(gan, ClusteredGAN):
-        raise ValueError(
-            "A ClusteredGAN draws its clusters by their frequencies, so it cannot be stored as its generator alone."
-        )
+        raise ValueError("Sampling a ClusteredGAN also needs the frequencies of its clusters, so its generator is not enough.")
     number = gan.num_classes if gan.conditional else None
-    model = GenerativeModel(gan.sampler, gan.prior, gan.seed, num_classes=number, value_range=gan.value_range)
+    model = GeneratorAlone(gan.sampler, gan.prior, gan.seed, num_classes=number, value_range=gan.value_range)
     model.step.assign(gan.step)
     return model
 
@@ -47,23 +54,24 @@ def read(gan, path):
     Further training starts with new optimizers.
 
     Returns:
-        `gan`; its `generator_alone`, if the file has no discriminator.
+        `gan`; if the file has no discriminator, its `generator_alone`.
 
     Raises:
         ValueError: The file is damaged, or belongs to other networks.
     """
     with files.reading(f"{path} cannot be read", "Install gan_keras again, or write the file again."):
-        whole = "discriminator_0" in files.read_npz(path, ["step"], optional=["discriminator_0"])
-        model = gan if whole else generator_alone(gan)
-        wanted = {name: weight.shape for name, weight in _trained(model)}
+        found = files.read_npz(path, ["step"], optional=["discriminator_0"])
+        whole = isinstance(gan, ClusteredGAN) or "discriminator_0" in found
+        wanted = {name: weight.shape for name, weight in _trained(gan) if whole or name.startswith("generator")}
         arrays = files.read_npz(path, ["step", *wanted])
         for name, shape in wanted.items():
             if arrays[name].shape != tuple(shape):
                 raise ValueError(f"{name} has the shape {arrays[name].shape}, not {tuple(shape)}")
-        for name, weight in [*_trained(model), *_sampling(model)]:
-            weight.assign(arrays[name].astype("float32"))
-        model.step.assign(arrays["step"])
-    return model
+        for name, weight in [*_trained(gan), *_sampling(gan)]:
+            if name in wanted:
+                weight.assign(arrays[name].astype("float32"))
+        gan.step.assign(arrays["step"])
+    return gan if whole else generator_alone(gan)
 
 
 def _trained(model):

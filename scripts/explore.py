@@ -28,7 +28,8 @@ class LeftOut(Exception):
 def parse(argv):
     parser = common.Parser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help=common.RUN)
-    parser.add_argument("--out", metavar="FOLDER", help="default: the folder explore in DIR")
+    out = "where the pictures go; needed for a trained model of the package; default: DIR/explore"
+    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help=out)
     parser.add_argument(
         "--only",
         nargs="+",
@@ -44,6 +45,8 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     started = time.perf_counter()
+    if args.out and args.out.exists() and not args.out.is_dir():
+        raise ValueError(f"{args.out} is a file. Choose a folder with --out.")
     run = opened(args.run, written=args.out is None)
     model = run.load()
     if not model.makes_images:
@@ -51,7 +54,7 @@ def main(argv=None):
             f"These pictures are for runs of images only. Received: {run.folder}, of points ({run.settings['data']}). Draw them "
             "with `gan-keras sample --out FILE.png`."
         )
-    folder = run.folder / "explore" if args.out is None else pathlib.Path(args.out)
+    folder = args.out or run.folder / "explore"
     folder.mkdir(parents=True, exist_ok=True)
     print(f"Run       {run.folder}: recipe {run.settings['recipe']}, step {int(model.step.numpy()):,}", flush=True)
     subject = Subject(run, model, args.seed)

@@ -69,7 +69,7 @@ def card(gan, run):
         f"- versions in training: {', '.join(f'{name} {value}' for name, value in config['versions'].items())}",
         f"- versions in export: {', '.join(f'{name} {value}' for name, value in settings.versions().items())}",
         f"- weights: {gan.generator.count_params():,} in the generator"
-        + (", exported as their moving average" if gan.ema_generator is not None else ""),
+        + (", exported as their moving average" if config["values"].get("ema") not in (None, "none") else ""),
         "",
         "## Recipe",
         "",
@@ -103,7 +103,7 @@ def metrics(gan, path):
     lines += ["| metric | samples | real data | better |", "|---|---|---|---|"]
     for name, metric in values.items():
         value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric.get("real", metric.get("ceiling"))))
-        lines.append(f"| {evaluation.metric_of(name).title} | {value} | {real} | {metric['better']} |")
+        lines.append(f"| {evaluation.metric_of(name).title} | {value} | {real} | {evaluation.metric_of(name).better} |")
     return lines
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pretrain
 import pytest
@@ -56,7 +57,7 @@ def test_a_stored_model_is_small_and_has_a_card(stored):
         assert told in card, told
 
 
-def test_a_generator_is_stored_without_its_discriminator(stored, cgan_run, tmp_path):
+def test_a_generator_is_stored_without_its_discriminator(stored, tmp_path, capsys):
     run = Run(stored.parents[1] / "run")
     assert pretrain.store("alone", run, generator_only=True) <= 1
     model, gan = pretrained.load("alone"), run.load()
@@ -71,16 +72,35 @@ def test_a_generator_is_stored_without_its_discriminator(stored, cgan_run, tmp_p
     assert export.main(["pretrained:alone", "--out", str(tmp_path / "served")]) == 0
     signatures = json.loads((tmp_path / "served" / "1" / "signatures.json").read_text())["endpoints"]
     assert "generate" in signatures and "discriminate" not in signatures
-    with pytest.raises(ValueError, match="ClusteredGAN draws its clusters"):
-        weights.generator_alone(tiny_gan(num_classes=3, clustered=True))
+    assert explore.main(["pretrained:alone", "--only", "codes", "retrieval", "--out", str(tmp_path / "looks")]) == 0
+    assert "which has neither" in capsys.readouterr().out
+    model.save(tmp_path / "alone.keras")
+    again = keras.models.load_model(tmp_path / "alone.keras")
+    assert (again.sample(5, seed=3) == model.sample(5, seed=3)).all()
+    with pytest.raises(ValueError, match="without its discriminator, so it cannot be trained"):
+        again.compile("adam", "adam")
 
 
-def test_the_scripts_take_it_by_name(stored, tmp_path):
+def test_a_clustered_gan_is_stored_whole(tmp_path, monkeypatch, capsys):
+    gan = tiny_gan(num_classes=3, clustered=True)
+    with pytest.raises(ValueError, match="needs the frequencies of its clusters"):
+        weights.generator_alone(gan)
+    np.savez(tmp_path / "weights.npz", step=3)
+    with pytest.raises(ValueError, match="cannot be read: it has no array 'label_shares'"):
+        weights.read(gan, tmp_path / "weights.npz")
+    monkeypatch.chdir(tmp_path)
+    assert pretrain.main(["best", "--generator-only"]) == 2
+    assert "best has clusters" in capsys.readouterr().err and not (tmp_path / "runs").exists()
+
+
+def test_the_scripts_take_it_by_name(stored, tmp_path, capsys):
     assert sample.main(["pretrained:mine", "--num", "3", "--label", "7", "--out", str(tmp_path / "sevens.npz")]) == 0
     with np.load(tmp_path / "sevens.npz") as made:
         assert made["images"].shape == (3, 28, 28, 1) and (made["labels"] == 7).all()
     assert explore.main(["pretrained:mine", "--only", "interpolation", "--out", str(tmp_path / "new" / "looks")]) == 0
     assert [path.name for path in (tmp_path / "new" / "looks").iterdir()] == ["interpolation.png"]
+    assert explore.main(["pretrained:mine", "--out", str(tmp_path / "sevens.npz")]) == 2
+    assert "sevens.npz is a file. Choose a folder" in capsys.readouterr().err
     assert export.main(["pretrained:mine", "--out", str(tmp_path / "served")]) == 0
     assert "cgan, step 2" in (tmp_path / "served" / "1" / "model_card.md").read_text()
 

@@ -30,7 +30,9 @@ def run(name):
 
 
 def load(name):
-    """Load a trained GAN, to sample, explore, export or train it further; of "infogan" the generator alone, which is not trained.
+    """Load a trained model, to sample, explore or export it.
+
+    "default" and "cgan" are GANs, which can be trained further; "infogan" is a generator without its discriminator.
 
     This sets Keras' global random seed, as building a model from a recipe does.
 

@@ -29,7 +29,7 @@ def card(name, model, run):
     command, stored = f"python scripts/lab/pretrain.py {name} --seed {run.settings['seed']}", "Weights are stored in float16."
     if not isinstance(model, GAN):
         command += " --generator-only"
-        stored += " The discriminator is not stored, so the model cannot be trained further."
+        stored += " The discriminator is not stored, so the model cannot be trained further; the metrics were measured with it."
     return export.card(model, run) + f"\n## Made by\n\n`{command}`, in a copy of the repository\n\n{stored}\n"
 
 
@@ -65,9 +65,11 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if (FOLDER / args.name).exists():
         raise ValueError(f"{FOLDER / args.name} exists. Delete it to make it again.")
+    if args.generator_only and recipes.get(args.name).clusters:
+        raise ValueError(f"{args.name} has clusters, which sampling needs as well. Leave --generator-only out.")
     run = Run.new(pathlib.Path("runs", f"pretrained-{args.name}"), recipe=args.name, seed=args.seed)
     print(f"Training {args.name} for {run.settings['steps']:,} steps, in {run.folder}.", flush=True)
-    run.train()
+    run.train(verbose=int(sys.stdout.isatty()))
     if code := evaluate.main([str(run.folder)]):
         return code
     most = store(args.name, Run(run.folder), args.generator_only)
