@@ -285,7 +285,8 @@ def test_two_sample_accuracy_of_the_same_and_of_different_digits():
     blurred = ((other.astype(int) + np.roll(other, 1, axis=2)) // 2).astype("uint8")
     told, _ = metrics.two_sample_accuracy(one, blurred)
     assert told > 0.75
-    assert metrics.two_sample_accuracy(one, blurred)[0] == told
+    few = one[:200], blurred[:200]
+    assert metrics.two_sample_accuracy(*few) == metrics.two_sample_accuracy(*few), "by its seed"
 
 
 # Latent recovery
