@@ -13,7 +13,7 @@ digits, labels = gan_keras.data.load("mnist")
 stream = gan_keras.data.batches(digits, labels, batch_size=32)
 
 gan = gan_keras.GAN(
-    networks.default_generator(latent_dim=64, num_classes=10, mapping=0),
+    networks.default_generator(latent_dim=64, num_classes=10, mapping=0),  # the labels separate the digits already
     networks.default_discriminator(num_classes=10),
     num_classes=10,
     ema=0.999,

@@ -12,7 +12,7 @@ STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
 
 @keras.saving.register_keras_serializable(package="mine")
 class RelativisticAverage(gan_keras.losses.AdversarialLoss):
-    """Real scores against the mean of generated ones, and vice versa. Jolicoeur-Martineau 2019, section 4.2."""
+    """Compares each score with the mean score of the other kind of images. Jolicoeur-Martineau 2019, section 4.2."""
 
     def discriminator(self, real, fake):
         return ops.mean(ops.softplus(ops.mean(fake) - real)) + ops.mean(ops.softplus(fake - ops.mean(real)))
@@ -23,7 +23,7 @@ class RelativisticAverage(gan_keras.losses.AdversarialLoss):
 
 @keras.saving.register_keras_serializable(package="mine")
 class Brightness(gan_keras.regularizers.Term):
-    """Generated images have the mean brightness of real ones."""
+    """Penalises a difference between the mean brightness of generated and of real images."""
 
     name, players = "brightness", ("generator",)
 

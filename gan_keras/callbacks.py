@@ -66,7 +66,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
     themselves.
 
     Raises:
-        FloatingPointError: With the step and the values.
+        FloatingPointError: A logged value is not finite, or a weight at the end of an epoch; with the step and the name.
     """
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -90,7 +90,7 @@ def check_finite(gan):
     for variable in [*gan.weights, *(v for optimizer, _ in gan.optimizers.values() for v in optimizer.variables)]:
         if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
             raise FloatingPointError(
-                f"The weight {variable.path} is not finite after step {int(gan.step.numpy())}. Nothing was saved. Begin "
+                f"The weight {variable.path} is not finite after step {int(gan.step.numpy())}. It was not saved. Begin "
                 "another run with lower learning rates, a regularizer or another seed."
             )
 
@@ -190,15 +190,13 @@ class Checkpoint(EverySteps):
 class SampleGrid(EverySteps):
     """Writes a picture of samples every `every` steps, always from the same latents, and an animation at the end.
 
-    For a GAN of points, it draws 2,500 of them over real ones.
-
     Args:
         directory: Folder of the pictures `step-0001000.png` and so on.
         every: Steps between two pictures. One more is drawn when training ends.
         n: Number of samples in a picture; `None`: 100, or fewer if images have more than 200 pixels on a side.
         seed: Seed of the latents. Labels of a conditional GAN are 0, 1, 2, ... in turn.
-        animation: Path of an animated GIF of all pictures in the directory, which is written when training ends; `None`: none.
-        real: Real points (n, 1 or 2) below the generated ones; for GANs of points only.
+        animation: Path of an animated GIF of the pictures in the directory, which is written when training ends; `None`: none.
+        real: Real points (n, 1 or 2), for a GAN of points, which needs them: 2,500 generated points are drawn over them.
     """
 
     def __init__(self, directory, every=500, n=None, seed=0, animation=None, real=None):
@@ -208,6 +206,8 @@ class SampleGrid(EverySteps):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
+        if self.real is None and not self.model.makes_images:
+            raise ValueError("SampleGrid draws points over real ones. Received: real=None; pass real=points.")
         if is_chief(self.model.distribute_strategy):
             self.directory.mkdir(parents=True, exist_ok=True)
 

@@ -24,8 +24,10 @@ def _output(model):
     def call(*inputs):
         made = model(list(inputs) if inputs[1:] else inputs[0], training=False)
         if isinstance(made, (list, tuple)) or isinstance(made, dict) and "score" not in made:
-            found = f"a dict of {', '.join(made)}" if isinstance(made, dict) else len(made)
-            raise ValueError(f'A network must have one output, or a dict of them with "score". Received: {found}.')
+            found = f"a dict of {', '.join(made)}" if isinstance(made, dict) else f"{len(made)} outputs"
+            raise ValueError(
+                f'The network {model.name} must have one output, or a dict of them with "score". Received: {found}.'
+            )
         return made["score"] if isinstance(made, dict) else made
 
     inputs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
@@ -87,10 +89,14 @@ def check_players(generator, discriminator, num_classes, with_generator, with_di
     for name, network in [*with_generator.items(), *with_discriminator.items()]:
         _check_network(network, f"network {name!r}")
     if "discriminator" in {*with_generator, *with_discriminator}:
-        raise ValueError("A network beside the players must not be called 'discriminator'. Choose another name.")
+        raise ValueError(
+            "A network of with_generator or with_discriminator must not be called 'discriminator'. Choose another name."
+        )
     twice = set(with_generator) & set(with_discriminator)
     if twice:
-        raise ValueError(f"A network beside the players has a name of its own. Received twice: {', '.join(twice)}")
+        raise ValueError(
+            f"with_generator and with_discriminator must have different names. Received in both: {', '.join(twice)}"
+        )
     networks = [generator, discriminator, *with_generator.values(), *with_discriminator.values()]
     variables = [id(variable) for network in networks for variable in network.variables]
     if len(set(variables)) < len(variables):
@@ -180,8 +186,8 @@ def sample_labels(n, labels, num_classes):
     if num_classes is None:
         if labels is not None:
             raise ValueError(
-                "The model takes no labels: it was made without num_classes. Leave labels out, or take another model, such as one of "
-                "the recipe cgan."
+                "The generator takes no labels. Leave labels out, or take another model, such as one of the recipe cgan. A part of the "
+                "latents is chosen by its name, as in sample(n, cluster=3)."
             )
         return None
     if labels is None:
@@ -221,6 +227,7 @@ _ELSEWHERE = {
     "loss_fn": "It is called loss, and takes a name such as 'non_saturating' or a gan_keras.losses.AdversarialLoss.",
     "metrics": "Losses and accuracies are logged as they are; for the quality of samples use gan_keras.callbacks.Evaluate.",
     "latent_dim": "The size of a latent is that of the generator's input.",
+    "num_classes": "It is an argument of GAN; of a ClusteredGAN it is the size of a part of the prior: priors.Categorical(size).",
     "discriminator_extra_steps": "Use compile(schedule=gan_keras.schedules.Alternating(n_critic=...)).",
     "gp_weight": "Use compile(regularizers=gan_keras.regularizers.GradientPenalty(...)).",
 }
@@ -230,7 +237,10 @@ def check_compile(unknown, d_optimizer, g_optimizer, steps_per_execution):
     """Raise TypeError or ValueError unless `GAN.compile` was given what it takes."""
     check_arguments("GAN.compile", unknown)
     if d_optimizer is None or g_optimizer is None:
-        raise TypeError("Each player needs an optimizer: compile(d_optimizer, g_optimizer, ...).")
+        raise TypeError(
+            "Each player needs an optimizer: compile(d_optimizer, g_optimizer, ...). Received: "
+            f"d_optimizer={d_optimizer!r}, g_optimizer={g_optimizer!r}"
+        )
     identifiers.count("steps_per_execution", steps_per_execution)
 
 
@@ -322,7 +332,7 @@ def _check_configuration(part):
 def _check_terms(terms, layers):
     names = [term.name for term in terms]
     if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"A term is logged by its attribute `name`, a string. Received: {names}")
+        raise ValueError(f"A term is logged by its attribute `name`, a string. Received: {names}; give each class a name.")
     if len(set(names)) < len(names):
         raise ValueError(f"Terms are logged by name, and two have the same one. Received: {names}; leave one out.")
     for term in terms:
@@ -345,8 +355,8 @@ def check_separable(loss):
     """Raise ValueError if the halves of a loss mean nothing apart."""
     if not isinstance(loss, losses.SeparableLoss):
         raise ValueError(
-            "Schedules such as ThreeStep train on the two halves of the loss separately, which have no meaning of their own for "
-            f"{type(loss).__name__}: it compares real with generated scores. Use the schedule 'alternating'."
+            "The schedule ThreeStep, and update_discriminator(on='real' or 'fake'), need a SeparableLoss, such as 'non_saturating'. "
+            f"Received: {type(loss).__name__}. Use another loss, or the schedule 'alternating'."
         )
 
 
@@ -376,7 +386,7 @@ def check_trainable(player, role):
     if not player.trainable_variables:
         raise ValueError(
             f"The schedule trains the {role}, but it is frozen: all its weights have trainable=False. Set {role}.trainable = True "
-            "before compile(); while one player moves, the other does not change."
+            "before compile(); an update of one player does not change the other, so neither needs to be frozen."
         )
 
 
@@ -426,5 +436,5 @@ def check_labels(labels, num_classes, unlabelled=False):
         unknown = ", or -1 for an image without one" if unlabelled else ""
         raise ValueError(
             f"Labels must be integers from 0 to {num_classes - 1}{unknown}. Received: {labels.dtype} from {labels.min()} to "
-            f"{labels.max()}."
+            f"{labels.max()}. Whole numbers that are floats become integers by labels.astype('int32')."
         )

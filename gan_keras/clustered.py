@@ -24,12 +24,13 @@ class ClusteredGAN(GAN):
         discriminator: As in `GAN`; it may take labels.
         prior: `priors.Joint` with the part that is the label.
         part: Name of this part, a `priors.Categorical`. Its size is `num_classes`.
-        arguments: As in `GAN`.
+        arguments: As in `GAN`, without `num_classes`.
 
     Attributes:
         label_shares: Frequency of each label in training; a weight, and saved.
 
     Raises:
+        TypeError: An argument is unknown.
         ValueError: The prior has no such part; the generator takes labels.
     """
 

@@ -57,7 +57,7 @@ def load(source="mnist", split="train", image_size=(28, 28), channels=1):
         image_size, channels: (height, width), and 1 (grey) or 3 (colour), for a folder of images; else ignored.
 
     Returns:
-        images: uint8 array (n, height, width, channels), 0 to 255; for toys float32 points (n, d).
+        images: uint8 array (n, height, width, channels), 0 to 255; float32 if an .npz file has floats; for toys points (n, d).
         labels: int32 array (n,), or `None` if there are none.
 
     Raises:
@@ -149,7 +149,7 @@ def with_few_labels(images, labels, number, share=0.2, seed=0):
 
     Args:
         images, labels: As `load` returns them.
-        number: Number of labels, a multiple of the number of classes.
+        number: Number of images with a label, a multiple of the number of classes.
         share: Fraction of images with a label in the result, in (0, 1).
         seed: Seed of the choice.
 
@@ -166,7 +166,8 @@ def with_few_labels(images, labels, number, share=0.2, seed=0):
     rare = min(np.sum(labels == c) for c in classes)
     if number < 1 or number % len(classes) or each > rare:
         raise ValueError(
-            f"The number of labels must be a multiple of the {len(classes)} classes, of which the rarest has {rare} images. "
+            f"The number of images with a label must be a multiple of {len(classes)}, the number of classes, and of each class there must "
+            f"be enough: the rarest has {rare}. "
             f"Received: {number}; a recipe has it as `labelled`."
         )
     if not 0 < share < 1:
@@ -328,7 +329,7 @@ def _read_npz(path, side):
 def _open_npz(path, names, optional=()):
     with files.reading(
         f"{path} cannot be read as an .npz file in Keras' layout (x_train, y_train, x_test, y_test)",
-        "If it is truncated, fetch it again; else write it anew with numpy.savez_compressed.",
+        "If it is truncated, download it again; else write it again with numpy.savez_compressed.",
     ):
         return files.read_npz(path, names, optional)
 
@@ -338,20 +339,21 @@ def _idx_header(array):
 
 
 def _read_idx_folder(folder, side):
-    names = "train" if side == "train" else "(t10k|test)"
-    images = _read_idx(_find_one(folder, rf"(.*-)?{names}-images[-.]idx3-ubyte(\.gz)?"))
-    labels = _read_idx(_find_one(folder, rf"(.*-)?{names}-labels[-.]idx1-ubyte(\.gz)?"))
+    images, labels = (_read_idx(_find_one(folder, side, *kind)) for kind in (("images", "idx3"), ("labels", "idx1")))
     if any(folder.glob("emnist-*")):
         images = images.transpose(0, 2, 1)  # EMNIST stores its images by columns
     return images, labels
 
 
-def _find_one(folder, pattern):
+def _find_one(folder, side, kind, idx):
+    names = ("train",) if side == "train" else ("t10k", "test")
+    pattern = rf"(.*-)?({'|'.join(names)})-{kind}[-.]{idx}-ubyte(\.gz)?"
     found = [path for path in sorted(folder.iterdir()) if re.fullmatch(pattern, path.name)]
     if len(found) != 1:
         what = "several of them: " + ", ".join(path.name for path in found) if found else "none"
         raise ValueError(
-            f"{folder} should hold one file {pattern!r}. Received: {what}. Put one data set into a folder of its own."
+            f"{folder} should hold one file such as {names[0]}-{kind}-{idx}-ubyte, or the same with .gz. Received: {what}. Put one data "
+            "set into a folder of its own."
         )
     return found[0]
 
@@ -362,7 +364,7 @@ def _read_idx(path):
             start = file.read(4)
             zeros, kind, rank = struct.unpack(">HBB", start)
             if zeros or kind != 8:
-                raise ValueError(f"it starts with {start.hex()}, not with the mark of unsigned bytes")
+                raise ValueError(f"it starts with {start.hex()}, not with 000008, the first bytes of a file of unsigned bytes")
             shape = struct.unpack(f">{rank}I", file.read(4 * rank))
             promised = math.prod(shape)
             files.check_size(promised, path.stat().st_size)
@@ -387,7 +389,7 @@ def _read_image_folder(folder, side, image_size, channels):
         )
     classes = _class_names(folder)
     with files.reading(
-        f"{folder} cannot be read as a folder of images", "It must hold whole images alone, .png, .jpg, .bmp or .gif."
+        f"{folder} cannot be read as a folder of images", "It must hold complete images only: .png, .jpg, .bmp or .gif."
     ):
         for path in folder.rglob("*"):
             if not path.is_dir():
@@ -405,7 +407,7 @@ def _read_image_folder(folder, side, image_size, channels):
         try:
             pairs = list(dataset.as_numpy_iterator())
         except tf.errors.OpError as error:
-            raise ValueError(f"{_damaged_image(dataset.file_paths)} is no image, or not a whole one") from error
+            raise ValueError(f"{_damaged_image(dataset.file_paths)} is no image, or not complete") from error
     # Listed class by class; a slice such as "validation" must not be a single one.
     pairs = [pairs[k] for k in np.random.default_rng(0).permutation(len(pairs))]
     images = np.stack([pair[0] if classes else pair for pair in pairs])

@@ -88,13 +88,23 @@ class Samples:
 
 
 class Evaluator:
-    """Metrics of samples against held-out images.
+    """Metrics of samples against held-out images, in groups (docs/evaluation.md explains each):
+
+        frechet        frechet_distance
+        kernel         kernel_distance
+        score          classifier_score, classifier_score_32, sure_share, share_gap; of an extractor that returns probabilities
+        manifold       precision, recall, density, coverage
+        parzen         parzen_log_likelihood
+        memorisation   train_neighbour_mse, test_neighbour_mse, memorisation_ratio
+        two_sample     two_sample_accuracy
+        latent         latent_recovery_mse; of a model, not of its images alone
+        labels         label_accuracy, label_cross_entropy; of a conditional model
 
     Args:
         train: uint8 images (n, height, width, channels) that the generator was trained on.
         test: uint8 images that it was not trained on; samples are compared with these.
         extractor: Function from uint8 images to features (n, d), or to (features, class probabilities). The default is the digit
-            classifier that comes with the package. For other images, pass your own, such as a Keras application without its
+            classifier that comes with the package, for images of 28x28x1. For other images, pass your own, such as a Keras application without its
             top. Its attribute `identity`, if it has one, is written to reports.
         seed: Seed of the random numbers in the metrics.
         train_labels: Integers (n,), the labels of `train`, for a conditional GAN: its samples have the same label frequencies, and
@@ -152,7 +162,15 @@ class Evaluator:
         return getattr(self.extractor, "identity", f"unnamed extractor {name}")
 
     def of_gan(self, gan, n=10_000, groups=None, seed=1):
-        """`metrics` of `n` samples of a GAN, as `sample` draws them."""
+        """The metrics of a model: {name: (value, standard error or `None`)}.
+
+        Args:
+            gan, n, seed: As in `sample`.
+            groups: As in `metrics`.
+
+        Raises:
+            ValueError: As in `sample` and `metrics`.
+        """
         return self.metrics(self.sample(gan, n, seed), groups)
 
     def real(self, n=10_000, groups=None):
@@ -174,7 +192,7 @@ class Evaluator:
         """`Samples` of a GAN, drawn and described in batches.
 
         Args:
-            gan: A `GAN` of images.
+            gan: A `GenerativeModel` of images, such as a `GAN`.
             n: Number of samples.
             seed: Seed of the latents, and of the order of a conditional GAN's labels.
 
@@ -202,9 +220,9 @@ class Evaluator:
         return samples
 
     def describe(self, batches):
-        """`Samples` of an iterable of (uint8 images, labels or `None`), which keeps only their features in memory.
+        """`Samples` of an iterable of (uint8 images, labels or `None`): their features, and the first 10,000 images.
 
-        Labels that the extractor has no class for are dropped.
+        If any label is not a class of the extractor, all labels are left out.
         """
         images, features, probabilities, labels = [], [], [], []
         kept = 0
@@ -334,8 +352,9 @@ class Evaluator:
 
 _NEEDS = {
     "probabilities": "Pass an extractor that returns (features, probabilities).",
-    "labels": "Only conditional GANs are asked for labels, and the extractor must read as many classes as they have.",
-    "recover": "A generator at hand can be searched, not its images alone; one with labels only where the extractor reads them.",
+    "labels": "They need samples of a conditional GAN, and an extractor of as many classes as it has.",
+    "recover": "It needs the GAN, not only its images: evaluator.of_gan(gan, n), or evaluator.sample(gan, n). For a conditional GAN, "
+    "the extractor must have as many classes as it.",
 }
 
 

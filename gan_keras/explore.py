@@ -123,7 +123,7 @@ class Found(NamedTuple):
 def invert(model, images, labels=None, weights=None, starts=4, steps=200, learning_rate=0.1, candidates=1024, seed=0):
     """The latents of the images that are nearest to given ones: reconstruction without an encoder.
 
-        argmin_z mean_p w_p (G(z)_p - x_p)^2,    by Adam from the nearest of random latents, several times
+        argmin_z mean_p w_p (G(z)_p - x_p)^2,    by Adam, from each of the nearest of many random latents
 
     Continuous parts may leave the region of the prior; a `Categorical` part and a label stay as in the start. Use it on held-out
     images: large errors show what the model has not learned.
@@ -131,10 +131,11 @@ def invert(model, images, labels=None, weights=None, starts=4, steps=200, learni
     Args:
         model: `GenerativeModel` with a known `value_range`.
         images: uint8, or floats in `value_range`, (n, height, width, channels).
-        labels: For a conditional model: an integer for all, n integers, or `None` if they are unknown: then all are tried.
+        labels: For a conditional model: an integer for all, n integers, or `None` if they are unknown: then those of the
+            nearest random latents are taken.
         weights: Weights of the pixels, as in `metrics.recover_latents`.
         starts, steps, learning_rate: Number of searches for each image; Adam's steps and learning rate.
-        candidates: Number of random latents; the searches start from the best of them. At least `starts`.
+        candidates: Number of random latents; the searches start from the best of them.
         seed: Seed of the candidates.
 
     Returns:

@@ -62,7 +62,8 @@ class ForwardPass:
     Attributes:
         images: Real images, (batch, ...).
         labels: Integers (batch,), -1 for an unknown label; or `None`.
-        asked: The labels of the generated images, which are those of the real ones; `None` for a GAN without labels.
+        asked: The labels of the generated images, which are those of the real ones; `None` unless training needs the label of
+            every image, as for a conditional GAN.
         prior: `gan_keras.priors.Prior` that latents are drawn from.
         latents: {name: tensor}, the latents of the generated images; "z" if the prior has one part.
         fake: Generated images, as many as real ones.

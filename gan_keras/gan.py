@@ -26,21 +26,21 @@ class GAN(GenerativeModel):
         seed: Integer from 0 to 2^31 - 1. All random numbers of training are a pure function of (seed, step, replica).
         ema: Decay in (0, 1) of a moving average of the generator's weights, used for sampling and evaluation; `None`: no
             average. More about it in `GenerativeModel`.
-        num_classes: Number of labels; `None` for a GAN without them.
+        num_classes: Number of classes: labels are integers from 0 to num_classes - 1. `None` for a GAN without labels.
         prior: `priors.Prior`, the distribution of the latents; `None`: standard normal.
         value_range: (low, high) of the images; by default that of the generator's last activation: (-1, 1) for tanh, (0, 1) for
             sigmoid, else `None`, unbounded.
         with_generator, with_discriminator: {name: `keras.Model`}, networks that are trained together with one of the players.
             Regularizers call them as `forward.network(name, inputs)`.
         averaged: Names of more networks of which a moving average is kept, for `evaluate`: "discriminator", or those of
-            `with_generator` and `with_discriminator`; needs `ema`. The attribute of this name is {name: moving average}.
+            `with_generator` and `with_discriminator`; needs `ema`. `gan.averaged` is the dict {name: averaged network}.
 
     Attributes:
         step: Number of training steps so far; a weight, and saved. Resumed training continues from it.
 
-    Logged (means over the epoch; on validation data with the prefix `val_`):
+    Logged (means over the steps of the epoch; of several updates in a step, the last; on validation data with the prefix `val_`):
         d_loss, g_loss: The losses of the players, terms of regularizers included.
-        d_acc_real, d_acc_fake: Accuracy of the discriminator on real and on generated examples; 0.5 is the ideal.
+        d_acc_real, d_acc_fake: Accuracy of the discriminator on real and on generated examples; at 0.5 it cannot distinguish them.
         wasserstein: `mean D(real) - mean D(fake)`, for the Wasserstein loss only.
         One key for each term, such as gradient_penalty: the weighted term.
 
@@ -93,7 +93,7 @@ class GAN(GenerativeModel):
         """Configure the training. Each part is a name, an instance, or a saved config.
 
         Args:
-            d_optimizer, g_optimizer: Keras optimizers, one for each player. If a network computes in float16, they are wrapped in
+            d_optimizer, g_optimizer: Required: Keras optimizers, one for each player. If a network computes in float16, they are wrapped in
                 a `keras.optimizers.LossScaleOptimizer`.
             loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys",
                 "relativistic", "discriminator_only" or an `AdversarialLoss`.
@@ -102,6 +102,7 @@ class GAN(GenerativeModel):
             jit_compile, steps_per_execution, run_eagerly: As in `keras.Model.compile`.
 
         Raises:
+            TypeError: An optimizer is missing, or an argument is unknown.
             ValueError: Parts that do not work together; the message says which, and what to change.
         """
         checks.check_compile(unknown, d_optimizer, g_optimizer, steps_per_execution)
@@ -159,7 +160,7 @@ class GAN(GenerativeModel):
         return self.report(logs, batch.images)
 
     def test_step(self, data):
-        """The losses on held-out data, of the generator that samples and the discriminator, without updates."""
+        """The losses on held-out data, without updates, of the generator that samples and the discriminator that evaluates."""
         random = Random(self.seed, EVALUATION, self.examples_seen)
         forward = ForwardPass(self, self._batch(data, random), training=False)
         states = seed_states(self.sampler, self.judge)
@@ -267,7 +268,10 @@ class GAN(GenerativeModel):
         for role in ("generator", "discriminator"):
             if name in getattr(self, f"with_{role}"):
                 return role, getattr(self, f"with_{role}")[name]
-        raise ValueError(f"There is no network {name!r}. Pass it to GAN as with_generator or with_discriminator.")
+        raise ValueError(
+            f"There is no network {name!r}. Pass it to GAN as with_generator or with_discriminator. The generator has an average by "
+            "ema alone."
+        )
 
     def _batch(self, data, random):
         images, labels = self.unpack(data)

@@ -29,7 +29,7 @@ class GenerativeModel(keras.Model):
             sampling and evaluation: `average += (1 - d) (weight - average)` after each step, with
             `d = min(ema, (1 + step) / (10 + step))`, so that it forgets the initial weights soon. `None`: no average.
             If you load weights into `generator` after training has begun, call `reset_average()`.
-        num_classes: Number of labels; `None` for a model without them.
+        num_classes: Number of classes: labels are integers from 0 to num_classes - 1. `None` for a model without labels.
         value_range: (low, high) of the images; by default that of the generator's last activation: (-1, 1) for tanh, (0, 1) for
             sigmoid, else `None`, unbounded.
 
@@ -99,11 +99,11 @@ class GenerativeModel(keras.Model):
             truncation: Draw normal latents within this many standard deviations of their mean: the smaller it is, the more typical
                 and the less varied are the images. `None`: the latents of the training. Do not measure quality with it, since
                 most metrics then describe another distribution. See `priors.Normal.truncated`.
-            **parts: Fixed parts of the latents, by their names in the prior, the same for all images: a number, or as many as the
-                part has; an integer for a `Categorical`. The other parts are random.
+            **parts: Fixed parts of the latents, by their names in the prior, the same for all images: a number, or an array (size,);
+                for a `Categorical` the number of the class, as in `sample(16, code=7)`. The other parts are random.
 
         Returns:
-            NumPy array (n, height, width, channels), float32 in `value_range`.
+            NumPy array (n, height, width, channels), float32 in `value_range`; of points (n, dimensions).
 
         Raises:
             ValueError: n is below 1, the seed is out of range, or labels or parts have a wrong size or range; truncation is not
@@ -143,7 +143,7 @@ class GenerativeModel(keras.Model):
         return tf.function(self.block_of_samples, autograph=False)
 
     def block_of_samples(self, seed, block, n, labels=None, fixed=None, truncation=None):
-        """Samples 256 block to 256 block + n - 1 of a seed, as a graph, for `sample` and `serving.export`.
+        """Samples 256 * block to 256 * block + n - 1 of a seed, in a `tf.function`: for `sample` and `serving.export`.
 
         Args:
             seed, block, n: Integers or scalar tensors; n from 1 to 256.
@@ -170,7 +170,7 @@ class GenerativeModel(keras.Model):
         return float32(tf.reshape(images, (-1, *made.shape[1:]))[:n])
 
     def latents(self, seed=0, block=0):
-        """The latents of samples 256 block to 256 block + 255 of a seed: tensor (256, latent_dim)."""
+        """The latents of samples 256 * block to 256 * block + 255 of a seed: tensor (256, latent_dim)."""
         return self._latents(Random(seed, SAMPLING, block, shared=False))
 
     def draw_latents(self, random, rows, labels=None):
@@ -242,7 +242,7 @@ class GenerativeModel(keras.Model):
 
     @property
     def batch_parts(self):
-        """The number that must divide a training batch."""
+        """The size of a training batch must be a multiple of this number."""
         return replicas.number(self.distribute_strategy)
 
     def fit(
@@ -264,7 +264,7 @@ class GenerativeModel(keras.Model):
         Args:
             x: Images in `value_range`, (batch, height, width, channels): an array, or a data set of images or (images, labels):
                 a `tf.data.Dataset`, a `keras.utils.PyDataset`, a Python generator, PyTorch's `DataLoader`.
-            y: Integer labels, for a model with labels if `x` is an array; else ignored.
+            y: Integer labels (batch,), for a model with labels, if `x` is an array; a data set yields (images, labels) instead.
             steps_per_epoch: As in Keras, but 0 is allowed: it trains no step, if a resumed run is complete. A data set without an
                 end needs it, unless a callback ends the training.
 
@@ -300,7 +300,10 @@ class GenerativeModel(keras.Model):
         return history
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, **kwargs):
-        """As `keras.Model.evaluate`, on held-out images. The first batch is checked as in `fit`."""
+        """As `keras.Model.evaluate`: the logged losses on held-out images, or (images, labels). Checked as in `fit`.
+
+        It does not measure the quality of samples: `evaluation.Evaluator` does.
+        """
         if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):  # as `fit` passes them, which has looked
             x = self._check_source(x, y, batch_size)
             inputs.check_end(x, steps, "steps")

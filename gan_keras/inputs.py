@@ -21,18 +21,21 @@ def first_batch(x, y=None):
     """
     if isinstance(x, (list, tuple, dict)):
         raise ValueError(
-            f"Images must be one array or a data set. Received: x of type {type(x).__name__}; pass the array in it, or stack them: "
-            "np.stack(x)."
+            f"Images must be one array or a data set. Received: x of type {type(x).__name__}; pass the array of images that a dict "
+            "holds, and of a list np.stack(x)."
         )
     if is_array(x):
         return (x if y is None else (x, y)), x
     if isinstance(x, keras.utils.PyDataset):
         return x[0], x
     if not hasattr(x, "__iter__"):
-        raise ValueError(f"Images must be one array or a data set. Received: x of type {type(x).__name__}.")
+        raise ValueError(
+            "Images must be one array or a data set: a tf.data.Dataset, a keras.utils.PyDataset, a Python generator or a DataLoader. "
+            f"Received: x of type {type(x).__name__}."
+        )
     first = list(itertools.islice(x.take(1) if isinstance(x, tf.data.Dataset) else x, 1))
     if not first:
-        raise ValueError("The data set is empty: it yielded no batch. Is it smaller than one batch with drop_remainder?")
+        raise ValueError("The data set is empty: it yielded no batch. With drop_remainder, it needs at least one whole batch.")
     if isinstance(x, types.GeneratorType):
         # Keras takes tuples alone from a generator.
         x = ((batch,) if is_array(batch) else batch for batch in itertools.chain(first, x))
@@ -42,7 +45,9 @@ def first_batch(x, y=None):
 def check_end(x, length, name):
     """Raise ValueError for a `tf.data.Dataset` without an end, unless it is told by the argument `name` how much of it is used."""
     if length is None and isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(f"The data set has no end, as that of gan_keras.data.batches. Pass {name}, such as {name}=500.")
+        raise ValueError(
+            f"The data set has no end; neither has that of gan_keras.data.batches. Pass {name}, such as {name}=500."
+        )
 
 
 def unpack(data, expected, num_classes=None, value_range=None):
@@ -75,12 +80,18 @@ def unpack(data, expected, num_classes=None, value_range=None):
     if len(labels.shape) == 2 and labels.shape[-1] == 1:
         labels = labels[:, 0]
     if len(labels.shape) != 1:
-        raise ValueError(f"Labels must be integers of shape (batch,). Received: shape {tuple(labels.shape)}.")
+        raise ValueError(
+            f"Labels must be integers of shape (batch,). Received: shape {tuple(labels.shape)}; one-hot labels become integers by "
+            "np.argmax(labels, axis=-1)."
+        )
     return images, labels
 
 
 def check_values(images, labels, num_classes=None, value_range=None, unlabelled=False):
-    """Raise ValueError if the values of a batch, NumPy arrays, are not what a GAN can train on."""
+    """Raise ValueError if the values of a batch, NumPy arrays, are not what a GAN can train on.
+
+    For a range that begins below 0, a batch without a negative value is refused too: it is probably scaled to [0, 1].
+    """
     if not len(images):
         raise ValueError("The data set is empty: x has no images.")
     if num_classes is not None and len(labels) != len(images):
@@ -89,7 +100,12 @@ def check_values(images, labels, num_classes=None, value_range=None, unlabelled=
         raise ValueError("The images contain NaN or infinite pixels. Clean the data first.")
     low, high = images.min(), images.max()
     bottom, top = value_range or (-np.inf, np.inf)
-    if low < bottom - 1e-3 or high > top + 1e-3 or (low >= 0 > bottom > -np.inf):
+    if low >= 0 > bottom > -np.inf and high <= top + 1e-3:
+        raise ValueError(
+            f"The generator makes images{_in_range(value_range)}, but the data have no negative value in the first batch. Received: "
+            f"values from {low:g} to {high:g}. {_rescaling(low, high, bottom, top)}"
+        )
+    if low < bottom - 1e-3 or high > top + 1e-3:
         raise ValueError(
             f"The generator makes images{_in_range(value_range)}, and the data must lie there too. Received: values from "
             f"{low:g} to {high:g}. {_rescaling(low, high, bottom, top)}"
@@ -109,7 +125,7 @@ def _rescaling(low, high, bottom, top):
     factor = f"* {scale:g}" if scale >= 1 else f"/ {1 / scale:g}"
     shift = f" {'+' if moved > 0 else '-'} {abs(moved):g}" if moved else ""
     bytes_too = "; gan_keras.data.batches does it for images of type uint8" if last == 255 else ""
-    return f"Rescale them, from [{first}, {last}] by images {factor}{shift}{bytes_too}."
+    return f"Rescale them from [{first}, {last}]: images {factor}{shift}{bytes_too}."
 
 
 def scaled(images, value_range):

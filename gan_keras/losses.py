@@ -5,7 +5,7 @@ A score is the discriminator's raw output, a logit; no loss expects a sigmoid.
     loss.discriminator(real, fake)   the discriminator's loss on the scores of real and of generated examples
     loss.generator(real, fake)       the generator's loss on the same two
 
-Each returns a scalar, which its player minimises. In most losses each score counts by itself. They are a `SeparableLoss` with three
+Each returns a scalar, which its player minimises. Losses in which each score counts by itself are a `SeparableLoss` with three
 functions, each a mean over the batch: `real` and `fake` for the discriminator and `fool` for the generator.
 """
 
@@ -177,7 +177,7 @@ class Jeffreys(LogisticLoss):
 class LeastSquares(SeparableLoss):
     """LSGAN: regression to 1 for real and 0 for generated examples.
 
-    Examples far on the right side of the boundary still get a gradient, and it vanishes at the target.
+    Examples that are far from the boundary and classified correctly still get a gradient; it is 0 at the target.
 
     `real = mean((s - 1)^2) / 2`, `fake = mean(s^2) / 2`, `fool = mean((s - 1)^2) / 2`.
     Mao et al. 2017, "Least Squares Generative Adversarial Networks", equation 9.

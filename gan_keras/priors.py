@@ -36,7 +36,7 @@ class Prior(abc.ABC):
         """A fixed value of this part, as float32 array (size,)."""
         array = np.asarray(given, "float32")
         if array.shape not in ((), (self.size,)) or not np.isfinite(array).all():
-            raise ValueError(f"A fixed part of a latent is a number, or {self.size} of them. Received: {given!r}")
+            raise ValueError(f"A fixed part of a latent is a number, or an array of {self.size} numbers. Received: {given!r}")
         return np.broadcast_to(array, (self.size,))
 
     def truncated(self, latents, threshold):
@@ -207,7 +207,9 @@ class Categorical(Prior):
 
     def value(self, given):
         if not isinstance(given, (int, np.integer)) or not 0 <= given < self.size:
-            raise ValueError(f"A fixed class is an integer from 0 to {self.size - 1}. Received: {given!r}")
+            raise ValueError(
+                f"A fixed class, such as a code or a cluster, is an integer from 0 to {self.size - 1}. Received: {given!r}"
+            )
         return np.eye(self.size, dtype="float32")[given]
 
     def cross_entropy(self, latents, predicted):
@@ -218,15 +220,25 @@ class Categorical(Prior):
 
 @keras.saving.register_keras_serializable(package="gan_keras")
 class Joint(Prior):
-    """Several independent priors with names."""
+    """Several independent priors with names: `Joint(z=Normal(62), code=Categorical(10))`.
+
+    Args:
+        parts: Priors by name, in the order in which their latents are joined.
+
+    Raises:
+        ValueError: No part; a `Joint` among them; a name that `sample` or an export uses itself.
+    """
 
     def __init__(self, **parts):
         parts = {name: get(part) for name, part in parts.items()}
         if not parts or any(isinstance(part, Joint) for part in parts.values()):
-            raise ValueError(f"Joint takes one prior or more by name, and no Joint among them. Received: {parts}")
+            raise ValueError(f"Joint takes one or more priors by name, none of which is a Joint. Received: {parts}")
         taken = {"n", "seed", "label", "labels", "truncation"} & set(parts)
         if taken:
-            raise ValueError(f"A part must not have the name of an argument of sample(). Received: {sorted(taken)[0]!r}")
+            raise ValueError(
+                "A part must not be called n, seed, label, labels or truncation, which sample() and exports use themselves. Received: "
+                f"{sorted(taken)[0]!r}"
+            )
         super().__init__(sum(part.size for part in parts.values()))
         self._parts = parts
 

@@ -168,8 +168,8 @@ class Run:
         """The compiled GAN, untrained.
 
         Args:
-            periods: Periods of callbacks, in steps. The largest part of the recipe's `steps_per_execution` that divides all of them
-                is used.
+            periods: Periods of callbacks, in steps. `steps_per_execution` is the greatest common divisor of the recipe's, these
+                periods, the steps of the run and those of its checkpoints.
         """
         ends = [*periods, self.settings["steps"] or 0, *self._checkpoint().steps()]
         at_once = 1 if replicas.distributed() else math.gcd(self.recipe.steps_per_execution, *ends)
@@ -178,10 +178,9 @@ class Run:
             return self.recipe.build(self.settings["seed"], self.settings["jit"] == "on", at_once, shape)
 
     def load(self):
-        """The trained GAN; the newest complete checkpoint of a run that is still training; or a pretrained model,
-        which may be a `weights.GeneratorAlone`.
+        """The trained GAN; the newest complete checkpoint of a run that is still training; or a pretrained model.
 
-        In the last two cases the GAN is built anew, which sets Keras' global random seed.
+        A pretrained model may be a `weights.GeneratorAlone`. In the last two cases the GAN is built anew, which sets Keras' global random seed.
 
         Raises:
             ValueError: There is no model and no checkpoint, or the file is damaged.
@@ -191,7 +190,9 @@ class Run:
             return weights.read(self.build(), self.weights)
         if not self.model.is_file():
             if not self._checkpoint().steps():
-                raise ValueError(f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one.")
+                raise ValueError(
+                    f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one, or begin the run again with --resume."
+                )
             self._check_recipe()
             gan = self.build()
             self._checkpoint().restore(gan)
@@ -280,6 +281,10 @@ class Run:
 
         Returns:
             The trained GAN.
+
+        Raises:
+            ValueError: The GAN cannot be trained on the data, or another process trains in the folder.
+            FloatingPointError: A loss or a weight is not finite; the last good checkpoint stays.
         """
         begin = gan is None
         if begin:

@@ -4,8 +4,8 @@
     gan.update_generator(batch)       one update of the generator; the discriminator does not change
     gan.update_both(batch)            both gradients at the same point, from the same generated images, then both updates
 
-Every update draws new latents and returns its logs. The batch of `fit` has the data of the whole step, and is split so that every
-update that uses data sees other examples.
+Every update draws new latents and returns its logs. The batch of `fit` has the data of the whole step. `Alternating` and
+`ThreePhase` split it: each update of the discriminator has examples of its own; updates of the generator alone reuse some of them.
 """
 
 import abc
@@ -32,7 +32,7 @@ class Schedule(abc.ABC):
 
     @abc.abstractmethod
     def step(self, gan, batch):
-        """Make one training step of `gan` on `batch` (a `gan_keras.gan.Batch`) and return its logs."""
+        """Make one training step of `gan` on `batch` (a `gan_keras.forward.Batch`) and return its logs."""
 
     def get_config(self):
         return {}
@@ -94,8 +94,8 @@ class ThreePhase(Schedule):
     included, do not change in its phase.
 
     Args:
-        generator_updates, discriminator_updates, joint_updates: Updates in each phase, 0 or more, with at least one in all.
-            The batch of `fit` is split over the last two, so their sum must divide it.
+        generator_updates, discriminator_updates, joint_updates: Updates in each phase, 0 or more, and at least one of them above
+            0. The batch of `fit` is split over the last two, so their sum must divide it.
     """
 
     def __init__(self, generator_updates=1, discriminator_updates=1, joint_updates=1):
@@ -103,7 +103,7 @@ class ThreePhase(Schedule):
         self.discriminator_updates = count("discriminator_updates", discriminator_updates, 0)
         self.joint_updates = count("joint_updates", joint_updates, 0)
         if generator_updates + discriminator_updates + joint_updates == 0:
-            raise ValueError("A step needs at least one update. Received: 0 in all three phases; raise one of them.")
+            raise ValueError("A step needs at least one update. Received: 0 in all three phases; set one of them to 1 or more.")
 
     @property
     def batches_per_step(self):
@@ -133,8 +133,8 @@ class ThreePhase(Schedule):
 class ThreeStep(Schedule):
     """Update the discriminator on real examples, then on generated ones; then the generator.
 
-    These are two discriminator updates, where `Alternating` makes one from their sum. Penalties are added to the second. It does
-    not work with the Wasserstein loss, whose two halves have no meaning of their own.
+    These are two discriminator updates, where `Alternating` makes one from their sum. Penalties are added to the second. It
+    needs a `losses.SeparableLoss`, so it does not work with "wasserstein" or "relativistic".
     """
 
     @property

@@ -251,6 +251,17 @@ def test_pictures_of_the_same_latents_and_an_animation(tmp_path):
         assert animation.n_frames == 3
 
 
+def test_points_are_drawn_over_real_ones(tmp_path):
+    z, x = keras.Input((4,)), keras.Input((2,))
+    gan = tiny_gan(generator=keras.Model(z, layers.Dense(2)(z)), discriminator=keras.Model(x, layers.Dense(1)(x)))
+    points = np.random.default_rng(0).normal(size=(48, 2)).astype("float32")
+    with pytest.raises(ValueError, match="SampleGrid draws points over real ones. Received: real=None"):
+        gan.fit(points, verbose=0, callbacks=[SampleGrid(tmp_path / "samples", every=1)])
+    assert int(gan.step.numpy()) == 0
+    gan.fit(points, batch_size=48, verbose=0, callbacks=[SampleGrid(tmp_path / "samples", every=1, real=points)])
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["step-0000001.png"]
+
+
 @pytest.mark.parametrize("side, size", [(28, 2 * (10 * 30 + 2)), (700, 2 * 702 + 2)])
 def test_pictures_of_large_images_show_fewer(side, size, tmp_path):
     z, x = keras.Input((4,)), keras.Input((side, side, 1))

@@ -116,7 +116,7 @@ shared = keras.optimizers.Adam()
         (lambda: tiny_gan(ema=1.0), "ema=1.0"),
         (lambda: tiny_gan().predict(np.zeros((2, LATENT_DIM + 1)), verbose=0), "expected shape=.*8.*found shape=.*9"),
         (lambda: tiny_gan().sample(0), "n=0"),
-        (lambda: tiny_gan().sample(3, labels=1), "without num_classes"),
+        (lambda: tiny_gan().sample(3, labels=1), "The generator takes no labels"),
         (lambda: conditional().sample(3, label=1), "Unknown argument: 'label'. Did you mean 'labels'"),
         (
             lambda: gan_keras.GAN(tiny_generator(), tiny_discriminator(), prior=gan_keras.priors.Normal(3)),
@@ -177,17 +177,17 @@ def generator_of(shape):
 def test_the_range_of_a_nested_generator_is_known():
     gan = tiny_gan(generator=nested(nested(tiny_generator())))
     assert gan.value_range == (-1.0, 1.0)
-    with pytest.raises(ValueError, match="must lie there too"):
+    with pytest.raises(ValueError, match=r"no negative value in the first batch.*from \[0, 1\]: images \* 2 - 1"):
         gan.fit((tiny_images() + 1) / 2, verbose=0)
 
 
 @pytest.mark.parametrize(
     "value_range, first, last, told",
     [
-        ((-1, 1), 0, 1, r"from \[0, 1\] by images \* 2 - 1\."),
-        ((-1, 1), 0, 255, r"from \[0, 255\] by images / 127.5 - 1; gan_keras.data.batches does it for images of type uint8\."),
-        ((0, 1), -1, 1, r"from \[-1, 1\] by images / 2 \+ 0.5\."),
-        ((0, 1), 0, 255, r"from \[0, 255\] by images / 255;"),
+        ((-1, 1), 0, 1, r"from \[0, 1\]: images \* 2 - 1\."),
+        ((-1, 1), 0, 255, r"from \[0, 255\]: images / 127.5 - 1; gan_keras.data.batches does it for images of type uint8\."),
+        ((0, 1), -1, 1, r"from \[-1, 1\]: images / 2 \+ 0.5\."),
+        ((0, 1), 0, 255, r"from \[0, 255\]: images / 255;"),
         ((-1, 1), -300, 300, r"Received: values from -300 to 300. Rescale or clip them\."),
         ((-1, 1), 0, 16, r"Received: values from 0 to 16. Rescale or clip them\."),
         ((0, 1), 0, 1.01, r"Received: values from 0 to 1.01. Rescale or clip them\."),
@@ -453,7 +453,7 @@ def test_the_first_batch_of_every_source_is_looked_at(source, images, classes, m
         ({"images": tiny_images()}, "one array or a data set. Received: x of type dict"),
         (tf.data.Dataset.from_tensors({"image": tiny_images()}), "images, or .*Received: images of type dict"),
         (tf.data.Dataset.from_tensors(((tiny_images(), labels()), labels())), "Received: images of type tuple"),
-        (7, "one array or a data set. Received: x of type int"),
+        (7, "one array or a data set.*Received: x of type int"),
         ((batch for batch in ()), "The data set is empty"),
     ],
 )
@@ -463,7 +463,7 @@ def test_data_in_other_containers_are_refused(data, message):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("sizes", [[6, 5], [5, 6], [6, 6, 1]])
+@pytest.mark.parametrize("sizes", [[6, 5], [5, 6], pytest.param([6, 6, 1], marks=pytest.mark.slow)])
 def test_batches_that_cannot_be_split_are_refused_from_every_source(source, sizes):
     gan = tiny_gan(schedule=schedules.Alternating(3))
     with pytest.raises(ValueError, match="multiple of 3|divisible by the number of minibatches in a step, 3"):

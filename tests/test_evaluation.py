@@ -197,7 +197,7 @@ def test_conditional_gans_are_measured_by_their_labels():
     evaluator = evaluation.Evaluator(images[:200], images[200:], extractor=extractor, train_labels=np.arange(200) % 4 % 3)
     drawn = evaluator.sample(tiny_gan(num_classes=3), 1001).labels
     assert abs(np.bincount(drawn) - 1001 * np.array([0.5, 0.25, 0.25])).max() <= 1
-    with pytest.raises(ValueError, match="'labels' need labels.*Only conditional"):
+    with pytest.raises(ValueError, match="'labels' need labels.*They need samples of a conditional GAN"):
         evaluator.of_gan(tiny_gan(), 90, ["labels"])
 
 
@@ -214,7 +214,7 @@ def test_labels_that_the_extractor_does_not_read_are_left_out(classes):
     gan = tiny_gan(num_classes=3)
     figures = evaluator.metrics(evaluator.sample(gan, 100))
     assert "classifier_score" in figures and not {"label_accuracy", "latent_recovery_mse"} & set(figures)
-    with pytest.raises(ValueError, match="'labels' need labels.*must read as many classes as they have"):
+    with pytest.raises(ValueError, match="'labels' need labels.*an extractor of as many classes as it has"):
         evaluator.of_gan(gan, 100, ["labels"])
     assert "classifier_score" in evaluator.real(100)
     assert ("label_accuracy" in evaluator.real(100)) == (classes >= 3)

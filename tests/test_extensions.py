@@ -300,7 +300,7 @@ def test_labels_of_minus_one_are_left_out_of_a_term_and_allowed_nowhere_else():
     assert every["classification_real"] == pytest.approx(first["classification_real"], rel=1e-5)
     with pytest.raises(ValueError, match="or -1 for an image without one. Received: int64 from -2"):
         gan.fit(images, np.full(6, -2), verbose=0)
-    with pytest.raises(ValueError, match="The model takes no labels"):
+    with pytest.raises(ValueError, match="The generator takes no labels"):
         gan.sample(2, labels=1)
 
 

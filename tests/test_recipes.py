@@ -99,7 +99,7 @@ def test_what_is_shown_is_what_is_made():
 
 # The slow ones differ from another in a few values only.
 SLOW = {"infogan", "acgan", "few", "stacked_mnist_full", "jeffreys", "minimax", "lsgan", "parzen", "swiss_roll", "grid"}
-SLOW |= {"best", "gaussians", "wgan", "wgan_gp", "r1", "dragan"}
+SLOW |= {"best", "semi_supervised", "stacked_mnist", "gaussians", "wgan", "wgan_gp", "r1", "dragan"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES])

@@ -234,7 +234,15 @@ def own(tmp_path, monkeypatch, request):
 SPLIT = {"split": "train[:40]", "jit": "off"}
 
 
-@pytest.mark.parametrize("name", [pytest.param("with_range", marks=pytest.mark.slow), "coded", "labelled", "clustered"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("with_range", marks=pytest.mark.slow),
+        pytest.param("coded", marks=pytest.mark.slow),
+        "labelled",
+        "clustered",
+    ],
+)
 def test_a_recipe_of_ones_own_is_trained_loaded_and_taken_up(name, own):
     straight = Run.new("straight", recipe=f"{own.name}:{name}", **SPLIT, steps=3).train(verbose=0)
     Run.new("run", recipe=f"{own.name}:{name}", **SPLIT).train(verbose=0)

@@ -68,7 +68,7 @@ def semi_supervised():
         g_optimizer=adam(cosine_decay(1e-3, 30_000), 0.5),  # as d_optimizer
         loss=losses.DiscriminatorOnly(),  # Salimans et al. 2016, authors' code
         regularizers=(
-            regularizers.Classification(2.0),  # authors' code: the other two terms count half
+            regularizers.Classification(2.0),  # authors' code: the terms of real and generated images count half
             regularizers.FeatureMatching(),  # Salimans et al. 2016, section 3.1
             # Tarvainen and Valpola 2017, section 2: squared errors of probabilities; weight chosen here, larger ones leave the
             # generator nothing to teach
@@ -77,7 +77,7 @@ def semi_supervised():
         ema=0.999,  # Tarvainen and Valpola 2017
         averaged=("discriminator",),  # Salimans et al. 2016, authors' code: the test is of the average
         batch_size=100,  # Salimans et al. 2016, authors' code
-        steps=30_000,  # chosen here: 40 epochs, where Salimans et al. have 300
+        steps=30_000,  # chosen here: 40 epochs of the images without a label; Salimans et al. 2016 have 300
     )
 
 

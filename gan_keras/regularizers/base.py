@@ -46,8 +46,8 @@ class Term(Regularizer, abc.ABC):
 
     Args:
         weight: Non-negative coefficient, or a `keras.optimizers.schedules.LearningRateSchedule` of the training step.
-        one_in: Evaluate the term on every n-th example of the batch only. For a gradient penalty, which is a mean over examples,
-            this is an unbiased estimate in a fraction of the time. Karras et al. 2020, StyleGAN2, section 3.1, skip steps instead.
+        one_in: An integer k: evaluate the term on every k-th example of the batch only. For a gradient penalty, which is a mean
+            over examples, this is an unbiased estimate in a fraction of the time. Karras et al. 2020, StyleGAN2, section 3.1, skip steps instead.
 
     Attributes:
         name: The key under which the term is logged.

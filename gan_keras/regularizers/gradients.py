@@ -42,8 +42,8 @@ class GradientPenalty(GradientTerm):
     `weight * mean((||grad D(x)|| - 1)^2)` at `x = real + u (fake - real)`, u ~ U[0, 1], one u for each example.
     Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
 
-    To measure a distance between points on a line, use `one_sided=True`: there a derivative of -1 satisfies the two-sided penalty
-    like 1, and a critic may never leave the wrong sign. See docs/evaluation.md.
+    For one-dimensional points, use `one_sided=True`: the two-sided penalty also accepts a slope of -1, and the critic may never
+    leave the wrong sign. See docs/methods/wgan.md.
 
     Args:
         weight: The paper's lambda, 10.

@@ -70,7 +70,7 @@ class MutualInformation(HeadTerm):
     logarithms of variances. Chen et al. 2016, "InfoGAN", equations 5 and 6.
 
     Args:
-        weight: The paper's lambda, 1. The term of a continuous code is a squared error, so a narrow range needs a large weight.
+        weight: The paper's lambda, 1. The term of a continuous code is half a squared error, so a narrow range needs a large weight.
         one_in: As in `Term`.
         code: The name of the part in `priors.Joint`. The term is logged as mutual_information_CODE.
         head: The name of the discriminator's output; by default the same as `code`.
