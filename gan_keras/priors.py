@@ -36,7 +36,7 @@ class Prior(abc.ABC):
         """A fixed value of this part, as float32 array (size,)."""
         array = np.asarray(given, "float32")
         if array.shape not in ((), (self.size,)) or not np.isfinite(array).all():
-            raise ValueError(f"A fixed part of a latent is a number, or an array of {self.size} numbers. Received: {given!r}")
+            raise ValueError(f"A fixed part of a latent is a number, or an array of shape ({self.size},). Received: {given!r}")
         return np.broadcast_to(array, (self.size,))
 
     def truncated(self, latents, threshold):

@@ -97,7 +97,7 @@ def test_what_is_shown_is_what_is_made():
     assert "batch_size=128,  # Radford et al. 2016, section 4" in shown and shown.count("def ") == 2
 
 
-# The slow ones differ from another in a few values only.
+# The slow ones differ from another in a few values only, or are trained by tests/test_reproduce.py.
 SLOW = {"infogan", "acgan", "few", "stacked_mnist_full", "jeffreys", "minimax", "lsgan", "parzen", "swiss_roll", "grid"}
 SLOW |= {"best", "semi_supervised", "stacked_mnist", "gaussians", "wgan", "wgan_gp", "r1", "dragan"}
 
