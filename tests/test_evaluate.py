@@ -75,7 +75,7 @@ def test_evaluate_measures_labels_of_a_conditional_run(cgan_run):
         (["RUN", "--num", "3"], "--num: must be from 100"),
         (["RUN", "--num", "200", "--samples", "RUN"], "Leave --num and --seed out"),
         (["RUN", "--metrics", "recognition", "--samples", "RUN"], "looks at the model itself, not at --samples"),
-        (["RUN", "--metrics", "labels", "--num", "100"], "Only conditional GANs"),
+        (["RUN", "--metrics", "labels", "--num", "100"], "They need samples of a conditional GAN"),
         (["RUN", "--metrics", "recognition", "--num", "100"], "--metrics recognition; this model recognises nothing"),
         (["nowhere"], "not a run folder"),
         (["RUN", "--seed", "-1", "--num", "100"], "--seed: must be from 0"),

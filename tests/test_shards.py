@@ -47,7 +47,7 @@ def test_nonsense_is_refused(tmp_path):
         ({"num": 10, "size": 0}, "multiple of 256"),
         ({"num": 10, "format": "png"}, "Unknown format"),
         ({"num": 10, "seed": -1}, "seed must be"),
-        ({"num": 10, "label": 3}, "without num_classes"),
+        ({"num": 10, "label": 3}, "The generator takes no labels"),
     ]:
         with pytest.raises(ValueError, match=message):
             shards.write(gan, tmp_path / "new", **arguments)
