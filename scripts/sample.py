@@ -103,7 +103,7 @@ def check_choice(args, gan, categorical):
         others = "; ".join(["train the recipe cgan for that, or take pretrained:cgan", *codes])
         raise ValueError(f"{args.run} was trained without labels, so it cannot draw one. Leave --label out; {others}.")
     if args.code is not None and not categorical:
-        raise ValueError(f"{args.run} has neither a code nor clusters. Leave --code out; the recipe infogan has a code.")
+        raise ValueError(f"{args.run} has neither a code nor clusters. Leave --code out; pretrained:infogan has a code.")
 
 
 def progress(done, number):
