@@ -166,9 +166,8 @@ def with_few_labels(images, labels, number, share=0.2, seed=0):
     rare = min(np.sum(labels == c) for c in classes)
     if number < 1 or number % len(classes) or each > rare:
         raise ValueError(
-            f"The number of images with a label must be a multiple of {len(classes)}, the number of classes, and of each class there must "
-            f"be enough: the rarest has {rare}. "
-            f"Received: {number}; a recipe has it as `labelled`."
+            f"The number of images with a label must be a multiple of {len(classes)}, the number of classes, and the rarest class has "
+            f"{rare} images. Received: {number}; a recipe has it as `labelled`."
         )
     if not 0 < share < 1:
         raise ValueError(f"share must be between 0 and 1. Received: share={share}")

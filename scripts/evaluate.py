@@ -223,7 +223,7 @@ def print_table(report):
     for name, metric in report["metrics"].items():
         value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric["real"]))
         value += f" +- {metric['error']:.2g}" if metric["error"] else ""
-        print(f"{evaluation.metric_of(name).title:34}{value:>20}{real:>12}  {evaluation.metric_of(name).better}")
+        print(f"{evaluation.metric_of(name).title:34}{value:>20}{real:>12}  {metric['better']}")
 
 
 if __name__ == "__main__":

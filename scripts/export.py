@@ -103,7 +103,8 @@ def metrics(gan, path):
     lines += ["| metric | samples | real data | better |", "|---|---|---|---|"]
     for name, metric in values.items():
         value, real = ("-" if v is None else f"{v:.4g}" for v in (metric["value"], metric.get("real", metric.get("ceiling"))))
-        lines.append(f"| {evaluation.metric_of(name).title} | {value} | {real} | {evaluation.metric_of(name).better} |")
+        title, better = evaluation.metric_of(name)
+        lines.append(f"| {title} | {value} | {real} | {better} |")
     return lines
 
 

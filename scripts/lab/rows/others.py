@@ -29,9 +29,9 @@ ROWS = [
         published="",
         differs=(
             "default, best and cgan have a table of their own, trained to the end, and are left out. Recipes with long steps need much "
-            "more time than 10 minutes. Their number of steps, and so their results, depend on the "
-            "machine and its load, and falling learning rates do not reach their end. Labels and clusters occur in the samples as "
-            "often as in training. The distance is that of our classifier"
+            "more time than 10 minutes. Their number of steps, and so their results, depend on the machine and its load, and falling "
+            "learning rates do not reach their end. Labels and clusters occur in the samples as often as in training. The distance is "
+            "that of our classifier"
         ),
         run=recipe_figures(name),
         figures={
