@@ -104,8 +104,8 @@ class Evaluator:
         train: uint8 images (n, height, width, channels) that the generator was trained on.
         test: uint8 images that it was not trained on; samples are compared with these.
         extractor: Function from uint8 images to features (n, d), or to (features, class probabilities). The default is the digit
-            classifier that comes with the package, for images of 28x28x1. For other images, pass your own, such as a Keras application without its
-            top. Its attribute `identity`, if it has one, is written to reports.
+            classifier that comes with the package, for images of 28x28x1. For other images, pass your own, such as a Keras
+            application without its top. Its attribute `identity`, if it has one, is written to reports.
         seed: Seed of the random numbers in the metrics.
         train_labels: Integers (n,), the labels of `train`, for a conditional GAN: its samples have the same label frequencies, and
             the label metrics have a value on real images. `None`: the same number of samples for each label.

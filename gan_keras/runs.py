@@ -180,7 +180,8 @@ class Run:
     def load(self):
         """The trained GAN; the newest complete checkpoint of a run that is still training; or a pretrained model.
 
-        A pretrained model may be a `weights.GeneratorAlone`. In the last two cases the GAN is built anew, which sets Keras' global random seed.
+        A pretrained model may be a `weights.GeneratorAlone`. In the last two cases the GAN is built anew, which sets Keras'
+        global random seed.
 
         Raises:
             ValueError: There is no model and no checkpoint, or the file is damaged.
@@ -191,7 +192,8 @@ class Run:
         if not self.model.is_file():
             if not self._checkpoint().steps():
                 raise ValueError(
-                    f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one, or begin the run again with --resume."
+                    f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one, or go on with the run: "
+                    "--resume, or Run(folder).train()."
                 )
             self._check_recipe()
             gan = self.build()

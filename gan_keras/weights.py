@@ -38,7 +38,7 @@ def write(model, path):
     Raises:
         ValueError: A weight is out of the range of float16.
     """
-    weights = {name: np.asarray(weight) for name, weight in _sampling(model)}
+    weights = {name: np.asarray(weight) for name, weight in _named(model, model.sampler, getattr(model, "judge", None))}
     wrong = [name for name, weight in weights.items() if not np.abs(weight).max() <= np.finfo("float16").max]
     if wrong:
         raise ValueError(f"These weights are not finite in float16: {', '.join(wrong)}. Save the model: gan.save(...).")
@@ -62,28 +62,24 @@ def read(gan, path):
     with files.reading(f"{path} cannot be read", "Install gan_keras again, or write the file again."):
         found = files.read_npz(path, ["step"], optional=["discriminator_0"])
         whole = isinstance(gan, ClusteredGAN) or "discriminator_0" in found
-        wanted = {name: weight.shape for name, weight in _trained(gan) if whole or name.startswith("generator")}
+        trained = list(_named(gan, gan.generator, gan.discriminator))
+        wanted = {name: weight.shape for name, weight in trained if whole or name.startswith("generator")}
         arrays = files.read_npz(path, ["step", *wanted])
         for name, shape in wanted.items():
             if arrays[name].shape != tuple(shape):
                 raise ValueError(f"{name} has the shape {arrays[name].shape}, not {tuple(shape)}")
-        for name, weight in [*_trained(gan), *_sampling(gan)]:
+        for name, weight in [*trained, *_named(gan, gan.sampler, gan.judge)]:
             if name in wanted:
                 weight.assign(arrays[name].astype("float32"))
         gan.step.assign(arrays["step"])
     return gan if whole else generator_alone(gan)
 
 
-def _trained(model):
-    return _named(model, model.generator, getattr(model, "discriminator", None))
-
-
-def _sampling(model):
-    return _named(model, model.sampler, getattr(model, "judge", None))
-
-
 def _named(model, generator, discriminator):
-    """(name, variable) of all weights, by position: the names of Keras depend on which layers were built before."""
+    """(name, variable) of all weights, by position: the names of Keras depend on which layers were built before.
+
+    `discriminator` is `None` for a generator alone.
+    """
     if isinstance(model, ClusteredGAN):
         yield "label_shares", model.label_shares
     for role, network in {"generator": generator, "discriminator": discriminator}.items():
