@@ -26,6 +26,9 @@ class EverySteps(keras.callbacks.Callback):
 
     Args:
         every: Steps between two actions.
+
+    Raises:
+        ValueError: `every` is not an integer of 1 or more.
     """
 
     def __init__(self, every):
@@ -197,6 +200,9 @@ class SampleGrid(EverySteps):
         seed: Seed of the latents. Labels of a conditional GAN are 0, 1, 2, ... in turn.
         animation: Path of an animated GIF of the pictures in the directory, which is written when training ends; `None`: none.
         real: Real points (n, 1 or 2), for a GAN of points, which needs them: 2,500 generated points are drawn over them.
+
+    Raises:
+        ValueError: In `fit`, if a GAN of points has no `real`, or as in `EverySteps`.
     """
 
     def __init__(self, directory, every=500, n=None, seed=0, animation=None, real=None):
@@ -240,6 +246,9 @@ class Evaluate(keras.callbacks.Callback):
         n: Number of samples. Below a few thousand, the Frechet distance is mostly bias; compare only values of equal n.
         groups: Groups of metrics, as in `Evaluator.metrics`.
         seed: Seed of the latents, which are always the same.
+
+    Raises:
+        ValueError: An unknown group, or `every` is not an integer of 1 or more; in `fit`, as in `Evaluator.of_gan`.
 
     Example:
 
@@ -338,21 +347,21 @@ class TensorBoard(EverySteps):
     Args:
         directory: Folder of the event files. A resumed run adds a file; steps that are repeated occur twice.
         every: Steps between two points of the curves: current means of the metrics, and training steps per second.
-        pictures: Steps between two sample grids (images only), which are drawn at the next multiple of `every`.
+        sample_every: Steps between two sample grids (images only), which are drawn at the next multiple of `every`.
         evaluator: `evaluation.Evaluator` for the Frechet distance and the manifold metrics of 5,000 samples; or `None`.
-        evaluations: Steps between two evaluations, at the next multiple of `every`. Their time does not count in the throughput.
+        evaluate_every: Steps between two evaluations, at the next multiple of `every`. Their time does not count in the throughput.
         seed: Seed of the sample grids.
 
     Raises:
         ImportError: tensorboard is not installed.
     """
 
-    def __init__(self, directory, every=100, pictures=500, evaluator=None, evaluations=2000, seed=0):
+    def __init__(self, directory, every=100, sample_every=500, evaluator=None, evaluate_every=2000, seed=0):
         super().__init__(every)
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError("TensorBoard's files are written by its package. Install it: pip install tensorboard")
-        self.directory, self.pictures, self.evaluations = directory, pictures, evaluations
-        self.evaluator, self.seed = evaluator, seed
+        self.directory, self.evaluator, self.seed = directory, evaluator, seed
+        self.sample_every, self.evaluate_every = sample_every, evaluate_every
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -366,13 +375,13 @@ class TensorBoard(EverySteps):
         for name, (optimizer, _) in self.model.optimizers.items():
             values[f"{name}/learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         values["steps_per_second"] = (step - before) / (time.perf_counter() - began)
-        if self.evaluator is not None and step // self.evaluations > before // self.evaluations:
+        if self.evaluator is not None and step // self.evaluate_every > before // self.evaluate_every:
             found = self.evaluator.of_gan(self.model, 5000, ("frechet", "manifold"))
             values.update({f"evaluation/{name}": value for name, (value, _) in found.items()})
         with self._writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-            if step // self.pictures > before // self.pictures and self.model.makes_images:
+            if step // self.sample_every > before // self.sample_every and self.model.makes_images:
                 images = self.model.sample(64, seed=self.seed)
                 low, high = self.model.value_range or (images.min(), images.max() + 1e-6)
                 grid = np.asarray(plots.grid(plots.to_uint8(images, (low, high)), scale=1))

@@ -62,8 +62,8 @@ class ForwardPass:
     Attributes:
         images: Real images, (batch, ...).
         labels: Integers (batch,), -1 for an unknown label; or `None`.
-        asked: The labels of the generated images, which are those of the real ones; `None` unless training needs the label of
-            every image, as for a conditional GAN.
+        fake_labels: The labels of the generated images, which are those of the real ones; `None` unless training needs the label
+            of every image, as for a conditional GAN.
         prior: `gan_keras.priors.Prior` that latents are drawn from.
         latents: {name: tensor}, the latents of the generated images; "z" if the prior has one part.
         fake: Generated images, as many as real ones.
@@ -76,14 +76,14 @@ class ForwardPass:
         self._gan, self._moving, self._training = gan, moving, training
         self._batch = batch
         self.images, self.labels, self.random = batch
-        self.asked, self.prior = self.labels if gan.needs_labels else None, gan.prior
+        self.fake_labels, self.prior = self.labels if gan.needs_labels else None, gan.prior
         self.step = gan.step.value
         # Collect assignments of a network that is not updated, such as BatchNorm's statistics: its variables do not change.
         self._scopes = {role: keras.StatelessScope() for role in ("generator", "discriminator")}
 
     @lazy
     def latents(self):
-        return self._gan.draw_latents(self.random, tf.shape(self.images)[0], self.asked)
+        return self._gan.draw_latents(self.random, tf.shape(self.images)[0], self.fake_labels)
 
     @lazy
     def fake(self):

@@ -93,8 +93,8 @@ class GAN(GenerativeModel):
         """Configure the training. Each part is a name, an instance, or a saved config.
 
         Args:
-            d_optimizer, g_optimizer: Required: Keras optimizers, one for each player. If a network computes in float16, they are wrapped in
-                a `keras.optimizers.LossScaleOptimizer`.
+            d_optimizer, g_optimizer: Required: Keras optimizers, one for each player. If a network computes in float16, they are
+                wrapped in a `keras.optimizers.LossScaleOptimizer`.
             loss: "non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "jeffreys",
                 "relativistic", "discriminator_only" or an `AdversarialLoss`.
             regularizers: One or several names, such as "r1" or "gradient_penalty" (`gan_keras.regularizers`), or `Regularizer` objects.
@@ -178,7 +178,15 @@ class GAN(GenerativeModel):
     # The updates, which schedules call.
 
     def update_discriminator(self, batch, on=("real", "fake")):
-        """One update of the discriminator. `on="real"` or `on="fake"` uses one half of its loss. Returns logs."""
+        """One update of the discriminator; the generator does not change.
+
+        Args:
+            batch: `gan_keras.forward.Batch`, the real images.
+            on: "real" or "fake" uses one half of the loss: on real, or on generated examples.
+
+        Returns:
+            {name: scalar}, the logs of the update, such as d_loss.
+        """
         forward = self._begin(batch, "discriminator")
         forward.fake  # computed outside of the tape, which does not need it
         with tf.GradientTape() as tape:
@@ -187,7 +195,14 @@ class GAN(GenerativeModel):
         return self._update(logs, discriminator=(tape, scaled))
 
     def update_generator(self, batch):
-        """One update of the generator, with as many generated examples as `batch` has. Returns logs."""
+        """One update of the generator, with as many generated examples as `batch` has; the discriminator does not change.
+
+        Args:
+            batch: `gan_keras.forward.Batch`, which has the labels for a conditional GAN.
+
+        Returns:
+            {name: scalar}, the logs of the update, such as g_loss.
+        """
         forward = self._begin(batch, "generator")
         with tf.GradientTape() as tape:
             loss, logs = self._generator_loss(forward)
@@ -195,7 +210,14 @@ class GAN(GenerativeModel):
         return self._update(logs, generator=(tape, scaled))
 
     def update_both(self, batch):
-        """Both gradients at the same point and from the same generated images, then both updates. Returns logs."""
+        """Both gradients at the same point and from the same generated images, then both updates.
+
+        Args:
+            batch: `gan_keras.forward.Batch`.
+
+        Returns:
+            {name: scalar}, the logs of both updates.
+        """
         forward = self._begin(batch, "discriminator", "generator")
         with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
             forward.fake

@@ -99,6 +99,9 @@ class LogisticLoss(SeparableLoss):
     Args:
         label_smoothing: In [0, 1). One-sided: the target of generated examples stays 0, since smoothing it would reinforce the
             generator's present modes. Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.4.
+
+    Raises:
+        ValueError: label_smoothing is not in [0, 1).
     """
 
     def __init__(self, label_smoothing=0.0):
@@ -156,6 +159,9 @@ class Jeffreys(LogisticLoss):
         label_smoothing: As in `LogisticLoss`.
         max_log_ratio: Above this score, exp is replaced by its tangent, so that it cannot overflow. 10 means 22,026 times as likely
             under the data.
+
+    Raises:
+        ValueError: label_smoothing is not in [0, 1), or max_log_ratio is not in (0, 80].
     """
 
     def __init__(self, label_smoothing=0.0, max_log_ratio=10.0):
@@ -279,5 +285,9 @@ _LOSSES = {
 
 
 def get(identifier):
-    """The loss with this name, such as "hinge"; or the instance or saved config that is passed."""
+    """The loss with this name, such as "hinge"; or the instance or saved config that is passed.
+
+    Raises:
+        ValueError: The name is unknown, or it is no loss.
+    """
     return identifiers.get("loss", AdversarialLoss, _LOSSES, identifier)

@@ -23,6 +23,9 @@ class Prior(abc.ABC):
 
     Args:
         size: Dimensions of a latent.
+
+    Raises:
+        ValueError: size is not an integer of 1 or more.
     """
 
     def __init__(self, size):
@@ -33,7 +36,14 @@ class Prior(abc.ABC):
         """`rows` latents: float32 tensor (rows, size). `random` is a `gan_keras.random.Random`."""
 
     def value(self, given):
-        """A fixed value of this part, as float32 array (size,)."""
+        """A fixed value of this part, as float32 array (size,).
+
+        Args:
+            given: A finite number, or an array (size,); for a `Categorical` the number of the class.
+
+        Raises:
+            ValueError: `given` has another shape, is not finite, or is not a class.
+        """
         array = np.asarray(given, "float32")
         if array.shape not in ((), (self.size,)) or not np.isfinite(array).all():
             raise ValueError(f"A fixed part of a latent is a number, or an array of shape ({self.size},). Received: {given!r}")
@@ -112,6 +122,9 @@ class Normal(Prior):
         size: Dimensions of a latent.
         stddev: Standard deviation. Beside a code in a `Joint` prior, use a small one, such as 0.1: then each category of the code
             is a small region of the latents, and the noise matters less. Mukherjee et al. 2019, ClusterGAN, section 3.1.
+
+    Raises:
+        ValueError: stddev is not a finite number above 0, or as in `Prior`.
     """
 
     def __init__(self, size, stddev=1.0):
@@ -179,6 +192,9 @@ class Uniform(Prior):
     Args:
         size: Dimensions of a latent.
         low, high: Bounds.
+
+    Raises:
+        ValueError: low is not below high, or as in `Prior`.
     """
 
     def __init__(self, size, low=-1.0, high=1.0):
@@ -199,6 +215,9 @@ class Categorical(Prior):
     """One of `size` equally likely classes, as a one-hot vector. A fixed value is the number of the class.
 
     Interpolation between two classes is linear, so a linear layer maps it to the interpolation of their embeddings.
+
+    Args:
+        size: Number of classes.
     """
 
     def draw(self, random, rows):
@@ -282,7 +301,11 @@ def join(latents):
 
 
 def get(identifier):
-    """The prior that is passed, or that of a saved config."""
+    """The prior that is passed, or that of a saved config.
+
+    Raises:
+        ValueError: It is neither.
+    """
     if not isinstance(identifier, (Prior, dict)):
         raise ValueError(f"A prior is an object such as gan_keras.priors.Normal(size). Received: {identifier!r}")
     return identifiers.get("prior", Prior, {}, identifier)

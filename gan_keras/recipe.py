@@ -14,12 +14,23 @@ from gan_keras.vae import VAE
 
 
 def adam(learning_rate, beta_1, beta_2=0.999):
-    """The config of a Keras Adam, from which each build creates an optimizer."""
+    """The config of a Keras Adam, from which each build creates an optimizer.
+
+    Args:
+        learning_rate: A number, or a config such as `cosine_decay` returns.
+        beta_1, beta_2: Decays in [0, 1) of the means of the gradient and of its square.
+    """
     return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2}}
 
 
 def cosine_decay(learning_rate, steps, alpha=0.0):
-    """The config of a learning rate for `adam`, which falls from `learning_rate` to `alpha learning_rate` along a cosine."""
+    """The config of a learning rate for `adam`, which falls from `learning_rate` to `alpha learning_rate` along a cosine.
+
+    Args:
+        learning_rate: The first learning rate.
+        steps: Updates until the rate has fallen; it stays there.
+        alpha: The last rate divided by the first, 0 to 1.
+    """
     return {
         "module": "keras.optimizers.schedules",
         "class_name": "CosineDecay",
@@ -29,7 +40,12 @@ def cosine_decay(learning_rate, steps, alpha=0.0):
 
 
 def rmsprop(learning_rate, rho):
-    """The config of a Keras RMSprop."""
+    """The config of a Keras RMSprop.
+
+    Args:
+        learning_rate: As in `adam`.
+        rho: Decay in [0, 1) of the mean of the squared gradient.
+    """
     return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho}}
 
 

@@ -50,6 +50,9 @@ class Alternating(Schedule):
 
     Args:
         n_critic: 1 for most losses, 5 for WGAN and WGAN-GP. It must divide the batch given to `fit`.
+
+    Raises:
+        ValueError: n_critic is not an integer of 1 or more.
     """
 
     def __init__(self, n_critic=1):
@@ -96,6 +99,9 @@ class ThreePhase(Schedule):
     Args:
         generator_updates, discriminator_updates, joint_updates: Updates in each phase, 0 or more, and at least one of them above
             0. The batch of `fit` is split over the last two, so their sum must divide it.
+
+    Raises:
+        ValueError: A number is not an integer of 0 or more, or all are 0.
     """
 
     def __init__(self, generator_updates=1, discriminator_updates=1, joint_updates=1):
@@ -157,5 +163,9 @@ _SCHEDULES = {
 
 
 def get(identifier):
-    """The schedule with this name, such as "alternating"; or the instance or saved config that is passed."""
+    """The schedule with this name, such as "alternating"; or the instance or saved config that is passed.
+
+    Raises:
+        ValueError: The name is unknown, or it is no schedule.
+    """
     return identifiers.get("schedule", Schedule, _SCHEDULES, identifier)

@@ -347,7 +347,7 @@ def test_tensorboard_holds_curves_pictures_and_figures(tmp_path):
             return {"frechet_distance": (4.5, None)}
 
     gan = tiny_gan(loss="wasserstein", regularizers="gradient_penalty")
-    board = callbacks.TensorBoard(tmp_path, every=2, pictures=4, evaluator=Evaluator(), evaluations=6)
+    board = callbacks.TensorBoard(tmp_path, every=2, sample_every=4, evaluator=Evaluator(), evaluate_every=6)
     gan.fit(data.batches(tiny_images(), batch_size=8), steps_per_epoch=8, verbose=0, callbacks=[board])
     events = accumulator.EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
     steps = {tag: [event.step for event in events.Tensors(tag)] for tag in events.Tags()["tensors"]}

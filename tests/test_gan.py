@@ -546,14 +546,14 @@ def test_a_part_that_stands_for_the_label_is_the_label_in_training_and_drawn_in_
         name, players = "look", ("generator",)
 
         def term(self, forward):
-            seen.append([forward.latents["kind"].numpy(), forward.asked.numpy(), forward.labels.numpy()])
+            seen.append([forward.latents["kind"].numpy(), forward.fake_labels.numpy(), forward.labels.numpy()])
             return 0.0 * tf.reduce_sum(forward.fake)
 
     gan = tiny_gan(num_classes=3, clustered=True, regularizers=Look(), run_eagerly=True)
     y = np.array([2, 0, 1, 1, 2, 0, 0, 0], "int32")
     gan.train_on_batch(tiny_images(8), y)
-    kind, asked, given = seen[0]
-    assert (kind == np.eye(3)[y]).all() and (asked == y).all() and (given == y).all()
+    kind, generated, given = seen[0]
+    assert (kind == np.eye(3)[y]).all() and (generated == y).all() and (given == y).all()
     # As often as it was seen: 4, 2, 2 of 8, then 0, 0, 8 of 8.
     assert gan.label_shares.numpy() == pytest.approx([0.5, 0.25, 0.25])
     gan.train_on_batch(tiny_images(8), np.full(8, 2, "int32"))

@@ -19,8 +19,8 @@ class Pass:
 
     step = 0
 
-    def __init__(self, on_real=None, on_fake=None, labels=None, asked=None, latents=None, prior=None):
-        self.on_real, self.on_fake, self.labels, self.asked = on_real, on_fake, labels, asked
+    def __init__(self, on_real=None, on_fake=None, labels=None, fake_labels=None, latents=None, prior=None):
+        self.on_real, self.on_fake, self.labels, self.fake_labels = on_real, on_fake, labels, fake_labels
         self.latents, self.prior = latents, prior
 
     def subset(self, one_in):
@@ -74,9 +74,9 @@ def test_classification_is_the_cross_entropy_of_the_images_with_a_label():
     assert float(term(Pass({"label": logits}, labels=np.full(6, -1)))) == 0.0
     assert term.players == ("discriminator",)
     generated = regularizers.Classification(on="generated")
-    asked = np.array([1, 1, 2, 0, 0, 1])
-    expected = -log_softmax(logits)[range(6), asked].mean()
-    assert float(generated(Pass(on_fake={"label": logits}, asked=asked))) == pytest.approx(expected, rel=1e-5)
+    fake_labels = np.array([1, 1, 2, 0, 0, 1])
+    expected = -log_softmax(logits)[range(6), fake_labels].mean()
+    assert float(generated(Pass(on_fake={"label": logits}, fake_labels=fake_labels))) == pytest.approx(expected, rel=1e-5)
     assert generated.players == ("discriminator", "generator")
 
 

@@ -46,7 +46,11 @@ _REGULARIZERS = {
 
 
 def get(identifier):
-    """The regularizer with this name, such as "r1"; or the instance or saved config that is passed."""
+    """The regularizer with this name, such as "r1"; or the instance or saved config that is passed.
+
+    Raises:
+        ValueError: The name is unknown, or it is no regularizer.
+    """
     return identifiers.get("regularizer", Regularizer, _REGULARIZERS, identifier)
 
 

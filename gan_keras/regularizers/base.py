@@ -47,11 +47,15 @@ class Term(Regularizer, abc.ABC):
     Args:
         weight: Non-negative coefficient, or a `keras.optimizers.schedules.LearningRateSchedule` of the training step.
         one_in: An integer k: evaluate the term on every k-th example of the batch only. For a gradient penalty, which is a mean
-            over examples, this is an unbiased estimate in a fraction of the time. Karras et al. 2020, StyleGAN2, section 3.1, skip steps instead.
+            over examples, this is an unbiased estimate in a fraction of the time. Karras et al. 2020, StyleGAN2, section 3.1, skip
+            steps instead.
 
     Attributes:
         name: The key under which the term is logged.
         players: The players to whose losses it is added: "discriminator", "generator" or both.
+
+    Raises:
+        ValueError: The weight is negative or neither a number nor a schedule; one_in is not an integer of 1 or more.
 
     Example, InfoGAN's term for a discriminator with a second output "code":
 

@@ -117,6 +117,9 @@ class DRAGAN(GradientTerm):
         weight: The paper's lambda, 10.
         scale: Size of the neighbourhood in standard deviations of the batch's pixels, 0.5 in the authors' code.
         one_in: As in `Term`.
+
+    Raises:
+        ValueError: scale is not above 0, or as in `Term`.
     """
 
     name = "dragan"

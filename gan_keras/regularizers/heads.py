@@ -18,6 +18,9 @@ class HeadTerm(Term):
         one_in: As in `Term`. The discriminator is called again on this part of the batch, so it saves no time here: the loss
             needs the scores of all examples anyway.
         head: The name of the discriminator's output.
+
+    Raises:
+        ValueError: In `compile`, if the discriminator has no such output.
     """
 
     def __init__(self, weight=1.0, one_in=1, head=None):
@@ -74,6 +77,9 @@ class MutualInformation(HeadTerm):
         one_in: As in `Term`.
         code: The name of the part in `priors.Joint`. The term is logged as mutual_information_CODE.
         head: The name of the discriminator's output; by default the same as `code`.
+
+    Raises:
+        ValueError: In `compile`, if the prior has no such part or the head does not fit it, or as in `HeadTerm`.
     """
 
     players = ("discriminator", "generator")
@@ -118,6 +124,9 @@ class Classification(HeadTerm):
         weight, one_in: As in `Term`.
         on: "real" or "generated". The term is logged as classification_real or classification_generated.
         head: The name of the discriminator's output.
+
+    Raises:
+        ValueError: `on` is neither; in `compile`, if the GAN has no labels or the head another number of classes, or as in `HeadTerm`.
     """
 
     def __init__(self, weight=1.0, one_in=1, on="real", head="label"):
@@ -143,7 +152,7 @@ class Classification(HeadTerm):
             )
 
     def term(self, forward):
-        labels = forward.labels if self.on == "real" else forward.asked
+        labels = forward.labels if self.on == "real" else forward.fake_labels
         logits = (forward.on_real if self.on == "real" else forward.on_fake)[self.head]
         known = tf.cast(labels >= 0, tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
@@ -177,6 +186,10 @@ class Consistency(HeadTerm):
         activation: A Keras activation by name, such as "softmax"; by default the head itself is compared.
         average: Whether to compare with the moving average of the discriminator, which sees the unchanged image and gets no
             gradient.
+
+    Raises:
+        ValueError: `average` is not a bool; in `compile`, if no layer of the discriminator is random or it has no moving average,
+            or as in `HeadTerm`.
     """
 
     def __init__(self, weight=10.0, one_in=1, head="score", activation=None, average=False):

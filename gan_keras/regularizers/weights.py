@@ -18,6 +18,9 @@ class WeightClipping(Projection):
 
     Args:
         limit: The paper's c, 0.01.
+
+    Raises:
+        ValueError: limit is not a number above 0.
     """
 
     def __init__(self, limit=0.01):
