@@ -240,7 +240,7 @@ def batches(images, labels=None, batch_size=64, value_range=(-1.0, 1.0), seed=0,
         )
     if images.dtype != np.uint8 and (images.min() < low - 1e-3 or images.max() > high + 1e-3):
         raise ValueError(
-            f"Float images must lie in value_range={value_range} already. Received: values from {images.min():g} to "
+            f"Float images must be in value_range={value_range} already. Received: values from {images.min():g} to "
             f"{images.max():g}. Rescale them, or pass uint8 from 0 to 255."
         )
     n = len(images)

@@ -53,7 +53,7 @@ METRICS = {
     "modes": Metric("modes hit", "higher"),
     "sure_modes": Metric("modes hit, confidence over 0.9", "higher"),
     "confidence": Metric("classifier's confidence", "higher"),
-    "high_quality": Metric("high-quality share", "as real data"),
+    "high_quality": Metric("high-quality fraction", "as real data"),
     "kl": Metric("KL of modes from uniform", "lower"),
     "wasserstein": Metric("Wasserstein distance, sliced", "lower"),
 }

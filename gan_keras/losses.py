@@ -106,7 +106,7 @@ class LogisticLoss(SeparableLoss):
 
     def __init__(self, label_smoothing=0.0):
         if not 0.0 <= label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing must lie in [0, 1); 0.1 is usual. Received: {label_smoothing}")
+            raise ValueError(f"label_smoothing must be in [0, 1); 0.1 is usual. Received: {label_smoothing}")
         self.label_smoothing = label_smoothing
 
     def real(self, scores):
@@ -167,7 +167,7 @@ class Jeffreys(LogisticLoss):
     def __init__(self, label_smoothing=0.0, max_log_ratio=10.0):
         super().__init__(label_smoothing)
         if not 0.0 < max_log_ratio <= 80.0:
-            raise ValueError(f"max_log_ratio must lie in (0, 80], where exp is finite in float32. Received: {max_log_ratio}")
+            raise ValueError(f"max_log_ratio must be in (0, 80], where exp is finite in float32. Received: {max_log_ratio}")
         self.max_log_ratio = max_log_ratio
 
     def fool(self, scores):

@@ -99,7 +99,7 @@ class Run:
                 self.settings["recipe"] = value  # the file was moved
             if value != self.settings[name] and (name, value) not in (("jit", "auto"), ("precision", "auto")):
                 raise ValueError(
-                    f"{self.folder} holds a run with {name} {self.settings[name]!r}, not {value!r}. Leave that out to go on with "
+                    f"{self.folder} holds a run with {name} {self.settings[name]!r}, not {value!r}. Leave that out to continue "
                     "the run, or choose another folder."
                 )
         self._check_recipe()
@@ -123,13 +123,13 @@ class Run:
         name, changed = self.settings["recipe"], self._changed(self.recipe)
         if changed:
             raise ValueError(
-                f"The recipe {name} has changed since {self.folder} was begun, in {', '.join(changed)}; the run cannot go on as it "
+                f"The recipe {name} has changed since {self.folder} was begun, in {', '.join(changed)}; the run cannot be continued as it "
                 "began. Use the version of gan_keras in its config.json, or begin another run."
             )
         digest = settings.file_digest(name)
         if digest != self.settings.get("recipe_file", digest):
             warnings.warn(
-                f"The file of {name} has changed since {self.folder} was begun. The run may not go on as it began.",
+                f"The file of {name} has changed since {self.folder} was begun. The run may not continue as it began.",
                 stacklevel=3,
             )
 
@@ -192,7 +192,7 @@ class Run:
         if not self.model.is_file():
             if not self._checkpoint().steps():
                 raise ValueError(
-                    f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one, or go on with the run: "
+                    f"{self.folder} has neither model.keras nor a checkpoint yet. Wait for the first one, or continue the run: "
                     "--resume, or Run(folder).train()."
                 )
             self._check_recipe()
@@ -260,7 +260,7 @@ class Run:
         start, steps = self._checkpoint().restore(gan), self.settings["steps"]
         if steps and start > steps:
             raise ValueError(
-                f"The run in {self.folder} has made {start:,} steps already. Received: steps={steps}; give more to go on."
+                f"The run in {self.folder} has made {start:,} steps already. Received: steps={steps}; give more to continue."
             )
         return start
 
@@ -405,7 +405,7 @@ class Run:
         """Raise ValueError if the folder of a new run holds a run, or anything else, or cannot be written."""
         if self._config.exists():
             raise ValueError(
-                f"{self.folder} holds a run already. Add --resume to go on with it (in Python: Run(folder)), or choose another folder."
+                f"{self.folder} holds a run already. Add --resume to continue it (in Python: Run(folder)), or choose another folder."
             )
         if self.folder.exists() and not (self.folder.is_dir() and all(p.name.startswith(".") for p in self.folder.iterdir())):
             raise ValueError(f"{self.folder} exists and is not an empty folder. Choose another folder.")

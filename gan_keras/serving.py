@@ -197,19 +197,19 @@ def _checked(gan, inputs):
         return inputs[0]
     first, label = inputs
     last = gan.num_classes - 1
-    with tf.control_dependencies(_bounds(label, 0, last, f"label must lie from 0 to {last}.")):
+    with tf.control_dependencies(_bounds(label, 0, last, f"label must be from 0 to {last}.")):
         return [first, tf.identity(label)]
 
 
 def _sample(gan, seed, n, *more):
     """`gan.sample(n, seed, label, **parts)` as a graph, with assertions on the inputs."""
     label, *parts = more if gan.conditional else (None, *more)
-    checks = _bounds(seed, 0, 2**31 - 1, "seed must lie from 0 to 2**31 - 1.")
-    checks += _bounds(n, 1, BLOCK, f"n must lie from 1 to {BLOCK}.")
+    checks = _bounds(seed, 0, 2**31 - 1, "seed must be from 0 to 2**31 - 1.")
+    checks += _bounds(n, 1, BLOCK, f"n must be from 1 to {BLOCK}.")
     labels = None
     if gan.conditional:
         last = gan.num_classes - 1
-        checks += _bounds(label, -1, last, f"label must lie from 0 to {last}, or be -1 for all in turn.")
+        checks += _bounds(label, -1, last, f"label must be from 0 to {last}, or be -1 for all in turn.")
         labels = tf.where(label < 0, tf.range(BLOCK) % gan.num_classes, label)
     with tf.control_dependencies(checks):
         return gan.block_of_samples(tf.identity(seed), 0, n, labels, dict(zip(gan.prior.parts, parts)))

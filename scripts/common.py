@@ -2,6 +2,9 @@
 
 import argparse
 import functools
+import os
+import pathlib
+import shutil
 import sys
 
 from gan_keras_scripts import hidden_stderr
@@ -60,6 +63,12 @@ def sides(text):
 RUN = f"run folder of gan-keras train; or a trained model of the package: {', '.join(PREFIX + name for name in names())}"
 SEED = between(0, 2**31 - 1)
 SAMPLES = 1_000_000_000  # what --num takes at most
+
+
+def program():
+    """How the command gan-keras is started here: by its name if it is on the PATH, else by its place beside Python."""
+    beside = pathlib.Path(sys.executable).with_name("gan-keras")
+    return "gan-keras" if shutil.which("gan-keras") or not beside.exists() else os.path.relpath(beside)
 
 
 def one_line(text, most=500):

@@ -148,6 +148,6 @@ def lost_workers_told(name):
         if name != "multiworker":
             raise
         raise ValueError(
-            "Another worker has stopped, and training cannot go on without it. Look at its messages, then start all workers again; "
+            "Another worker has stopped, and training cannot continue without it. Look at its messages, then start all workers again; "
             f"with --resume they begin at the newest checkpoint. ({type(error).__name__}: {error.message.splitlines()[0]})"
         ) from error

@@ -7,7 +7,7 @@ from gan_keras_scripts import common  # first: it sets the environment up
 
 from gan_keras import evaluation, files, identity, serving, settings, toys
 from gan_keras.gan import GAN
-from gan_keras.pretrained import opened
+from gan_keras.pretrained import PREFIX, opened
 from gan_keras.vae import VAE
 
 LICENCES = {
@@ -21,10 +21,14 @@ def parse(argv):
     parser = common.Parser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help=common.RUN)
     parser.add_argument(
-        "--out", required=True, metavar="FOLDER", help="FOLDER/1 is written, or the next version; its name becomes the model's"
+        "--out",
+        metavar="FOLDER",
+        help="FOLDER/1 is written, or the next version; its name becomes the model's. default: exports/NAME, that of DIR",
     )
     parser.add_argument("--format", choices=serving.FORMATS, default="savedmodel", help="default: savedmodel")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.out = args.out or pathlib.Path("exports", pathlib.Path(args.run.removeprefix(PREFIX)).resolve().name)
+    return args
 
 
 @common.command
@@ -35,7 +39,7 @@ def main(argv=None):
     for path in sorted(version.iterdir()):
         print(f"  {path.name}")
     if args.format == "savedmodel":
-        print(f"Serve it: gan-keras serve {args.out}")
+        print(f"Serve it: {common.program()} serve {args.out}")
     return 0
 
 
@@ -46,7 +50,7 @@ def write(name, out, format):
         raise ValueError(f"{out} is a run folder. An export needs a folder of its own; choose another --out.")
     serving.check(format, out)
     gan = run.load()
-    return int(gan.step.numpy()), serving.export(gan, out, format, card(gan, run))
+    return int(gan.step.numpy()), serving.export(gan, out, format, card(gan, run) + made_by(run))
 
 
 def card(gan, run):
@@ -87,6 +91,13 @@ def card(gan, run):
         *(discriminator if isinstance(gan, GAN) else ()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def made_by(run):
+    """The end of the card of a model of the package: the command that made it. Empty for other runs."""
+    path = run.folder / "card.md"
+    _, title, text = path.read_text().partition("\n## Made by\n") if path.exists() else ("", "", "")
+    return title + text
 
 
 def metrics(gan, path):

@@ -78,7 +78,7 @@ def add_execution(parser):
     )
     add("--deterministic", action="store_true", help="refuse operations whose bits may differ; slower")
     add("--tensorboard", action="store_true", help="write DIR/tensorboard as well")
-    add("--resume", action="store_true", help="go on with the run in DIR")
+    add("--resume", action="store_true", help="continue the run in DIR")
 
 
 def check_jit(args):

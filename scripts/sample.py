@@ -18,7 +18,8 @@ _MAX_PICTURE = 10_000
 def parse(argv):
     parser = common.Parser(description=__doc__)
     parser.add_argument("run", metavar="DIR", help=common.RUN)
-    parser.add_argument("--num", type=common.between(1, common.SAMPLES), required=True, metavar="N", help="number of samples")
+    number = common.between(1, common.SAMPLES)
+    parser.add_argument("--num", type=number, default=100, metavar="N", help="number of samples; default: %(default)s")
     parser.add_argument(
         "--out",
         required=True,

@@ -248,7 +248,7 @@ def main(argv=None):
             raise ValueError(f"The server needs {' and '.join(missing)}; not installed: pip install {' '.join(missing)}")
         endpoints = packaged_endpoints(args.folder) if packaged else Endpoints(args.folder)
         listener = listening(args.host, args.port)
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     import uvicorn

@@ -165,10 +165,10 @@ def print_plan(run, gan, start, args):
     gpus = len(tf.config.list_physical_devices("GPU"))
     details = [
         goal,
-        *([f"going on after step {start:,}"] if start else []),
+        *([f"continuing after step {start:,}"] if start else []),
         f"on {f'{gpus} GPU' if gpus else f'CPU ({os.cpu_count()} cores)'}",
         *([f"{gan.distribute_strategy.num_replicas_in_sync} replicas"] if args.strategy != "none" else []),
-        *([f"mixed {chosen['precision']}"] if chosen["precision"] != "float32" else []),
+        f"{'' if chosen['precision'] == 'float32' else 'mixed '}{chosen['precision']}",
     ]
     print(f"Recipe    {chosen['recipe']}: {recipes.summary(chosen['recipe'])}")
     networks = [f"{name} {getattr(gan, name).count_params():,}" for name in NETWORKS if hasattr(gan, name)]
@@ -194,18 +194,20 @@ def print_result(run, gan, start, stop, argv):
     """What has happened, and where the files are. Returns the exit code."""
     step = int(gan.step.numpy())
     if stop.received:
-        again = shlex.join(["gan-keras", "train", *argv, *([] if "--resume" in argv else ["--resume"])])
-        print(f"\nStopped after step {step:,}. Everything is saved. Go on with:\n  {again}")
+        again = shlex.join([common.program(), "train", *argv, *([] if "--resume" in argv else ["--resume"])])
+        print(f"\nStopped after step {step:,}. Everything is saved. Continue with:\n  {again}")
         return 128 + stop.received
     seconds = run.seconds
     took = f"{seconds / 60:.1f} minutes" if seconds > 60 else f"{seconds:.0f} seconds"
     if step == start:
-        print(f"\nNothing to train: the run has made its {step:,} steps, in {took}. Give more --steps or --minutes to go on.")
+        print(
+            f"\nNothing to train: the run has made its {step:,} steps, in {took}. Give more --steps or --minutes to continue."
+        )
     else:
         print(f"\nTrained {step:,} steps in {took}.")
     print(f"  samples    {max(run.samples.iterdir())}\n  animation  {run.animation}")
     print(f"  curves     {run.curves}, {run.history}\n  model      {run.model}")
-    print(f"More samples: gan-keras sample {run.folder} --num 100 --out samples.png")
+    print(f"More samples: {common.program()} sample {run.folder} --out samples.png")
     return 0
 
 

@@ -24,6 +24,7 @@ def test_measures_and_draws(tmp_path, monkeypatch, capsys):
     assert list(results) == ["fit", "step", "guide", "loop", "floor"]
     for result in results.values():
         assert len(result["rounds"]) == 2 and min(result["rounds"]) > 0
+    assert all(0 < cores for peer in ("step", "loop") for cores in results[peer]["cores"])
     assert (tmp_path / "speed.png").stat().st_size > 10_000
     printed = capsys.readouterr().out
     assert "ms a step" in printed and "tutorial_mlp: batch 128" in printed
@@ -45,6 +46,8 @@ class Clock:
 
     def perf_counter(self):
         return self.now
+
+    process_time = perf_counter
 
     def sleep(self, seconds):
         self.now += seconds
@@ -75,7 +78,7 @@ def test_the_clock_runs_from_the_first_call_to_the_last(monkeypatch):
 
 # A program as torch_twin.py is one: the seconds of a step are what it was set up with.
 ELSEWHERE = """
-import os, pickle, signal, sys
+import os, pickle, signal, sys, time
 def tell(answer):
     pickle.dump(answer, sys.stdout.buffer)
     sys.stdout.flush()
@@ -84,6 +87,8 @@ try:
     while True:
         pickle.load(sys.stdin.buffer)
         answer = answers.pop(0)
+        if answer == "hang":
+            time.sleep(600)
         if answer == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         tell(answer)
@@ -106,8 +111,9 @@ def test_a_peer_in_a_process_of_its_own(tmp_path):
         benchmark.Elsewhere(program, None)(1)
 
 
-@pytest.mark.parametrize("answers", [["kill"], [0.25] * 4 + ["kill"], [0.25] * 5 + ["kill"]])
-def test_a_peer_whose_process_dies_is_left_out(answers, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("answers", [["kill"], [0.25] * 4 + ["kill"], [0.25] * 5 + ["kill"], ["hang"]])
+def test_a_peer_whose_process_dies_or_hangs_is_left_out(answers, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "PATIENCE", 1)
     (tmp_path / "peer.py").write_text(ELSEWHERE)
 
     class Peers:

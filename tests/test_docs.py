@@ -1,13 +1,15 @@
 """The pages: what they refer to exists."""
 
+import importlib
 import pathlib
 import re
+import shlex
 
 import pytest
 import quotes
 
 from gan_keras import losses, regularizers, schedules
-from gan_keras_scripts import evaluate, explore, export, sample, serve, train_mnist
+from gan_keras_scripts import evaluate, explore, export, options, sample, serve, train_mnist
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
@@ -65,6 +67,22 @@ def test_the_options_of_a_script_are_those_on_its_page(name, scripts, capsys):
         for option in re.findall(r"--[a-z-]+", cell)
     ]
     assert listed and set(listed) <= options
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_a_page_are_understood(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL):
+        for command in re.findall(r"^(?:.* && )?(?:\.venv/bin/)?python scripts/(.+)$", block, re.MULTILINE):
+            program, *argv = shlex.split(command, comments=True)
+            folder, _, name = program.removesuffix(".py").rpartition("/")
+            if name == "search":
+                pytest.importorskip("optuna", reason="Optuna is of the optional extra lab")
+            script = importlib.import_module(name if folder else f"gan_keras_scripts.{name}")
+            if name == "train_mnist":
+                options.parse("", argv)
+            elif hasattr(script, "parse"):
+                script.parse(argv)  # raises ValueError where an option is unknown, or its value
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

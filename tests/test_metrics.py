@@ -367,7 +367,7 @@ NAN = np.where(np.arange(30)[:, None] == 7, np.nan, GOOD)
         (lambda: metrics.density_coverage(GOOD, GOOD, k=0), "k is the number"),
         (lambda: metrics.density_coverage(GOOD, NAN), "NaN"),
         (lambda: metrics.density_coverage(np.ones((30, 4)), GOOD), "All rows of real are the same"),
-        (lambda: metrics.parzen_log_likelihood(GOOD, GOOD, 0.2), r"must lie in \[0, 1\]"),
+        (lambda: metrics.parzen_log_likelihood(GOOD, GOOD, 0.2), r"must be in \[0, 1\]"),
         (lambda: metrics.parzen_log_likelihood(GOOD * 0, abs(GOOD) / 9, 0.0), "above 0"),
         (lambda: metrics.nearest_neighbours(GOOD, GOOD.astype("float32")), "of one type"),
         (lambda: metrics.nearest_neighbours(GOOD, GOOD[:, :2]), "one type and shape"),

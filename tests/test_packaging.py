@@ -13,18 +13,27 @@ import gan_keras
 from gan_keras_scripts import console
 
 
+FILES = (
+    *("setup.cfg", "pyproject.toml", "MANIFEST.in", "requirements.txt"),
+    *("README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"),
+)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The unpacked wheel, built from the source distribution, as of a stranger who has no more than that."""
     folder = tmp_path_factory.mktemp("wheel")
     clone, unpacked = folder / "clone", folder / "unpacked"
     clone.mkdir()
-    for name in ("gan_keras", "scripts", "docs"):
+    for name in ("gan_keras", "scripts", "docs", "tests", "examples"):
         shutil.copytree(SCRIPTS.parent / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in FILES:
         shutil.copy(SCRIPTS.parent / name, clone)
     shutil.unpack_archive(built("sdist", clone, folder), folder / "source", filter="data")
     (source,) = (folder / "source").iterdir()
+    brought = {path.relative_to(clone) for path in clone.rglob("*") if path.is_file()}
+    missing = {path for path in brought if not (source / path).exists() and not path.parts[0].endswith(".egg-info")}
+    assert not missing, "the source distribution is the repository"
     shutil.unpack_archive(built("wheel", source, folder), unpacked, format="zip")
     return unpacked
 
@@ -50,6 +59,7 @@ def test_the_wheel_has_all_files_of_the_package(wheel):
     assert pages == {path.relative_to(docs) for path in docs.rglob("*.md")}
     (info,) = wheel.glob("*.dist-info")
     assert {path.name for path in info.rglob("*LICENSE*")} == {"LICENSE", "MNIST_LICENSE.md"}
+    assert "License-Expression: Apache-2.0 AND CC-BY-SA-3.0\n" in (info / "METADATA").read_text()
     assert "gan-keras = gan_keras_scripts.console:main" in (info / "entry_points.txt").read_text()
 
 

@@ -67,7 +67,11 @@ def test_a_generator_is_stored_without_its_discriminator(stored, tmp_path, capsy
     numbers = [gan.generator.count_params(), gan.generator.count_params() + gan.discriminator.count_params()]
     assert sizes[0] / sizes[1] == pytest.approx(numbers[0] / numbers[1], rel=0.1)
     told = (stored.parent / "alone" / "card.md").read_text()
-    assert "--seed 0 --generator-only`" in told and "The discriminator is not stored" in told and "forgeries" not in told
+    assert (
+        "--seed 0 --generator-only`" in told
+        and "is not stored; the model cannot be trained further" in told
+        and "forgeries" not in told
+    )
     assert "A generative adversarial network" in told
     assert export.main(["pretrained:alone", "--out", str(tmp_path / "served")]) == 0
     signatures = json.loads((tmp_path / "served" / "1" / "signatures.json").read_text())["endpoints"]

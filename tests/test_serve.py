@@ -67,8 +67,8 @@ def test_columns_and_rows(endpoints, conditional):
         ({"inputs": {"z": json.loads("[" * 70 + "]" * 70), "label": [0]}}, "shape"),
         ({"inputs": {"z": [[float("nan")] * 8], "label": [0]}}, "not finite"),
         ({"inputs": {"z": [[1e300] * 8], "label": [0]}}, "too large"),
-        ({"inputs": {"z": [[0.0] * 8], "label": [3]}}, "label must lie from 0 to 2"),
-        ({"inputs": {"z": [[0.0] * 8], "label": [-1]}}, "label must lie from 0 to 2"),
+        ({"inputs": {"z": [[0.0] * 8], "label": [3]}}, "label must be from 0 to 2"),
+        ({"inputs": {"z": [[0.0] * 8], "label": [-1]}}, "label must be from 0 to 2"),
         ({"inputs": {"z": [[0.0] * 8], "label": [0.5]}}, "label must be int32"),
         ({"inputs": {"z": [[0.0] * 8], "label": [0, 1]}}, "same number of rows"),
         ({"inputs": {"z": [], "label": []}}, "1 to 1,024 rows"),
@@ -78,10 +78,10 @@ def test_columns_and_rows(endpoints, conditional):
         ({"signature_name": "serve", "inputs": {}}, "no endpoint 'serve'"),
         ({"signature_name": [], "inputs": {}}, "no endpoint"),
         ({"signature_name": "generate", "instances": [{"seed": 1, "n": 1, "label": 0}]}, "takes no rows"),
-        ({"signature_name": "generate", "inputs": {"seed": 1, "n": -1, "label": 0}}, "n must lie from 1 to 256"),
-        ({"signature_name": "generate", "inputs": {"seed": 1, "n": 10**9, "label": 0}}, "n must lie from 1 to 256"),
+        ({"signature_name": "generate", "inputs": {"seed": 1, "n": -1, "label": 0}}, "n must be from 1 to 256"),
+        ({"signature_name": "generate", "inputs": {"seed": 1, "n": 10**9, "label": 0}}, "n must be from 1 to 256"),
         ({"signature_name": "generate", "inputs": {"seed": 1, "n": 10**30, "label": 0}}, "n must be int32"),
-        ({"signature_name": "generate", "inputs": {"seed": -1, "n": 1, "label": 0}}, "seed must lie"),
+        ({"signature_name": "generate", "inputs": {"seed": -1, "n": 1, "label": 0}}, "seed must be"),
         ({"signature_name": "generate", "inputs": {"seed": True, "n": 1, "label": 0}}, "seed must be int64"),
     ],
 )
@@ -155,9 +155,9 @@ def test_over_http(server, conditional):
     assert status == 200 and np.abs(np.array(answer["outputs"]) - gan.sample(3, seed=5, labels=1)).max() < 1e-6
     for code, wrong, message in [
         (400, {"inputs": {"z": [[0.0] * 9], "label": [0]}}, "shape"),
-        (400, {"signature_name": "generate", "inputs": {"seed": 1, "n": -1, "label": 0}}, "n must lie"),
-        (400, {"signature_name": "generate", "inputs": {"seed": 1, "n": 10**8, "label": 0}}, "n must lie"),
-        (400, {"signature_name": "generate", "inputs": {"seed": 1, "n": 1, "label": 10}}, "label must lie"),
+        (400, {"signature_name": "generate", "inputs": {"seed": 1, "n": -1, "label": 0}}, "n must be"),
+        (400, {"signature_name": "generate", "inputs": {"seed": 1, "n": 10**8, "label": 0}}, "n must be"),
+        (400, {"signature_name": "generate", "inputs": {"seed": 1, "n": 1, "label": 10}}, "label must be"),
         (400, {"signature_name": "x" * 10**5, "inputs": {}}, "no endpoint"),
         (400, [1, 2], "inputs"),
         (400, b"", "not JSON"),
@@ -330,6 +330,6 @@ def test_the_demo_page_in_a_browser(server, tmp_path):
         find("#n")[0].clear()
         find("#n")[0].send_keys("999")
         find("#draw")[0].click()
-        wait(lambda: "n must lie from 1 to 256" in find("#error")[0].text)
+        wait(lambda: "n must be from 1 to 256" in find("#error")[0].text)
     finally:
         browser.quit()

@@ -172,14 +172,14 @@ def test_labels_choose_the_class(conditional):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"n": 0}, "n must lie from 1 to 256"),
-        ({"n": -3}, "n must lie from 1 to 256"),
-        ({"n": 257}, "n must lie from 1 to 256"),
-        ({"n": 2**31 - 1}, "n must lie from 1 to 256"),
-        ({"seed": -1}, "seed must lie from 0"),
-        ({"seed": 2**31}, "seed must lie from 0"),
-        ({"label": 3}, "label must lie from 0 to 2"),
-        ({"label": -2}, "label must lie from 0 to 2"),
+        ({"n": 0}, "n must be from 1 to 256"),
+        ({"n": -3}, "n must be from 1 to 256"),
+        ({"n": 257}, "n must be from 1 to 256"),
+        ({"n": 2**31 - 1}, "n must be from 1 to 256"),
+        ({"seed": -1}, "seed must be from 0"),
+        ({"seed": 2**31}, "seed must be from 0"),
+        ({"label": 3}, "label must be from 0 to 2"),
+        ({"label": -2}, "label must be from 0 to 2"),
     ],
 )
 def test_the_bounds_are_in_the_graph(wrong, message, conditional):
@@ -200,7 +200,7 @@ def test_the_labels_of_rows_are_checked_in_the_graph(endpoint, label, conditiona
     specs = function.structured_input_signature[1]
     given = {key: tf.zeros([2 if n is None else n for n in spec.shape], spec.dtype) for key, spec in specs.items()}
     function(**given)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="label must lie from 0 to 2"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label must be from 0 to 2"):
         function(**{**given, "label": tf.constant([0, label])})
 
 

@@ -22,7 +22,9 @@ def test_trainings_are_looked_at_and_added_to_the_report(tmp_path, monkeypatch, 
     for seeds in runs.values():
         seconds = [point["seconds"] for point in seeds["0"]]
         assert len(seconds) == 2 and 0.2 <= seconds[0] < seconds[1]
-        assert all(point["frechet_distance"] > 1 and 0 <= point["coverage"] <= 1 for point in seeds["0"])
+        assert all(
+            point["frechet_distance"] > 1 and 0 <= point["coverage"] <= 1 and 0 < point["ratio"] < 1 for point in seeds["0"]
+        )
     assert (tmp_path / "quality.png").exists()
     # Preparation counts.
     prepare = time_to_quality.CONTESTANTS["tutorial_mlp"]

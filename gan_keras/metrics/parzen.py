@@ -58,7 +58,7 @@ def _log_likelihoods(test, samples, bandwidths):
     test = vectors("test", test, width=samples.shape[1])
     if min(samples.min(), test.min()) < -1e-6 or max(samples.max(), test.max()) > 1 + 1e-6:
         raise ValueError(
-            f"Images must lie in [0, 1]. Received: from {min(samples.min(), test.min()):g} to {max(samples.max(), test.max()):g}. "
+            f"Images must be in [0, 1]. Received: from {min(samples.min(), test.min()):g} to {max(samples.max(), test.max()):g}. "
             "Divide uint8 by 255; add 1 to images in [-1, 1] and halve them."
         )
     result = np.empty((len(bandwidths), len(test)))

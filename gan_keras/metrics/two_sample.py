@@ -75,5 +75,5 @@ def _images(images):
         raise ValueError(f"Images must be finite numbers (n, height, width, channels). Received: shape {images.shape}.")
     images = images.astype("float32") / (255.0 if images.dtype == np.uint8 else 1.0)
     if images.size and (images.min() < 0 or images.max() > 1):
-        raise ValueError(f"Float images must lie in [0, 1]. Received: from {images.min():g} to {images.max():g}.")
+        raise ValueError(f"Float images must be in [0, 1]. Received: from {images.min():g} to {images.max():g}.")
     return images

@@ -1,5 +1,6 @@
 """Measure how fast training is, beside other ways to train the same networks. See docs/performance.md."""
 
+import importlib.metadata
 import importlib.util
 import json
 import pathlib
@@ -7,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 
@@ -28,6 +30,12 @@ NETWORKS = ("tutorial_mlp", "tutorial_conv", "dcgan", "wgan_gp", "plain", "defau
 
 # Of a peer in a round, however slow the network.
 LEAST_STEPS = 5
+
+# The peers that do nothing but steps, so that the time of the processor in a round is theirs.
+LOOPS = ("step", "loop")
+
+# Seconds after which a peer in a process of its own that has not answered is ended.
+PATIENCE = 600
 
 PEERS = {
     "fit": "fit of gan_keras",
@@ -109,10 +117,14 @@ class Elsewhere:
     def __call__(self, steps):
         """Seconds of a step."""
         self.ask(steps)
+        patience = threading.Timer(PATIENCE, self.process.kill)
+        patience.start()
         try:
             answer = pickle.load(self.process.stdout)
         except EOFError:
             raise Missing(self.end()) from None
+        finally:
+            patience.cancel()
         if isinstance(answer, str):
             raise Missing(answer)
         return answer
@@ -208,12 +220,18 @@ class Networks:
         }
 
 
+def versions():
+    """Those of a run, and PyTorch's where it is installed."""
+    torch = {} if importlib.util.find_spec("torch") is None else {"torch": importlib.metadata.version("torch")}
+    return {**settings.versions(), **torch}
+
+
 class Missing(Exception):
     """A peer that these networks do not have, and why."""
 
 
 def measure(networks, args):
-    """{peer: {"start": seconds, "rounds": [seconds of a step, ...]}} for one pair of networks.
+    """{peer: {"start": seconds, "rounds": [seconds of a step, ...]}} for one pair of networks; of LOOPS also the busy "cores".
 
     The peers are built anew for every few rounds: two builds of the same peer can differ by a tenth for as long as they live.
     """
@@ -242,11 +260,15 @@ def measure(networks, args):
             for peer in np.roll(list(runs), -turn):  # so that none always follows the same one
                 run, steps = runs[peer]
                 time.sleep(0.3)  # the threads of the peer before spin on for a while
+                begin, busy = time.perf_counter(), time.process_time()
                 try:
                     results[peer]["rounds"].append(run(steps))
                 except Missing as error:
                     leave_out(peer, error)
                     del runs[peer]
+                    continue
+                if peer in LOOPS:
+                    results[peer].setdefault("cores", []).append((time.process_time() - busy) / (time.perf_counter() - begin))
     return results
 
 
@@ -263,7 +285,7 @@ def table(name, report):
     how = f"{'XLA' if report['jit_compile'] else 'no XLA'}, {report['steps_per_execution']} steps at once in fit"
     lines = [
         f"{name}: batch {report['batch']}, {how}",
-        f"  {'peer':16} {'ms a step':>10} {'lowest - highest':>20} {'/ fit':>20} {'start, s':>9}",
+        f"  {'peer':16} {'ms a step':>10} {'lowest - highest':>20} {'/ fit':>20} {'start, s':>9} {'cores':>6}",
     ]
     for peer, result in report["peers"].items():
         milliseconds = 1e3 * np.array(result["rounds"])
@@ -273,7 +295,8 @@ def table(name, report):
             ratios = np.divide(result["rounds"], fit["rounds"])
             ratio = f"{np.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
         start = "" if peer == "floor" else f"{result['start']:.1f}"
-        lines.append(f"  {peer:16} {np.median(milliseconds):10.1f} {spread:>20} {ratio:>20} {start:>9}")
+        cores = f"{np.median(result['cores']):.2f}" if "cores" in result else ""
+        lines.append(f"  {peer:16} {np.median(milliseconds):10.1f} {spread:>20} {ratio:>20} {start:>9} {cores:>6}")
     return "\n".join(lines)
 
 
@@ -295,7 +318,7 @@ def main(argv=None):
     print("Peers, each measured once a round in turn; times are medians, ratios are to fit:")
     for peer in args.peers:
         print(f"  {peer:16} {PEERS[peer]}")
-    report = {"versions": settings.versions(), **machine(), "jit": args.jit, "networks": {}}
+    report = {"versions": versions(), **machine(), "jit": args.jit, "networks": {}}
     for name in args.networks:
         print(f"\n{name}: preparing ...", flush=True)
         networks = Networks(name, args.jit)

@@ -3,7 +3,7 @@
     python scripts/lab/pretrain.py cgan
     python scripts/lab/pretrain.py infogan --generator-only
 
-It trains the recipe, evaluates the model, and writes gan_keras/pretrained/NAME.
+It trains the recipe, evaluates the model, and writes gan_keras/pretrained/NAME. After an interruption, the same command continues.
 """
 
 import argparse
@@ -26,10 +26,11 @@ FOLDER = pathlib.Path(pretrained.__file__).parent
 
 def card(name, model, run):
     """The model's card: as that of an export, and the command that made it."""
-    command, stored = f"python scripts/lab/pretrain.py {name} --seed {run.settings['seed']}", "Weights are stored in float16."
+    command = f"python scripts/lab/pretrain.py {name} --seed {run.settings['seed']}"
+    stored = "Weights are stored in float16; the metrics were measured before, in float32."
     if not isinstance(model, GAN):
         command += " --generator-only"
-        stored += " The discriminator is not stored, so the model cannot be trained further; the metrics were measured with it."
+        stored += " The discriminator, which the errors of the code were measured with, is not stored; the model cannot be trained further."
     return export.card(model, run) + f"\n## Made by\n\n`{command}`, in a copy of the repository\n\n{stored}\n"
 
 
@@ -67,7 +68,12 @@ def main(argv=None):
         raise ValueError(f"{FOLDER / args.name} exists. Delete it to make it again.")
     if args.generator_only and recipes.get(args.name).clusters:
         raise ValueError(f"{args.name} has clusters, which sampling needs as well. Leave --generator-only out.")
-    run = Run.new(pathlib.Path("runs", f"pretrained-{args.name}"), recipe=args.name, seed=args.seed)
+    folder, chosen = pathlib.Path("runs", f"pretrained-{args.name}"), {"recipe": args.name, "seed": args.seed}
+    if (folder / "config.json").exists():  # from before an interruption
+        run = Run(folder)
+        run.go_on(**chosen)
+    else:
+        run = Run.new(folder, **chosen)
     print(f"Training {args.name} for {run.settings['steps']:,} steps, in {run.folder}.", flush=True)
     run.train(verbose=int(sys.stdout.isatty()))
     if code := evaluate.main([str(run.folder)]):

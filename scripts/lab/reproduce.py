@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from lab import common, use_threads  # first: it sets the environment up
+from lab import common, machine, use_threads  # first: it sets the environment up
 
 import keras
 import numpy as np
@@ -54,6 +54,7 @@ def main(argv=None):
         "threads": args.threads or os.cpu_count(),
         "classifier": DigitClassifier().identity,
         "versions": settings.versions(),
+        **machine(),
     }
     failed = []
     for number, (row, seed) in enumerate(todo, 1):
@@ -123,7 +124,7 @@ def section(table):
     every = [run for _, runs in table for run in runs]
     if not every:
         return [*lines, "Not run yet.", ""]
-    lines += [f"| | {' | '.join(name.replace('_', ' ') for name in row.figures)} | seconds of training |"]
+    lines += [f"| | {' | '.join(map(base.title, row.figures))} | seconds of training |"]
     lines += ["|---|" + "---|" * (len(row.figures) + 1)]
     for _, runs in table:
         for case in dict.fromkeys(case for run in runs for case in run["cases"]):
@@ -153,11 +154,13 @@ def section(table):
 def aim(row, runs):
     case, figure, text, reached = row.goal
     of_case = [run["cases"][case] for run in runs]
-    each = ", ".join(row.figures[figure].format(c[figure]) if figure in c else "diverged" for c in of_case)
+    each = ""
+    if figure:
+        each = f" ({', '.join(row.figures[figure].format(c[figure]) if figure in c else 'diverged' for c in of_case)})"
     verdict = "Reached" if reached(of_case) else "Falls short"
     if len(runs) < row.seeds:
         verdict = f"{len(runs)} of {row.seeds} seeds run"
-    return ["", f"Aim: {text}. **{verdict}** ({each})."]
+    return ["", f"Aim: {text}. **{verdict}**{each}."]
 
 
 def cell(values, form):

@@ -23,7 +23,7 @@ from spaces import SPACES
 SAMPLES, SEEDS = 5000, (0, 1, 2)
 # A candidate's first steps compile; the next tell how many fit into its time.
 WARM_UP, TIMED = 20, 100
-COLUMNS = ("frechet_distance", "coverage", "recall", "precision", "classifier_score")
+COLUMNS = ("frechet_distance", "coverage", "recall", "precision", "classifier_score", "share_gap")
 
 
 class Candidate:
@@ -119,14 +119,18 @@ def enqueue_finalists(study, number):
 
 def table(study, space, most=20):
     """The best settings in Markdown: what differs from the recipe when the search began, and means over their seeds."""
-    titles = [evaluation.METRICS[name].title for name in COLUMNS]
-    lines = [f"| change | seeds | steps | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
-    for trials in ranking(study)[:most]:
+    ranked = ranking(study)[:most]
+    # An early study lacks some figures.
+    columns = [name for name in COLUMNS if all(name in trial.user_attrs["figures"] for trials in ranked for trial in trials)]
+    titles = [evaluation.METRICS[name].title for name in columns]
+    lines = [f"| change | seeds | seconds | steps | {' | '.join(titles)} |", "|---" * (4 + len(titles)) + "|"]
+    for trials in ranked:
         changed = {name: value for name, value in trials[0].params.items() if value != space.today[name]}
         change = ", ".join(words(name, value) for name, value in changed.items()) or "none"
-        steps = np.mean([trial.user_attrs["steps"] for trial in trials])
-        means = [np.mean([trial.user_attrs["figures"][name] for trial in trials]) for name in COLUMNS]
-        lines.append(f"| {change} | {len(trials)} | {steps:,.0f} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+        seconds, steps = (np.mean([trial.user_attrs[name] for trial in trials]) for name in ("seconds", "steps"))
+        means = [np.mean([trial.user_attrs["figures"][name] for trial in trials]) for name in columns]
+        numbers = [str(len(trials)), f"{seconds:.0f}", f"{steps:,.0f}", *(f"{mean:.3f}" for mean in means)]
+        lines.append(f"| {change} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 
@@ -148,7 +152,7 @@ def put(table, name, page):
 
 def parse(argv):
     parser = common.Parser(description=__doc__)
-    parser.add_argument("space", choices=SPACES, help="the recipe, of scripts/lab/spaces.py")
+    parser.add_argument("space", choices=SPACES, help="what is searched, of scripts/lab/spaces.py")
     for name, kind, default, metavar, told in (
         ("seconds", common.between(0.1, 100_000, float), 400.0, "S", "of processor time, for each candidate"),
         ("trials", common.between(0, 10_000), 10, "N", "candidates to train now"),

@@ -4,9 +4,11 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import keras
 from keras.optimizers.schedules import CosineDecay
 
-from gan_keras import losses, networks, recipes, regularizers, schedules
+from gan_keras import layers, losses, networks, recipes, regularizers, schedules
+from gan_keras.networks import base
 from gan_keras.recipe import adam, cosine_decay
 
 
@@ -88,6 +90,35 @@ def _default(trial, steps):
     )
 
 
+def _default_more(trial, steps):
+    """Leads that the search of `default` left out, from `default` as it was after it."""
+    recipe = recipes.get("default")
+    changes = {"augmented": _choose(trial, "augmented", False, True), "compared": _choose(trial, "compared", False, True)}
+    weight = _falling(trial, "r1", 0.1, 10.0, functools.partial(CosineDecay, decay_steps=steps))
+    return dataclasses.replace(
+        recipe,
+        discriminator=functools.partial(_discriminator, **changes),
+        g_optimizer=adam(1e-3 * _choose(trial, "g_rate", 1.0, 0.5, 2.0), 0.0, 0.99),
+        regularizers=(regularizers.R1(weight, one_in=4), *recipe.regularizers[1:]),
+        ema=_choose(trial, "ema", 0.999, 0.9995),
+        steps=steps,
+    )
+
+
+def _discriminator(num_classes, shape, augmented, compared):
+    """That of `default`; `augmented`: images are changed by DiffAugment first; `compared`: with the deviation over the batch."""
+    inputs, x, label = base.discriminator_inputs(num_classes, shape)
+    x = layers.DiffAugment(("affine",), fill_value=-1.0)(x) if augmented else x
+    for filters in (32, 64, 128):
+        x = keras.layers.LeakyReLU(0.2)(keras.layers.Conv2D(filters, 4, strides=2, padding="same")(x))
+    features = keras.layers.Flatten()(layers.MinibatchStandardDeviation()(x) if compared else x)
+    outputs = {
+        "score": base.score_of(features, label, num_classes),
+        "label": keras.layers.Dense(num_classes, dtype="float32")(features),
+    }
+    return keras.Model(inputs, outputs, name="discriminator")
+
+
 def _r3gan(trial, steps):
     sizes = {"width": _choose(trial, "width", 8, 16, 24, 32), "blocks": _choose(trial, "blocks", 1, 2)}
     return dataclasses.replace(
@@ -112,6 +143,7 @@ _GAME = {
 }
 _PLAIN = {**_GAME, "mapping": 4, "generator_width": 32, "discriminator_width": 32}
 _DEFAULT = {**_PLAIN, "mapping": 0, "latents": 64, "clusters": 20, "classifier": True, "schedule": "alternating"}
+_DEFAULT_MORE = {"augmented": False, "compared": False, "g_rate": 1.0, "r1": 2.0, "r1_end": 1.0, "ema": 0.999}
 _R3GAN = {**_GAME, "rate": 5e-4, "r1": 1.0, "r1_end": 0.1, "r2": True, "paired": True, "latents": 64, "width": 16, "blocks": 1}
 
 _PLAIN_LEADS = (
@@ -139,8 +171,17 @@ _LEADS = (
     {"classifier": False},
     {"batch": 64, "schedule": "simultaneous"},
 )
+_LEADS_MORE = (
+    {"augmented": True},
+    {"compared": True},
+    {"g_rate": 0.5},
+    {"g_rate": 2.0},
+    {"r1_end": 0.1},
+    {"ema": 0.9995},
+)
 SPACES = {
     "default": Space(_default, _DEFAULT, _LEADS),
+    "default_more": Space(_default_more, _DEFAULT_MORE, _LEADS_MORE),
     "plain": Space(_plain, _PLAIN, _PLAIN_LEADS),
     "r3gan": Space(_r3gan, _R3GAN, ({"rate": 1e-3}, {"rate": 2e-3, "rate_end": 0.01}, {"width": 24}, {"r1": 0.3})),
 }

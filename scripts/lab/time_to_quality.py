@@ -12,22 +12,25 @@ import peers
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from gan_keras import data, evaluation, files, plots, recipes, settings
+from gan_keras import evaluation, files, plots, recipes, settings
 from gan_keras.classifier import DigitClassifier
+from rows.base import digits_evaluator, values, with_ratio
 
 # Seconds of training after which samples are looked at.
 MARKS = (15, 30, 60, 120, 300, 600, 1200, 2400, 3600)
 GUIDE_BATCH, TUTORIAL_BATCH, SAMPLES = 64, 256, 10_000
 
 
-def recipe(name):
-    """A recipe's GAN, its stream, and a function that draws bytes."""
+# Each contestant is a function of images, labels and a seed to a model, its stream, and a function that draws samples for an
+# `Evaluator`.
 
-    def prepare(images, seed):
+
+def recipe(name):
+    def prepare(images, labels, seed):
         chosen = recipes.get(name)
         gan = chosen.build(seed=seed, steps_per_execution=chosen.steps_per_execution)
-        stream = chosen.stream(gan, images, seed=seed)
-        return gan, stream, lambda: plots.to_uint8(gan.sample(SAMPLES, seed=1), gan.value_range)
+        stream = chosen.stream(gan, images, labels, seed=seed)
+        return gan, stream, lambda evaluator: evaluator.sample(gan, SAMPLES)
 
     return prepare
 
@@ -35,7 +38,7 @@ def recipe(name):
 def described(networks, kind, rate, beta_1, batch, value_range):
     """The set-up of another project: its networks, step, Adam, batch, and the usual shuffled pipeline."""
 
-    def prepare(images, seed):
+    def prepare(images, labels, seed):
         keras.utils.set_random_seed(seed)
         generator, discriminator = networks()
         model = kind(generator, discriminator)
@@ -44,7 +47,11 @@ def described(networks, kind, rate, beta_1, batch, value_range):
         floats = (images / 255.0 * (high - low) + low).astype("float32")
         stream = tf.data.Dataset.from_tensor_slices(floats).shuffle(len(floats), seed=seed)
         z = np.random.default_rng(1).normal(size=(SAMPLES, model.latent_dim)).astype("float32")
-        draw = lambda: plots.to_uint8(generator.predict(z, batch_size=250, verbose=0), value_range)  # noqa: E731
+
+        def draw(evaluator):
+            drawn = plots.to_uint8(generator.predict(z, batch_size=250, verbose=0), value_range)
+            return evaluator.describe([(drawn, None)])
+
         return model, stream.batch(batch, drop_remainder=True).repeat().prefetch(1), draw
 
     return prepare
@@ -52,6 +59,8 @@ def described(networks, kind, rate, beta_1, batch, value_range):
 
 CONTESTANTS = {
     "default": recipe("default"),
+    "best": recipe("best"),
+    "cgan": recipe("cgan"),
     # keras.io, "DCGAN to generate face images" for 28x28 digits, as in "Customizing what happens in fit": Adam 3e-4.
     "keras_guide": described(peers.guide_networks, peers.GuideGAN, 3e-4, 0.9, GUIDE_BATCH, (0.0, 1.0)),
     # tensorflow.org/tutorials/generative/dcgan: Adam 1e-4.
@@ -105,16 +114,19 @@ class Progress(keras.callbacks.Callback):
             )
 
 
-def train(name, seed, minutes, images, evaluator):
-    """The looks at one training: [{"seconds", "steps", "frechet_distance", "coverage"}, ...]."""
+def train(name, seed, minutes, evaluator):
+    """The looks at one training: [{"seconds", "steps", "frechet_distance", ...}, ...]."""
     keras.backend.clear_session()
     begin = time.perf_counter()
-    model, stream, draw = CONTESTANTS[name](images, seed)  # where a recipe has clusters, it finds them here
+    images, labels = evaluator.train, evaluator.train_labels
+    model, stream, draw = CONTESTANTS[name](images, labels, seed)  # where a recipe has clusters, it finds them here
     prepared = time.perf_counter() - begin
 
     def look():
-        figures = evaluator.metrics(evaluator.describe([(draw(), None)]), ["frechet", "manifold"])
-        return {key: figures[key][0] for key in ("frechet_distance", "coverage")}
+        samples = draw(evaluator)
+        groups = ["frechet", "score", "manifold", *(["labels"] if samples.labels is not None else [])]
+        found = values(evaluator.metrics(samples, groups))
+        return with_ratio(found, evaluator)
 
     end = 60 * minutes
     quality = Quality([*(mark for mark in MARKS if mark < end), end], look, spent=prepared)
@@ -174,11 +186,10 @@ def main(argv=None):
     made = len(asked) - len(todo)
     print(f"{', '.join(args.contestants)}: {args.seeds} seed(s) each, {made} training(s) already in {args.out}.")
     print(f"{len(todo)} to do, {args.minutes:g} minutes each, {len(todo) * args.minutes:g} minutes in all.")
-    images = data.load("mnist", "train")[0]
-    evaluator = evaluation.Evaluator(images, data.load("mnist", "test")[0])
+    evaluator = digits_evaluator()
     for name, seed in todo:
         print(f"\n{name}, seed {seed}", flush=True)
-        report["runs"].setdefault(name, {})[str(seed)] = train(name, seed, args.minutes, images, evaluator)
+        report["runs"].setdefault(name, {})[str(seed)] = train(name, seed, args.minutes, evaluator)
         args.out.write_text(json.dumps(report, indent=2) + "\n")
     draw_curves(report, args.out.with_suffix(".png"))
     print(f"\nResults {args.out}\nPicture {args.out.with_suffix('.png')}")

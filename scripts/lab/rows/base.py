@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from gan_keras import callbacks, data, evaluation, recognition
+from gan_keras import callbacks, data, evaluation, metrics, recognition
 
 DOCS = pathlib.Path(__file__).resolve().parents[3] / "docs"
 SAMPLES = 10_000  # as many as there are test digits
@@ -30,7 +30,8 @@ class Row:
         uses: Recipes of which it is made: a run counts as long as these are what they were.
         constants: Numbers of the row itself that decide the result: a run counts as long as they are what they were.
         figures: {figure: format} in the order of the ledger's columns. Of booleans the number that are true is printed.
-        goal: (case, figure to show, text of the aim, function of the case's figures in all runs to whether it is reached).
+        goal: (case, figure to show or `None`, text of the aim, function of the case's figures in all runs to whether it is
+            reached).
         seeds: Number of seeds unless told otherwise.
         pictures: Cases of which docs/results holds a picture of the first seed.
     """
@@ -113,10 +114,35 @@ def values(metrics):
     return {name: value for name, (value, _) in metrics.items()}
 
 
+def with_ratio(figures, evaluator):
+    """`figures` and TF-GAN's ratio: the classifier score in batches of 32 over that of the test images."""
+    real = metrics.classifier_score(evaluator.reference.probabilities, batch=32)
+    return {**figures, "ratio": figures["classifier_score_32"] / real}
+
+
 def picture(name, seed, draw):
     """Let `draw` make docs/results/NAME.png, of the first seed only."""
     if seed == 0:
         draw(DOCS / "results" / f"{name}.png")
+
+
+def title(figure):
+    """The title of a figure: that of the metric, if it is one."""
+    return evaluation.METRICS[figure].title if figure in evaluation.METRICS else figure.replace("_", " ")
+
+
+def means_within(case, least=None, most=None):
+    """The goal of a row, that means of figures are at least, or at most, these: {figure: bound}."""
+    least, most = least or {}, most or {}
+    words = [f"{title(name)} {bound:g} or more" for name, bound in least.items()]
+    words += [f"{title(name)} {bound:g} or less" for name, bound in most.items()]
+
+    def reached(runs):
+        return all(mean(runs, name) >= bound for name, bound in least.items()) and all(
+            mean(runs, name) <= bound for name, bound in most.items()
+        )
+
+    return case, None, f"{case}: {', '.join(words)}; means", reached
 
 
 def mean(runs, figure):
