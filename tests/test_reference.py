@@ -32,7 +32,7 @@ def public(module):
 MODULES = ["gan_keras", *(f"gan_keras.{name}" for name in gan_keras.__all__ if inspect.ismodule(getattr(gan_keras, name)))]
 
 
-@pytest.mark.parametrize("name", [*MODULES, "gan_keras.forward", "gan_keras.random"])
+@pytest.mark.parametrize("name", [*MODULES, *(f"gan_keras.{name}" for name in ("forward", "random", "settings", "weights"))])
 def test_every_public_name_has_its_place(name, folder):
     page = (folder / (name.replace(".", "/") + ".html")).read_text()
     names = public(importlib.import_module(name))

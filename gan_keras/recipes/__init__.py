@@ -46,6 +46,7 @@ RECIPES = {
         *(ring, grid, swiss_roll, gaussians, stacked_mnist, stacked_mnist_full),
     )
 }
+__all__ += RECIPES
 
 
 def find(name):

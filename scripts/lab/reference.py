@@ -19,8 +19,9 @@ except ImportError:
     sys.exit(2)
 
 
-# The last two are what your own regularizers and schedules are given.
-MODULES = ("gan_keras", "gan_keras.forward", "gan_keras.random")
+# What the package does not import by itself, or not under its name: what your own regularizers and schedules are given; the settings
+# of a run; weights as small files.
+MODULES = ("gan_keras", "gan_keras.forward", "gan_keras.random", "gan_keras.settings", "gan_keras.weights")
 
 
 @common.command
