@@ -9,7 +9,7 @@ import pretrain
 import pytest
 from helpers import tiny_gan, tiny_images
 
-from gan_keras import pretrained, recipes, settings, weights
+from gan_keras import evaluation, pretrained, recipes, settings, weights
 from gan_keras.runs import Run
 from gan_keras_scripts import evaluate, explore, export, sample, serve
 
@@ -155,6 +155,18 @@ def test_the_command_in_the_card_is_the_one_that_made_it(name):
     cards = (run.folder / "card.md").read_text(), pretrain.card(name, gan, run)
     stored, now = ([line for line in card.splitlines() if "versions in export" not in line] for card in cards)
     assert stored == now
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", pretrained.names())
+def test_the_metrics_in_the_card_are_those_of_the_model(name):
+    run = pretrained.run(name)
+    report = json.loads(run.report.read_text())
+    images, labels = run.data("train")
+    evaluator = evaluation.Evaluator(images, run.data("test")[0], train_labels=labels)
+    found = evaluator.of_gan(run.load(), report["samples"], ["frechet", "score", "manifold"], report["seed"])
+    for metric in ("frechet_distance", "coverage", "classifier_score"):
+        assert found[metric][0] == pytest.approx(report["metrics"][metric]["value"], rel=0.02), metric
 
 
 def test_shares_of_labels_are_among_the_weights(tmp_path):
