@@ -142,9 +142,9 @@ def begun(out, conditions):
         report = files.read_json(out)
     old = report if isinstance(report, dict) else {}
     same = all(old.get(key) == value for key, value in conditions.items() if key != "recipes")
-    if not same or not isinstance(old.get("runs"), dict) or not recipes.unchanged(old["recipes"], conditions["recipes"]):
+    if not same or not isinstance(old.get("runs"), dict) or not recipes.unchanged(old["recipes"], old["recipes"]):
         raise ValueError(f"{out} holds something else, or trainings under other conditions. Choose another --out.")
-    return report
+    return {**report, "recipes": conditions["recipes"]}
 
 
 def draw_curves(report, path):
