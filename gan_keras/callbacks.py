@@ -116,6 +116,9 @@ class Checkpoint(EverySteps):
         every: Steps between two checkpoints. One more is written when training ends.
         keep: Number of checkpoints that are kept, the newest ones.
 
+    Raises:
+        ValueError: `every` or `keep` is not an integer of 1 or more.
+
     Example:
 
     ```python
@@ -202,7 +205,7 @@ class SampleGrid(EverySteps):
         real: Real points (n, 1 or 2), for a GAN of points, which needs them: 2,500 generated points are drawn over them.
 
     Raises:
-        ValueError: In `fit`, if a GAN of points has no `real`, or as in `EverySteps`.
+        ValueError: As in `EverySteps`; in `fit`, if a GAN of points has no `real`.
     """
 
     def __init__(self, directory, every=500, n=None, seed=0, animation=None, real=None):
@@ -349,10 +352,12 @@ class TensorBoard(EverySteps):
         every: Steps between two points of the curves: current means of the metrics, and training steps per second.
         sample_every: Steps between two sample grids (images only), which are drawn at the next multiple of `every`.
         evaluator: `evaluation.Evaluator` for the Frechet distance and the manifold metrics of 5,000 samples; or `None`.
-        evaluate_every: Steps between two evaluations, at the next multiple of `every`. Their time does not count in the throughput.
+        evaluate_every: Steps between two evaluations, at the next multiple of `every`. Their time does not count in the
+            throughput.
         seed: Seed of the sample grids.
 
     Raises:
+        ValueError: As in `EverySteps`.
         ImportError: tensorboard is not installed.
     """
 

@@ -182,10 +182,14 @@ class GAN(GenerativeModel):
 
         Args:
             batch: `gan_keras.forward.Batch`, the real images.
-            on: "real" or "fake" uses one half of the loss: on real, or on generated examples.
+            on: The halves of the loss that are used, on real and on generated examples; by default both. Terms of regularizers
+                belong to "fake".
 
         Returns:
             {name: scalar}, the logs of the update, such as d_loss.
+
+        Raises:
+            ValueError: The discriminator is frozen, or `on` is one half and the loss is not a `SeparableLoss`.
         """
         forward = self._begin(batch, "discriminator")
         forward.fake  # computed outside of the tape, which does not need it
@@ -202,6 +206,9 @@ class GAN(GenerativeModel):
 
         Returns:
             {name: scalar}, the logs of the update, such as g_loss.
+
+        Raises:
+            ValueError: The generator is frozen.
         """
         forward = self._begin(batch, "generator")
         with tf.GradientTape() as tape:
@@ -217,6 +224,9 @@ class GAN(GenerativeModel):
 
         Returns:
             {name: scalar}, the logs of both updates.
+
+        Raises:
+            ValueError: A player is frozen.
         """
         forward = self._begin(batch, "discriminator", "generator")
         with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:

@@ -107,7 +107,7 @@ def check_values(images, labels, num_classes=None, value_range=None, unlabelled=
         )
     if low < bottom - 1e-3 or high > top + 1e-3:
         raise ValueError(
-            f"The generator makes images{_in_range(value_range)}, and the data must be in the same range. Received: values from "
+            f"The generator makes images{_in_range(value_range)}, and the data must be in that range too. Received: values from "
             f"{low:g} to {high:g}. {_rescaling(low, high, bottom, top)}"
         )
     if num_classes is not None:

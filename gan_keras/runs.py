@@ -123,8 +123,8 @@ class Run:
         name, changed = self.settings["recipe"], self._changed(self.recipe)
         if changed:
             raise ValueError(
-                f"The recipe {name} has changed since {self.folder} was begun, in {', '.join(changed)}; the run cannot be continued as it "
-                "began. Use the version of gan_keras in its config.json, or begin another run."
+                f"The recipe {name} has changed since {self.folder} was begun, in {', '.join(changed)}; the run cannot be continued as "
+                "it began. Use the version of gan_keras in its config.json, or begin another run."
             )
         digest = settings.file_digest(name)
         if digest != self.settings.get("recipe_file", digest):
@@ -405,7 +405,8 @@ class Run:
         """Raise ValueError if the folder of a new run holds a run, or anything else, or cannot be written."""
         if self._config.exists():
             raise ValueError(
-                f"{self.folder} holds a run already. Add --resume to continue it (in Python: Run(folder)), or choose another folder."
+                f"{self.folder} holds a run already. Add --resume to continue it (in Python: Run(folder)), or choose another "
+                "folder."
             )
         if self.folder.exists() and not (self.folder.is_dir() and all(p.name.startswith(".") for p in self.folder.iterdir())):
             raise ValueError(f"{self.folder} exists and is not an empty folder. Choose another folder.")

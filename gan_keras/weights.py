@@ -59,7 +59,7 @@ def read(gan, path):
     Raises:
         ValueError: The file is damaged, or belongs to other networks.
     """
-    remedy = "Expected a file that weights.write made of a GAN with the same networks. If it is one of the package, install it again."
+    remedy = "Expected a file of weights.write, of a GAN with the same networks. If it is one of the package, install it again."
     with files.reading(f"{path} cannot be read", remedy):
         found = files.read_npz(path, ["step"], optional=["discriminator_0"])
         whole = isinstance(gan, ClusteredGAN) or "discriminator_0" in found

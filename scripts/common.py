@@ -66,9 +66,10 @@ SAMPLES = 1_000_000_000  # what --num takes at most
 
 
 def program():
-    """How the command gan-keras is started here: by its name if it is on the PATH, else by its place beside Python."""
+    """How the command gan-keras of this Python is started: by its name, or by its path if the PATH does not lead to it."""
     beside = pathlib.Path(sys.executable).with_name("gan-keras")
-    return "gan-keras" if shutil.which("gan-keras") or not beside.exists() else os.path.relpath(beside)
+    found = shutil.which("gan-keras")
+    return "gan-keras" if not beside.exists() or found and beside.samefile(found) else os.path.relpath(beside)
 
 
 def one_line(text, most=500):

@@ -1,6 +1,8 @@
 """Write a trained run as a folder that model servers load. See docs/serving.md."""
 
 import pathlib
+import re
+import shlex
 import sys
 
 from gan_keras_scripts import common  # first: it sets the environment up
@@ -23,7 +25,8 @@ def parse(argv):
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        help="FOLDER/1 is written, or the next version; its name becomes the model's. default: exports/NAME, that of DIR",
+        help="FOLDER/1 is written, or the next version; its name becomes the model's. default: exports/NAME, with the name of the "
+        "run or model",
     )
     parser.add_argument("--format", choices=serving.FORMATS, default="savedmodel", help="default: savedmodel")
     args = parser.parse_args(argv)
@@ -39,7 +42,7 @@ def main(argv=None):
     for path in sorted(version.iterdir()):
         print(f"  {path.name}")
     if args.format == "savedmodel":
-        print(f"Serve it: {common.program()} serve {args.out}")
+        print(f"Serve it: {common.program()} serve {shlex.quote(str(args.out))}")
     return 0
 
 
@@ -96,8 +99,10 @@ def card(gan, run):
 def made_by(run):
     """The end of the card of a model of the package: the command that made it. Empty for other runs."""
     path = run.folder / "card.md"
-    _, title, text = path.read_text().partition("\n## Made by\n") if path.exists() else ("", "", "")
-    return title + text
+    if not path.exists():
+        return ""
+    command = re.search(r"^`python scripts/lab/pretrain.py .*`", path.read_text(), re.MULTILINE)[0]
+    return f"\n## Made by\n\n{command}, in a copy of the repository; the weights were then rounded to float16.\n"
 
 
 def metrics(gan, path):

@@ -207,7 +207,7 @@ def print_result(run, gan, start, stop, argv):
         print(f"\nTrained {step:,} steps in {took}.")
     print(f"  samples    {max(run.samples.iterdir())}\n  animation  {run.animation}")
     print(f"  curves     {run.curves}, {run.history}\n  model      {run.model}")
-    print(f"More samples: {common.program()} sample {run.folder} --out samples.png")
+    print(f"More samples: {common.program()} sample {shlex.quote(str(run.folder))} --out samples.png")
     return 0
 
 

@@ -422,7 +422,7 @@ def test_fit_before_compile_says_so():
 @pytest.mark.parametrize(
     "images, classes, message",
     [
-        (tiny_images() * 100, labels(), "must be in the same range. Received: values from"),
+        (tiny_images() * 100, labels(), "must be in that range too. Received: values from"),
         (with_nan(), labels(), "NaN"),
         (tiny_images(), labels() + 1, "from 0 to 2. Received: int32 from 1 to 3"),
         (tiny_images(), labels(40), "48 images, 40 labels"),

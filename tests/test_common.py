@@ -43,6 +43,20 @@ def test_errors_of_tensorflow_are_one_line(capsys):
     assert told.count("\n") == 1 and len(told) <= 501
 
 
+def test_the_command_is_named_as_it_can_be_started(tmp_path, monkeypatch):
+    for folder in ("own", "other"):
+        (tmp_path / folder).mkdir()
+        for name in ("python", "gan-keras"):
+            (tmp_path / folder / name).touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "own" / "python"))
+    for path, named in (("own", "gan-keras"), ("other", "own/gan-keras"), ("nowhere", "own/gan-keras")):
+        monkeypatch.setenv("PATH", str(tmp_path / path))
+        assert common.program() == named
+    (tmp_path / "own" / "gan-keras").unlink()
+    assert common.program() == "gan-keras"
+
+
 def test_a_terminal_without_unicode_is_no_error(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     assert common.command(lambda argv: print("r\xe9seau \u6570"))() is None

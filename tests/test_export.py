@@ -27,6 +27,13 @@ def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys)
     assert str(tmp_path / "digits" / "2") in capsys.readouterr().out
 
 
+def test_an_export_has_the_name_of_its_run_unless_told_otherwise(mlp_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert export.main([str(mlp_run) + "/"]) == 0
+    assert (tmp_path / "exports" / mlp_run.name / "1" / "saved_model.pb").exists()
+    assert f"serve exports/{mlp_run.name}\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "recipe, kind, not_told", [("vae", "A variational autoencoder", "discriminator tells"), ("ring", "adversarial", "pictures")]
 )

@@ -25,7 +25,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     clone, unpacked = folder / "clone", folder / "unpacked"
     clone.mkdir()
-    for name in ("gan_keras", "scripts", "docs", "tests", "examples"):
+    for name in ("gan_keras", "scripts", "docs", "tests", "examples", ".ci"):
         shutil.copytree(SCRIPTS.parent / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copy(SCRIPTS.parent / name, clone)
@@ -33,7 +33,7 @@ def wheel(tmp_path_factory):
     (source,) = (folder / "source").iterdir()
     brought = {path.relative_to(clone) for path in clone.rglob("*") if path.is_file()}
     missing = {path for path in brought if not (source / path).exists() and not path.parts[0].endswith(".egg-info")}
-    assert not missing, "the source distribution is the repository"
+    assert not missing, "the source distribution has the tests and what they need"
     shutil.unpack_archive(built("wheel", source, folder), unpacked, format="zip")
     return unpacked
 

@@ -5,11 +5,12 @@ import shutil
 
 import keras
 import numpy as np
+import PIL.Image
 import pretrain
 import pytest
 from helpers import tiny_gan, tiny_images
 
-from gan_keras import evaluation, pretrained, recipes, settings, weights
+from gan_keras import evaluation, plots, pretrained, recipes, settings, weights
 from gan_keras.runs import Run
 from gan_keras_scripts import evaluate, explore, export, sample, serve
 
@@ -106,7 +107,31 @@ def test_the_scripts_take_it_by_name(stored, tmp_path, capsys):
     assert explore.main(["pretrained:mine", "--out", str(tmp_path / "sevens.npz")]) == 2
     assert "sevens.npz is a file. Choose a folder" in capsys.readouterr().err
     assert export.main(["pretrained:mine", "--out", str(tmp_path / "served")]) == 0
-    assert "cgan, step 2" in (tmp_path / "served" / "1" / "model_card.md").read_text()
+    card = (tmp_path / "served" / "1" / "model_card.md").read_text()
+    assert "cgan, step 2" in card and "`python scripts/lab/pretrain.py mine --seed 0`, in a copy" in card
+
+
+def test_the_commands_of_the_page_need_no_more_options(stored, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sample.main(["pretrained:mine", "--label", "7", "--out", "sevens.png"]) == 0
+    with PIL.Image.open("sevens.png") as picture:
+        assert picture.size == plots.grid(np.zeros((100, 28, 28, 1), "uint8")).size
+    assert export.main(["pretrained:mine"]) == 0
+    assert (tmp_path / "exports" / "mine" / "1" / "saved_model.pb").exists()
+
+
+def test_a_training_that_was_interrupted_is_continued(cgan_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pretrain, "FOLDER", tmp_path)
+    shutil.copytree(cgan_run, "runs/pretrained-cgan")
+    seen = []
+    monkeypatch.setattr(Run, "train", lambda run, **_: seen.append((run.folder.name, run.settings["data"])))
+    monkeypatch.setattr(evaluate, "main", lambda argv: 0)
+    monkeypatch.setattr(pretrain, "store", lambda *_: 1)
+    assert pretrain.main(["cgan"]) == 0
+    assert seen == [("pretrained-cgan", Run(cgan_run).settings["data"])]
+    assert pretrain.main(["cgan", "--seed", "1"]) == 2
+    assert "holds a run with seed 0, not 1" in capsys.readouterr().err and len(seen) == 1
 
 
 def test_it_is_served_without_a_training(stored):

@@ -100,6 +100,14 @@ def test_reproduce_refuses_nonsense(capsys):
         assert reproduce.main(["--seeds", seeds]) == 2
 
 
+@pytest.mark.parametrize("coverage, distance, reached", [(0.75, 0.125, True), (0.74, 0.1, False), (0.8, 0.13, False)])
+def test_an_aim_of_several_metrics_is_reached_if_each_mean_is(coverage, distance, reached):
+    case, _, text, within = base.means_within("ours", {"coverage": 0.75}, {"frechet_distance": 0.125})
+    runs = [{"coverage": coverage + change, "frechet_distance": distance + change} for change in (-0.25, 0.25)]
+    assert case == "ours" and within(runs) == reached
+    assert text == "means of ours. coverage: at least 0.75; Frechet distance: at most 0.125"
+
+
 def test_the_ledger_is_written_from_the_runs(tmp_path, monkeypatch):
     docs = SCRIPTS.parent / "docs"
     written = (docs / "results.md").read_text()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -103,6 +104,11 @@ def test_a_candidate_that_diverges_while_it_is_timed_is_left_out(monkeypatch):
     monkeypatch.setattr(search.Candidate, "trained", diverged)
     with pytest.raises(optuna.TrialPruned, match="d_loss is nan"):
         search.Candidate(SPACES["default"], 1.0)(optuna.trial.FixedTrial(SPACES["default"].today))
+
+
+def test_every_table_on_the_page_has_a_study():
+    page = (search.DOCS / "default_recipe.md").read_text()
+    assert set(re.findall(r"<!-- search (\w+) -->", page)) == {file.stem for file in (search.DOCS / "search").iterdir()}
 
 
 def test_a_change_in_words():

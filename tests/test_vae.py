@@ -130,7 +130,7 @@ def test_it_learns():
         (lambda: gan_keras.VAE(tiny_generator(), encoder(LATENT_DIM)), "make 16 numbers.*Received: .* to .8,"),
         (lambda: gan_keras.VAE(tiny_generator(3), encoder()), "one input"),
         (lambda: gan_keras.VAE(tiny_generator(), encoder(), deviation=0.0), "deviation=0.0"),
-        (lambda: make().fit(tiny_images() * 100, verbose=0), "must be in the same range"),
+        (lambda: make().fit(tiny_images() * 100, verbose=0), "must be in that range too"),
     ],
 )
 def test_what_cannot_work_is_refused(act, message):

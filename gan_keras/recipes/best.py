@@ -10,7 +10,7 @@ from gan_keras.recipe import Recipe, adam, cosine_decay
 
 
 def default():
-    """The best digits in five to eight minutes on two CPU cores: the recipe cgan with clusters of the images in place of labels.
+    """The best digits in five to eight minutes on two CPU cores: the recipe cgan with clusters in place of labels.
 
     Sage et al. 2018, for the clusters.
     """

@@ -20,7 +20,7 @@ class HeadTerm(Term):
         head: The name of the discriminator's output.
 
     Raises:
-        ValueError: In `compile`, if the discriminator has no such output.
+        ValueError: As in `Term`; in `compile`, if the discriminator has no such output.
     """
 
     def __init__(self, weight=1.0, one_in=1, head=None):
@@ -79,7 +79,8 @@ class MutualInformation(HeadTerm):
         head: The name of the discriminator's output; by default the same as `code`.
 
     Raises:
-        ValueError: In `compile`, if the prior has no such part or the head does not fit it, or as in `HeadTerm`.
+        ValueError: As in `HeadTerm`; in `compile`, if the prior has no such part, the head does not fit it, or the discriminator
+            has `Packing`.
     """
 
     players = ("discriminator", "generator")
@@ -126,7 +127,8 @@ class Classification(HeadTerm):
         head: The name of the discriminator's output.
 
     Raises:
-        ValueError: `on` is neither; in `compile`, if the GAN has no labels or the head another number of classes, or as in `HeadTerm`.
+        ValueError: As in `HeadTerm`; `on` is neither "real" nor "generated"; in `compile`, if the GAN has no labels, the head has
+            another number of classes, or the discriminator has `Packing`.
     """
 
     def __init__(self, weight=1.0, one_in=1, on="real", head="label"):
@@ -188,8 +190,8 @@ class Consistency(HeadTerm):
             gradient.
 
     Raises:
-        ValueError: `average` is not a bool; in `compile`, if no layer of the discriminator is random or it has no moving average,
-            or as in `HeadTerm`.
+        ValueError: As in `HeadTerm`; `average` is not a bool, or the activation is unknown; in `compile`, if no layer of the
+            discriminator is random, or it has no moving average.
     """
 
     def __init__(self, weight=10.0, one_in=1, head="score", activation=None, average=False):

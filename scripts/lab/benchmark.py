@@ -117,12 +117,15 @@ class Elsewhere:
     def __call__(self, steps):
         """Seconds of a step."""
         self.ask(steps)
-        patience = threading.Timer(PATIENCE, self.process.kill)
+        overdue = threading.Event()
+        kill = self.process.kill  # not of `self`, which would live as long as the timer's thread
+        patience = threading.Timer(PATIENCE, lambda: (overdue.set(), kill()))
         patience.start()
         try:
             answer = pickle.load(self.process.stdout)
         except EOFError:
-            raise Missing(self.end()) from None
+            late = f"It did not answer within {PATIENCE} seconds."
+            raise Missing(late if overdue.is_set() else self.end()) from None
         finally:
             patience.cancel()
         if isinstance(answer, str):

@@ -3,7 +3,7 @@
     python scripts/lab/pretrain.py cgan
     python scripts/lab/pretrain.py infogan --generator-only
 
-It trains the recipe, evaluates the model, and writes gan_keras/pretrained/NAME. After an interruption, the same command continues.
+It trains the recipe, evaluates the model, and writes gan_keras/pretrained/NAME. Interrupted, the same command continues.
 """
 
 import argparse
@@ -30,7 +30,8 @@ def card(name, model, run):
     stored = "Weights are stored in float16; the metrics were measured before, in float32."
     if not isinstance(model, GAN):
         command += " --generator-only"
-        stored += " The discriminator, which the errors of the code were measured with, is not stored; the model cannot be trained further."
+        stored += " The discriminator, which the errors of the code were measured with, is not stored; "
+        stored += "the model cannot be trained further."
     return export.card(model, run) + f"\n## Made by\n\n`{command}`, in a copy of the repository\n\n{stored}\n"
 
 
@@ -65,7 +66,7 @@ def main(argv=None):
     parser.add_argument("--generator-only", action="store_true", help="leave the discriminator out: for a smaller file")
     args = parser.parse_args(argv)
     if (FOLDER / args.name).exists():
-        raise ValueError(f"{FOLDER / args.name} exists. Delete it to make it again.")
+        raise ValueError(f"{FOLDER / args.name} exists. Delete it, and runs/pretrained-{args.name}, to make it again.")
     if args.generator_only and recipes.get(args.name).clusters:
         raise ValueError(f"{args.name} has clusters, which sampling needs as well. Leave --generator-only out.")
     folder, chosen = pathlib.Path("runs", f"pretrained-{args.name}"), {"recipe": args.name, "seed": args.seed}

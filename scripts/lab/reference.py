@@ -19,8 +19,8 @@ except ImportError:
     sys.exit(2)
 
 
-# What the package does not import by itself, or not under its name: what your own regularizers and schedules are given; the settings
-# of a run; weights as small files.
+# The package, and modules that are not in its `__all__`: what your own regularizers and schedules are given, the settings of a run,
+# weights as small files.
 MODULES = ("gan_keras", "gan_keras.forward", "gan_keras.random", "gan_keras.settings", "gan_keras.weights")
 
 

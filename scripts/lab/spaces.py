@@ -97,7 +97,7 @@ def _default_more(trial, steps):
     weight = _falling(trial, "r1", 0.1, 10.0, functools.partial(CosineDecay, decay_steps=steps))
     return dataclasses.replace(
         recipe,
-        discriminator=functools.partial(_discriminator, **changes),
+        discriminator=functools.partial(_changed_discriminator, **changes),
         g_optimizer=adam(1e-3 * _choose(trial, "g_rate", 1.0, 0.5, 2.0), 0.0, 0.99),
         regularizers=(regularizers.R1(weight, one_in=4), *recipe.regularizers[1:]),
         ema=_choose(trial, "ema", 0.999, 0.9995),
@@ -105,8 +105,8 @@ def _default_more(trial, steps):
     )
 
 
-def _discriminator(num_classes, shape, augmented, compared):
-    """That of `default`; `augmented`: images are changed by DiffAugment first; `compared`: with the deviation over the batch."""
+def _changed_discriminator(num_classes, shape, augmented, compared):
+    """That of `default`. `augmented`: with DiffAugment; `compared`: with MinibatchStandardDeviation."""
     inputs, x, label = base.discriminator_inputs(num_classes, shape)
     x = layers.DiffAugment(("affine",), fill_value=-1.0)(x) if augmented else x
     for filters in (32, 64, 128):

@@ -134,15 +134,15 @@ def title(figure):
 def means_within(case, least=None, most=None):
     """The goal of a row, that means of figures are at least, or at most, these: {figure: bound}."""
     least, most = least or {}, most or {}
-    words = [f"{title(name)} {bound:g} or more" for name, bound in least.items()]
-    words += [f"{title(name)} {bound:g} or less" for name, bound in most.items()]
+    words = [f"{title(name)}: at least {bound:g}" for name, bound in least.items()]
+    words += [f"{title(name)}: at most {bound:g}" for name, bound in most.items()]
 
     def reached(runs):
         return all(mean(runs, name) >= bound for name, bound in least.items()) and all(
             mean(runs, name) <= bound for name, bound in most.items()
         )
 
-    return case, None, f"{case}: {', '.join(words)}; means", reached
+    return case, None, f"means of {case}. {'; '.join(words)}", reached
 
 
 def mean(runs, figure):

@@ -50,7 +50,7 @@ SMALL = [
         differs=(
             "layer widths as published; loss, optimizer, 64 latents instead of 256 and the number of steps are ours (recipe "
             "stacked_mnist); 128,000 stacks of training digits, drawn once and not for each batch; the classifier is ours. It "
-            "reads shapes that are no digit as some digit too: sure modes are those with a confidence over 0.9"
+            "reads shapes that are no digit as some digit too: the second column counts only digits with a confidence over 0.9"
         ),
         run=stacked(packing=1),
         figures=FIGURES,

@@ -39,7 +39,7 @@ ROWS = [
         published=("modes / high quality: GAN 6.3 / 98.2 %, ALI 6.6 / 97.6 %, PacGAN2 7.9 / 95.6 %, VEEGAN 8 / 52.9 %"),
         differs=(
             "networks, loss and number of steps are ours (recipe ring). The generated modes are narrower than the data's, so their "
-            "share of high quality can be above that of the data, 98.9 %. Tuned on seed 0: it had 98.4 % after 20,000 steps, so the "
+            "fraction of high quality can be above that of the data, 98.9 %. Tuned on seed 0: it had 98.4 % after 20,000 steps, so the "
             "recipe has 30,000"
         ),
         run=toy("ring"),
