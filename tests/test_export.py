@@ -11,10 +11,11 @@ from gan_keras.runs import Run
 from gan_keras_scripts import export
 
 
-def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys):
-    assert export.main([str(cgan_run), "--out", str(tmp_path / "digits")]) == 0
-    assert "gan-keras serve" in capsys.readouterr().out
-    version = tmp_path / "digits" / "1"
+def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert export.main([str(cgan_run) + "/"]) == 0
+    assert f"gan-keras serve exports/{cgan_run.name}\n" in capsys.readouterr().out
+    version = tmp_path / "exports" / cgan_run.name / "1"
     model = tf.saved_model.load(str(version))
     inputs = {"seed": tf.constant(3, tf.int64), "n": tf.constant(4), "label": tf.constant(7)}
     expected = keras.models.load_model(cgan_run / "model.keras").sample(4, seed=3, labels=7)
@@ -23,15 +24,8 @@ def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, capsys)
     for told in ("cgan, step 2", "not known to gan_keras", "Adam", "tensorflow", "Not measured", "Limits"):
         assert told in card, told
     assert "- num_classes: 10" in card and ": none" not in card
-    assert export.main([str(cgan_run), "--out", str(tmp_path / "digits")]) == 0
-    assert str(tmp_path / "digits" / "2") in capsys.readouterr().out
-
-
-def test_an_export_has_the_name_of_its_run_unless_told_otherwise(mlp_run, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert export.main([str(mlp_run) + "/"]) == 0
-    assert (tmp_path / "exports" / mlp_run.name / "1" / "saved_model.pb").exists()
-    assert f"serve exports/{mlp_run.name}\n" in capsys.readouterr().out
+    assert export.main([str(cgan_run)]) == 0
+    assert f"exports/{cgan_run.name}/2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_the_wheel_has_all_files_of_the_package(wheel):
     assert pages == {path.relative_to(docs) for path in docs.rglob("*.md")}
     (info,) = wheel.glob("*.dist-info")
     assert {path.name for path in info.rglob("*LICENSE*")} == {"LICENSE", "MNIST_LICENSE.md"}
-    assert "License-Expression: Apache-2.0 AND CC-BY-SA-3.0\n" in (info / "METADATA").read_text()
+    assert "License: Apache-2.0 AND CC-BY-SA-3.0\n" in (info / "METADATA").read_text()
     assert "gan-keras = gan_keras_scripts.console:main" in (info / "entry_points.txt").read_text()
 
 

@@ -98,7 +98,11 @@ def test_a_clustered_gan_is_stored_whole(tmp_path, monkeypatch, capsys):
     assert "best has clusters" in capsys.readouterr().err and not (tmp_path / "runs").exists()
 
 
-def test_the_scripts_take_it_by_name(stored, tmp_path, capsys):
+def test_the_scripts_take_it_by_name(stored, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert sample.main(["pretrained:mine", "--label", "7", "--out", "sevens.png"]) == 0
+    with PIL.Image.open("sevens.png") as picture:
+        assert picture.size == plots.grid(np.zeros((100, 28, 28, 1), "uint8")).size
     assert sample.main(["pretrained:mine", "--num", "3", "--label", "7", "--out", str(tmp_path / "sevens.npz")]) == 0
     with np.load(tmp_path / "sevens.npz") as made:
         assert made["images"].shape == (3, 28, 28, 1) and (made["labels"] == 7).all()
@@ -106,18 +110,9 @@ def test_the_scripts_take_it_by_name(stored, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "new" / "looks").iterdir()] == ["interpolation.png"]
     assert explore.main(["pretrained:mine", "--out", str(tmp_path / "sevens.npz")]) == 2
     assert "sevens.npz is a file. Choose a folder" in capsys.readouterr().err
-    assert export.main(["pretrained:mine", "--out", str(tmp_path / "served")]) == 0
-    card = (tmp_path / "served" / "1" / "model_card.md").read_text()
-    assert "cgan, step 2" in card and "`python scripts/lab/pretrain.py mine --seed 0`, in a copy" in card
-
-
-def test_the_commands_of_the_page_need_no_more_options(stored, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert sample.main(["pretrained:mine", "--label", "7", "--out", "sevens.png"]) == 0
-    with PIL.Image.open("sevens.png") as picture:
-        assert picture.size == plots.grid(np.zeros((100, 28, 28, 1), "uint8")).size
     assert export.main(["pretrained:mine"]) == 0
-    assert (tmp_path / "exports" / "mine" / "1" / "saved_model.pb").exists()
+    card = (tmp_path / "exports" / "mine" / "1" / "model_card.md").read_text()
+    assert "cgan, step 2" in card and "`python scripts/lab/pretrain.py mine --seed 0`, in a copy" in card
 
 
 def test_a_training_that_was_interrupted_is_continued(cgan_run, tmp_path, monkeypatch, capsys):
