@@ -26,4 +26,4 @@ gan.compile(
 gan.fit(stream, steps_per_epoch=STEPS)
 
 sevens = gan.sample(100, seed=1, labels=7)
-plots.grid(plots.to_uint8(sevens, gan.value_range)).save("sevens.png")
+plots.grid(plots.to_uint8(sevens, gan.value_range)).save("on_demand.png")

@@ -28,7 +28,7 @@ def photographs(tmp_path):
     "name, made",
     [
         ("wgan_gp", ["wgan_gp.keras", "wgan_gp/step-0000002.png"]),
-        ("digits_on_demand", ["sevens.png"]),
+        ("digits_on_demand", ["on_demand.png"]),
         pytest.param(
             "own_images", ["own_images/checkpoints/ckpt-2.index", "own_images/step-0000002.png"], marks=pytest.mark.slow
         ),
