@@ -57,7 +57,7 @@ def test_samples_of_a_run_that_is_under_way(mlp_run, tmp_path):
 @pytest.mark.slow
 def test_many_samples_in_bounded_memory(mlp_run, tmp_path):
     code = (
-        "import resource, sys, sample\n"
+        "import resource, sys\nfrom gan_keras_scripts import sample\n"
         "for n in ('2000', sys.argv[3]):\n"
         "    assert sample.main([sys.argv[1], '--num', n, '--out', sys.argv[2] + n + '.npz']) == 0\n"
         "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
