@@ -99,10 +99,10 @@ def card(gan, run):
 def made_by(run):
     """The end of the card of a model of the package: the command that made it. Empty for other runs."""
     path = run.folder / "card.md"
-    if not path.exists():
+    command = path.exists() and re.search(r"^`python scripts/lab/pretrain.py .*`", path.read_text(), re.MULTILINE)
+    if not command:
         return ""
-    command = re.search(r"^`python scripts/lab/pretrain.py .*`", path.read_text(), re.MULTILINE)[0]
-    return f"\n## Made by\n\n{command}, in a copy of the repository; the weights were then rounded to float16.\n"
+    return f"\n## Made by\n\n{command[0]}, in a copy of the repository; the weights were then rounded to float16.\n"
 
 
 def metrics(gan, path):

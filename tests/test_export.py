@@ -28,6 +28,12 @@ def test_export_writes_a_servable_folder_with_a_card(cgan_run, tmp_path, monkeyp
     assert f"exports/{cgan_run.name}/2" in capsys.readouterr().out
 
 
+def test_a_file_of_the_users_own_in_the_run_folder_is_no_card_of_the_package(mlp_run, tmp_path):
+    run = shutil.copytree(mlp_run, tmp_path / "run")
+    (run / "card.md").write_text("Made by me.\n")
+    assert export.made_by(Run(run)) == ""
+
+
 @pytest.mark.parametrize(
     "recipe, kind, not_told", [("vae", "A variational autoencoder", "discriminator tells"), ("ring", "adversarial", "pictures")]
 )

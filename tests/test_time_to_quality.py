@@ -6,6 +6,8 @@ import time
 import pytest
 import time_to_quality
 
+from gan_keras import recipes
+
 
 @pytest.mark.slow
 def test_trainings_are_looked_at_and_added_to_the_report(tmp_path, monkeypatch, capsys):
@@ -37,6 +39,19 @@ def test_trainings_are_looked_at_and_added_to_the_report(tmp_path, monkeypatch, 
     out.write_text('{"cores": 2}')
     assert time_to_quality.main(["--minutes", "0.01", "--out", str(out)]) == 2
     assert "holds something else" in capsys.readouterr().err
+
+
+def test_a_report_takes_contestants_that_it_lacks_and_no_changed_recipe(tmp_path):
+    out = tmp_path / "quality.json"
+    now = {name: recipes.get(name).values() for name in ("tutorial_mlp", "cgan")}
+    conditions = {"minutes": 5.0, "recipes": now}
+    old = {"minutes": 5.0, "recipes": {"tutorial_mlp": now["tutorial_mlp"]}, "runs": {"tutorial_mlp": {}}}
+    out.write_text(json.dumps(old))
+    assert time_to_quality.begun(out, conditions) == {**conditions, "runs": {"tutorial_mlp": {}}}
+    for other in ({"minutes": 6.0}, {"recipes": {"tutorial_mlp": {**now["tutorial_mlp"], "batch_size": 7}}}):
+        out.write_text(json.dumps({**old, **other}))
+        with pytest.raises(ValueError, match="trainings under other conditions"):
+            time_to_quality.begun(out, conditions)
 
 
 @pytest.mark.parametrize(
