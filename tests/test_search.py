@@ -74,12 +74,12 @@ def test_finalists_are_trained_with_each_seed_once(study):
     settings, seed = finish(study, 1.0)
     assert (settings, seed) == (SPACES["default"].today, 0)
     for _ in range(2):  # as of two processes
-        search.enqueue_finalists(study, 3)
+        search.enqueue_finalists(study, SPACES["default"], 3)
     assert len(study.get_trials(states=[optuna.trial.TrialState.WAITING])) == 2
     assert sorted(finish(study, value)[1] for value in (2.0, 3.0)) == [1, 2]
-    ((first, *others),) = search.ranking(study)
+    ((first, *others),) = search.ranking(study, SPACES["default"])
     assert len(others) == 2 and first.params == SPACES["default"].today
-    search.enqueue_finalists(study, 3)
+    search.enqueue_finalists(study, SPACES["default"], 3)
     assert not study.get_trials(states=[optuna.trial.TrialState.WAITING])
 
 

@@ -100,26 +100,27 @@ def enqueue_interrupted(study, longest):
             enqueue(study, settings_of(trial), seed_of(trial))
 
 
-def ranking(study):
+def ranking(study, space):
     """The trials of each setting, one of each seed, from the lowest mean distance up."""
     settings = {}
     for trial in study.get_trials(states=[TrialState.COMPLETE]):
-        settings.setdefault(tuple(sorted(trial.params.items())), {})[seed_of(trial)] = trial
+        every = {**space.today, **trial.params}  # the space may have got settings since
+        settings.setdefault(tuple(sorted(every.items())), {})[seed_of(trial)] = trial
     return sorted((list(seeds.values()) for seeds in settings.values()), key=lambda trials: np.mean([t.value for t in trials]))
 
 
-def enqueue_finalists(study, number):
+def enqueue_finalists(study, space, number):
     """The best settings again, with the seeds that they have not been trained with, and are not to be."""
     known = study.get_trials(states=[TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING])
-    for trials in ranking(study)[:number]:
-        settings = trials[0].params
-        for seed in set(SEEDS) - {seed_of(trial) for trial in known if settings_of(trial) == settings}:
+    for trials in ranking(study, space)[:number]:
+        settings = {**space.today, **trials[0].params}
+        for seed in set(SEEDS) - {seed_of(trial) for trial in known if {**space.today, **settings_of(trial)} == settings}:
             enqueue(study, settings, seed)
 
 
 def table(study, space, most=20):
     """The best settings in Markdown: what differs from the recipe when the search began, and means over their seeds."""
-    ranked = ranking(study)[:most]
+    ranked = ranking(study, space)[:most]
     # An early study lacks some figures.
     columns = [name for name in COLUMNS if all(name in trial.user_attrs["figures"] for trials in ranked for trial in trials)]
     titles = [evaluation.METRICS[name].title for name in columns]
@@ -173,7 +174,7 @@ def main(argv=None):
     file.parent.mkdir(exist_ok=True)
     study = begun(space, file)
     enqueue_interrupted(study, 3600 + 5 * args.seconds)
-    enqueue_finalists(study, args.finalists)
+    enqueue_finalists(study, space, args.finalists)
     print(f"{args.trials} candidates, {args.seconds:g} seconds of one core each; results go to {file}", flush=True)
 
     def told(study, trial):

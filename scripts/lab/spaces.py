@@ -91,16 +91,20 @@ def _default(trial, steps):
 
 
 def _default_more(trial, steps):
-    """Leads that the search of `default` left out, from `default` as it was after it."""
-    recipe = recipes.get("default")
+    """Changes of `default` as it was after its search: leads that were left out, and the best of the others again."""
+    recipe, clusters = recipes.get("default"), _choose(trial, "clusters", 20, 30)
     changes = {"augmented": _choose(trial, "augmented", False, True), "compared": _choose(trial, "compared", False, True)}
     weight = _falling(trial, "r1", 0.1, 10.0, functools.partial(CosineDecay, decay_steps=steps))
     return dataclasses.replace(
         recipe,
+        clusters=clusters,
+        generator=functools.partial(networks.default_generator, mapping=0, code=clusters),
         discriminator=functools.partial(_changed_discriminator, **changes),
         g_optimizer=adam(1e-3 * _choose(trial, "g_rate", 1.0, 0.5, 2.0), 0.0, 0.99),
         regularizers=(regularizers.R1(weight, one_in=4), *recipe.regularizers[1:]),
         ema=_choose(trial, "ema", 0.999, 0.9995),
+        batch_size=_choose(trial, "batch", 32, 64),
+        schedule=schedules.get(_choose(trial, "schedule", "alternating", "simultaneous")),
         steps=steps,
     )
 
@@ -143,7 +147,17 @@ _GAME = {
 }
 _PLAIN = {**_GAME, "mapping": 4, "generator_width": 32, "discriminator_width": 32}
 _DEFAULT = {**_PLAIN, "mapping": 0, "latents": 64, "clusters": 20, "classifier": True, "schedule": "alternating"}
-_DEFAULT_MORE = {"augmented": False, "compared": False, "g_rate": 1.0, "r1": 2.0, "r1_end": 1.0, "ema": 0.999}
+_DEFAULT_MORE = {
+    "clusters": 20,
+    "augmented": False,
+    "compared": False,
+    "r1": 2.0,
+    "r1_end": 1.0,
+    "g_rate": 1.0,
+    "ema": 0.999,
+    "batch": 64,
+    "schedule": "simultaneous",
+}
 _R3GAN = {**_GAME, "rate": 5e-4, "r1": 1.0, "r1_end": 0.1, "r2": True, "paired": True, "latents": 64, "width": 16, "blocks": 1}
 
 _PLAIN_LEADS = (
@@ -178,6 +192,9 @@ _LEADS_MORE = (
     {"g_rate": 2.0},
     {"r1_end": 0.1},
     {"ema": 0.9995},
+    {"clusters": 30},
+    {"schedule": "alternating"},
+    {"batch": 32},
 )
 SPACES = {
     "default": Space(_default, _DEFAULT, _LEADS),
