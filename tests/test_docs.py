@@ -1,5 +1,6 @@
 """The pages: what they refer to exists."""
 
+import argparse
 import functools
 import importlib
 import pathlib
@@ -45,6 +46,25 @@ def test_tests_that_a_page_names_exist(page):
         assert not test or f"def {test}(" in file.read_text(), f"{file.name}::{test}"
 
 
+def options_of(script, monkeypatch):
+    """The options that a script adds to its parser."""
+    added = []
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda parser, argv=None: added.extend(parser._actions) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        getattr(script.main, "__wrapped__", script.main)([])
+    return {name: option for option in added for name in option.option_strings if name.startswith("--") and name != "--help"}
+
+
+def rows_of(page):
+    """The rows of a page's tables of options: {option: (the cell that names it, the others without backticks)}."""
+    rows = {}
+    for line in page.splitlines():
+        if line.startswith("| `--"):
+            _, named, *told, _ = re.split(r" *(?<!\\)\| *", line)
+            rows |= dict.fromkeys(re.findall(r"--[a-z-]+", named), (named, " | ".join(told).replace("`", "")))
+    return rows
+
+
 @pytest.mark.parametrize(
     "name, scripts",
     [
@@ -55,19 +75,23 @@ def test_tests_that_a_page_names_exist(page):
         ("serving", [export, serve]),
     ],
 )
-def test_the_options_of_a_script_are_those_on_its_page(name, scripts, capsys):
-    for script in scripts:
-        with pytest.raises(SystemExit):
-            script.main(["--help"])
-    options = set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", capsys.readouterr().out)) - {"--help"}
+def test_the_table_of_options_on_a_page_is_that_of_its_script(name, scripts, monkeypatch):
     page = (ROOT / "docs" / f"{name}.md").read_text()
-    assert not options - set(re.findall(r"--[a-z-]+", page))
-    listed = [
-        option
-        for cell in re.findall(r"^\| (`--[^|]*(?:\\\|[^|]*)*)", page, re.MULTILINE)
-        for option in re.findall(r"--[a-z-]+", cell)
-    ]
-    assert listed and set(listed) <= options
+    rows, options = rows_of(page), {}
+    for script in scripts:
+        options |= options_of(script, monkeypatch)
+    assert rows.keys() == options.keys()
+    for name, option in options.items():
+        named, told = rows[name]
+        choices = [str(choice) for choice in option.choices or ()]
+        listed = re.search(rf"`{name} ([^`]+)`", named)
+        if choices and "|" in listed[1]:
+            assert listed[1].split("\\|") == choices
+        else:  # in the text, or in another table
+            assert all(f"`{choice}`" in page for choice in choices), name
+        if default := re.search(r"default: ((?:[^.;,]|\.(?=\S))+)", option.help % vars(option)):
+            said = re.search(r"(?:Default:? |\| )([^|]*)$", told)[1]
+            assert default[1] in said.replace(",", ""), f"{name}: {default[1]!r} in --help, {said!r} on the page"
 
 
 def commands(page):
