@@ -434,7 +434,9 @@ def check_labels(labels, num_classes, unlabelled=False):
     """Raise ValueError unless the array `labels` holds integers from 0 to num_classes - 1; `unlabelled` allows -1."""
     if labels.dtype.kind not in "iu" or labels.min() < (-1 if unlabelled else 0) or labels.max() >= num_classes:
         unknown = ", or -1 for an image without one" if unlabelled else ""
-        raise ValueError(
-            f"Labels must be integers from 0 to {num_classes - 1}{unknown}. Received: {labels.dtype} from {labels.min()} to "
-            f"{labels.max()}. Whole numbers that are floats become integers by labels.astype('int32')."
+        low, high = labels.min(), labels.max()
+        received = f"{labels.dtype} {low}" if low == high else f"{labels.dtype} from {low} to {high}"
+        convert = (
+            ". Whole numbers that are floats become integers by labels.astype('int32')" if labels.dtype.kind == "f" else ""
         )
+        raise ValueError(f"Labels must be integers from 0 to {num_classes - 1}{unknown}. Received: {received}{convert}")
