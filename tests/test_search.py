@@ -83,6 +83,17 @@ def test_finalists_are_trained_with_each_seed_once(study):
     assert not study.get_trials(states=[optuna.trial.TrialState.WAITING])
 
 
+def test_a_candidate_from_before_a_setting_was_added_is_one_with_its_value_of_today(study):
+    space = SPACES["default"]
+    finish(study, 1.0)
+    search.enqueue(study, {name: value for name, value in space.today.items() if name != "schedule"}, seed=1)
+    assert finish(study, 2.0)[0].keys() == space.today.keys() - {"schedule"}
+    ((first, second),) = search.ranking(study, space)
+    assert (first.value, second.value) == (1.0, 2.0)
+    search.enqueue_finalists(study, space, 1)
+    assert [search.seed_of(trial) for trial in study.get_trials(states=[optuna.trial.TrialState.WAITING])] == [2]
+
+
 def test_a_candidate_whose_process_has_ended_is_trained_again_once(study):
     study.ask()
     search.enqueue_interrupted(study, longest=3600)
