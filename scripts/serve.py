@@ -231,7 +231,9 @@ def main(argv=None):
     parser.add_argument(
         "folder", metavar="FOLDER", help="what gan-keras export wrote; or pretrained:NAME, a model that comes with the package"
     )
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on; default: %(default)s, this machine alone")
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on; default: %(default)s, this machine alone"
+    )
     parser.add_argument("--port", type=int, default=8501, metavar="N", help="HTTP port, 0 for a free one; default: %(default)s")
     parser.add_argument("--name", help="the model's name in addresses; default: the folder's")
     args = parser.parse_args(argv)

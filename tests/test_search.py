@@ -91,18 +91,22 @@ def test_a_candidate_from_before_a_setting_was_added_is_one_with_its_value_of_to
     ((first, second),) = search.ranking(study, space)
     assert (first.value, second.value) == (1.0, 2.0)
     search.enqueue_finalists(study, space, 1)
-    assert [search.seed_of(trial) for trial in study.get_trials(states=[optuna.trial.TrialState.WAITING])] == [2]
+    assert finish(study, 3.0) == (space.today, 2)
+    search.enqueue(study, {}, seed=3)
+    study.ask()
+    search.enqueue_interrupted(study, space, longest=-1)
+    assert finish(study, 4.0) == (space.today, 3)
 
 
 def test_a_candidate_whose_process_has_ended_is_trained_again_once(study):
     study.ask()
-    search.enqueue_interrupted(study, longest=3600)
+    search.enqueue_interrupted(study, SPACES["default"], longest=3600)
     assert len(study.trials) == 1, "it may still be trained"
     for _ in range(2):
-        search.enqueue_interrupted(study, longest=-1)
+        search.enqueue_interrupted(study, SPACES["default"], longest=-1)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
     assert finish(study, 1.0) == (SPACES["default"].today, 0)
-    search.enqueue_interrupted(study, longest=-1)
+    search.enqueue_interrupted(study, SPACES["default"], longest=-1)
     assert len(study.trials) == 2
 
 

@@ -83,12 +83,12 @@ def seed_of(trial):
     return trial.user_attrs.get("seed", SEEDS[0])
 
 
-def settings_of(trial):
-    """All settings of a trial, which has no parameters yet while it waits."""
-    return trial.user_attrs.get("settings", trial.params)
+def settings_of(trial, space):
+    """All settings of a trial. It has no parameters yet while it waits, and the space may have got settings since."""
+    return {**space.today, **trial.user_attrs.get("settings", {}), **trial.params}
 
 
-def enqueue_interrupted(study, longest):
+def enqueue_interrupted(study, space, longest):
     """Queue again the candidates whose process has ended: those that failed, or began over `longest` seconds ago."""
     before = datetime.datetime.now() - datetime.timedelta(seconds=longest)
     for trial in study.get_trials(states=[TrialState.RUNNING]):
@@ -96,16 +96,16 @@ def enqueue_interrupted(study, longest):
             study.tell(trial.number, state=TrialState.FAIL)
     for trial in study.get_trials(states=[TrialState.FAIL]):
         others = [other for other in study.trials if other.number > trial.number and seed_of(other) == seed_of(trial)]
-        if settings_of(trial) not in map(settings_of, others):
-            enqueue(study, settings_of(trial), seed_of(trial))
+        settings = settings_of(trial, space)
+        if settings not in [settings_of(other, space) for other in others]:
+            enqueue(study, settings, seed_of(trial))
 
 
 def ranking(study, space):
     """The trials of each setting, one of each seed, from the lowest mean distance up."""
     settings = {}
     for trial in study.get_trials(states=[TrialState.COMPLETE]):
-        every = {**space.today, **trial.params}  # the space may have got settings since
-        settings.setdefault(tuple(sorted(every.items())), {})[seed_of(trial)] = trial
+        settings.setdefault(tuple(settings_of(trial, space).items()), {})[seed_of(trial)] = trial
     return sorted((list(seeds.values()) for seeds in settings.values()), key=lambda trials: np.mean([t.value for t in trials]))
 
 
@@ -113,8 +113,8 @@ def enqueue_finalists(study, space, number):
     """The best settings again, with the seeds that they have not been trained with, and are not to be."""
     known = study.get_trials(states=[TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING])
     for trials in ranking(study, space)[:number]:
-        settings = {**space.today, **trials[0].params}
-        for seed in set(SEEDS) - {seed_of(trial) for trial in known if {**space.today, **settings_of(trial)} == settings}:
+        settings = settings_of(trials[0], space)
+        for seed in set(SEEDS) - {seed_of(trial) for trial in known if settings_of(trial, space) == settings}:
             enqueue(study, settings, seed)
 
 
@@ -126,7 +126,7 @@ def table(study, space, most=20):
     titles = [evaluation.METRICS[name].title for name in columns]
     lines = [f"| change | seeds | seconds | steps | {' | '.join(titles)} |", "|---" * (4 + len(titles)) + "|"]
     for trials in ranked:
-        changed = {name: value for name, value in trials[0].params.items() if value != space.today[name]}
+        changed = {name: value for name, value in settings_of(trials[0], space).items() if value != space.today[name]}
         change = ", ".join(words(name, value) for name, value in changed.items()) or "none"
         seconds, steps = (np.mean([trial.user_attrs[name] for trial in trials]) for name in ("seconds", "steps"))
         means = [np.mean([trial.user_attrs["figures"][name] for trial in trials]) for name in columns]
@@ -173,7 +173,7 @@ def main(argv=None):
     space, file = SPACES[args.space], DOCS / "search" / f"{args.space}_{args.seconds:g}s.jsonl"
     file.parent.mkdir(exist_ok=True)
     study = begun(space, file)
-    enqueue_interrupted(study, 3600 + 5 * args.seconds)
+    enqueue_interrupted(study, space, 3600 + 5 * args.seconds)
     enqueue_finalists(study, space, args.finalists)
     print(f"{args.trials} candidates, {args.seconds:g} seconds of one core each; results go to {file}", flush=True)
 
