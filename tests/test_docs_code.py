@@ -57,7 +57,9 @@ NOT_RUN = {
     ("docs/scale.md", 0): "needs several GPUs; test_gan.py and test_scale.py have replicas",
     ("docs/scale.md", 1): "needs several machines; test_scale.py has workers",
     ("docs/serving.md", 1): "needs TensorFlow Serving",
-    ("docs/serving.md", 2): "needs OpenVINO; test_serving.py has the runtimes, where they are installed",
+    ("docs/serving.md", 2): "needs ONNX Runtime; test_serving.py has the runtimes, where they are installed",
+    ("docs/serving.md", 3): "needs LiteRT; as above",
+    ("docs/serving.md", 4): "needs OpenVINO; as above",
 }
 
 
