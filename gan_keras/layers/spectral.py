@@ -31,7 +31,8 @@ class _AfterUpdate(keras.constraints.Constraint):
 class SpectralNormalization(keras.layers.Wrapper):
     """Divides the kernel of a Dense, Conv or Embedding layer by the kernel's largest singular value.
 
-    It makes each layer of a discriminator 1-Lipschitz, and costs one power iteration for each update.
+    It bounds the Lipschitz constant of each layer of a discriminator, by 1 for a Dense layer and by a constant for a convolution,
+    and costs one power iteration for each update.
     `keras.layers.SpectralNormalization` overwrites the kernel with its projection. Here the kernel W is kept, the layer computes
     with `W / sigma(W)`, and the gradient flows through sigma: `<W, dL/dW> = 0`.
 
