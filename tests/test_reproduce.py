@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import reproduce
 import rows
+import tensorflow as tf
 from helpers import SCRIPTS, tiny_gan, tiny_images
 from rows import base, bfloat16, digits, likelihood, others, penalties, stacked, tasks, techniques
 
@@ -234,6 +235,36 @@ def test_precisions_differ_and_nothing_else(miniature, monkeypatch):
     assert [gan.generator.layers[-2].compute_dtype for gan in (one, other)] == ["float32", "bfloat16"]
     assert [a.name for a in one.variables] == [a.name for a in other.variables]
     assert one.generator.dtype_policy.variable_dtype == other.generator.dtype_policy.variable_dtype == "float32"
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_bfloat16_is_compiled_where_the_processor_lacks_it(instructions, monkeypatch):
+    how = []
+    monkeypatch.setattr(bfloat16, "trained", lambda *args, **more: how.append(more["jit_compile"]) or (None, 1.0))
+    monkeypatch.setattr(bfloat16, "quality", lambda *_: {})
+    monkeypatch.setattr(bfloat16, "digits_evaluator", lambda: None)
+    monkeypatch.setattr(bfloat16.settings, "multiplies_bfloat16", lambda: instructions)
+    bfloat16.compared("dcgan")(0)
+    assert how == ["auto", "auto" if instructions else True]
+
+
+def test_sums_of_xla_in_bfloat16_have_32_bits():
+    rng = np.random.default_rng(0)
+    images, kernel, above = (
+        tf.cast(rng.normal(size=shape), tf.bfloat16) for shape in ((32, 14, 14, 16), (5, 5, 16, 8), (32, 7, 7, 8))
+    )
+
+    @tf.function(jit_compile=True)
+    def gradients(images, kernel, above):
+        with tf.GradientTape() as tape:
+            tape.watch((images, kernel))
+            loss = tf.reduce_sum(tf.cast(tf.nn.conv2d(images, kernel, 2, "SAME") * above, tf.float32))
+        return tape.gradient(loss, (images, kernel))
+
+    exact = gradients(*(tf.cast(x, tf.float32) for x in (images, kernel, above)))
+    for made, wanted in zip(gradients(images, kernel, above), exact):
+        rounded = np.abs(tf.cast(tf.cast(wanted, tf.bfloat16), tf.float32) - wanted).mean()
+        assert np.abs(tf.cast(made, tf.float32) - wanted).mean() == pytest.approx(rounded, rel=0.02)
 
 
 def test_few_labels_are_those_of_the_seed(miniature, monkeypatch):

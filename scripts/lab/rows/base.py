@@ -55,7 +55,7 @@ class Row:
         return self.name.partition(".")[0]
 
 
-def trained(recipe, seed, split=None, seconds=None, steps=None):
+def trained(recipe, seed, split=None, seconds=None, steps=None, jit_compile="auto"):
     """A model of a recipe, trained for its steps, at most for so many seconds, and the seconds that it took.
 
     Raises:
@@ -64,7 +64,7 @@ def trained(recipe, seed, split=None, seconds=None, steps=None):
     images, labels = data.load(recipe.data, split or recipe.split)
     steps = steps or recipe.steps
     at_once = math.gcd(recipe.steps_per_execution, steps)
-    model = recipe.build(seed=seed, steps_per_execution=at_once, shape=images.shape[1:])
+    model = recipe.build(seed, jit_compile, at_once, images.shape[1:])
     stream = recipe.stream(model, images, labels, seed)
     watch = StopAfter(seconds)
     model.fit(stream, steps_per_epoch=steps, verbose=0, callbacks=[callbacks.NonFiniteGuard(), watch])
