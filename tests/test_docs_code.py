@@ -36,6 +36,7 @@ RUN = {
         lambda: {"gan": small_gan(), "stream": gan_keras.data.batches(digits(), batch_size=16), "evaluator": small_evaluator()},
         {"epochs=20, steps_per_epoch=500": "epochs=2, steps_per_epoch=1", "every=2": "every=2, n=64"},
     ),
+    ("docs/sample.md", 0): (dict, {}),
     ("docs/serving.md", 0): (lambda: {"version": serving.export(small_gan(), "exports/digits")}, {}),
     ("docs/train.md", 0): (
         lambda: {
