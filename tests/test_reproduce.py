@@ -226,6 +226,7 @@ def test_a_recipe_is_trained_for_its_steps_or_as_long_as_it_may(miniature):
 def test_precisions_differ_and_nothing_else(miniature, monkeypatch):
     miniature("dcgan", steps_per_execution=1)
     monkeypatch.setitem(bfloat16.STEPS, "dcgan", 2)
+    monkeypatch.setattr(bfloat16.settings, "multiplies_bfloat16", lambda: True)
     built = []
     monkeypatch.setattr(bfloat16, "trained", lambda *args, **how: built.append(base.trained(*args, **how)) or built[-1])
     cases = bfloat16.compared("dcgan")(0)
@@ -244,8 +245,9 @@ def test_bfloat16_is_compiled_where_the_processor_lacks_it(instructions, monkeyp
     monkeypatch.setattr(bfloat16, "quality", lambda *_: {})
     monkeypatch.setattr(bfloat16, "digits_evaluator", lambda: None)
     monkeypatch.setattr(bfloat16.settings, "multiplies_bfloat16", lambda: instructions)
-    bfloat16.compared("dcgan")(0)
+    cases = bfloat16.compared("dcgan")(0)
     assert how == ["auto", "auto" if instructions else True]
+    assert list(cases.values()) == [{"seconds": 1.0} if instructions else {}] * 2, "a speed is compared with instructions alone"
 
 
 def test_sums_of_xla_in_bfloat16_have_32_bits():

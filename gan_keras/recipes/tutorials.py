@@ -39,6 +39,7 @@ def tutorial_conv():
         loss=losses.NonSaturating(),  # the PyTorch tutorial: KL(label || probability) = -log p
         batch_size=128,  # the tutorial gives none; DCGAN's
         steps=10_000,  # chosen here
+        bfloat16_on_cpu=True,  # measured, docs/performance.md and docs/results.md
     )
 
 
@@ -50,4 +51,5 @@ def jeffreys():
     return replace(
         tutorial_conv(),
         loss=losses.Jeffreys(),  # the PyTorch tutorial; exp continued by its tangent above 10, against overflow
+        bfloat16_on_cpu=False,  # not measured
     )
