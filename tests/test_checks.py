@@ -463,7 +463,7 @@ def test_data_in_other_containers_are_refused(data, message):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("sizes", [[6, 5], [5, 6], pytest.param([6, 6, 1], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sizes", [[6, 5], *(pytest.param(sizes, marks=pytest.mark.slow) for sizes in ([5, 6], [6, 6, 1]))])
 def test_batches_that_cannot_be_split_are_refused_from_every_source(source, sizes):
     gan = tiny_gan(schedule=schedules.Alternating(3))
     with pytest.raises(ValueError, match="multiple of 3|divisible by the number of minibatches in a step, 3"):
@@ -478,7 +478,7 @@ def test_batches_that_cannot_be_split_are_refused_from_every_source(source, size
 def test_a_batch_that_cannot_be_split_is_refused_whoever_splits_it():
     gan = tiny_gan(schedule=schedules.Alternating(3))
     before = state(gan)
-    for images in (tiny_images(4), tiny_images(5), tiny_images(3)[:0]):
+    for images in (tiny_images(4), tiny_images(3)[:0]):
         with pytest.raises(ValueError, match="multiple of 3|empty"):
             gan.train_on_batch(images)
     step = tf.function(gan.train_step)

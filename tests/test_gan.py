@@ -591,7 +591,11 @@ def test_a_part_that_cannot_stand_for_the_label_is_refused(given, message):
 
 @pytest.mark.parametrize(
     "policy, jit_compile",
-    [("float32", True), ("mixed_bfloat16", False), pytest.param("mixed_float16", True, marks=pytest.mark.slow)],
+    [
+        pytest.param("float32", True, marks=pytest.mark.slow),
+        ("mixed_bfloat16", False),
+        pytest.param("mixed_float16", True, marks=pytest.mark.slow),
+    ],
 )
 def test_shares_of_labels_are_the_same_under_xla_and_in_16_bits(policy, jit_compile):
     y = np.repeat([0, 2, 2, 1, 2, 0, 2, 2], 6).astype("int32")

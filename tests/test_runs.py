@@ -239,7 +239,7 @@ SPLIT = {"split": "train[:40]", "jit": "off"}
     [
         pytest.param("with_range", marks=pytest.mark.slow),
         pytest.param("coded", marks=pytest.mark.slow),
-        "labelled",
+        pytest.param("labelled", marks=pytest.mark.slow),
         "clustered",
     ],
 )
