@@ -333,3 +333,10 @@ def test_the_demo_page_in_a_browser(server, tmp_path):
         wait(lambda: "n must be from 1 to 256" in find("#error")[0].text)
     finally:
         browser.quit()
+
+
+def test_an_answer_does_not_wait_for_the_receipt_of_its_headers():
+    with serve.listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
